@@ -1,0 +1,1 @@
+"""Attention between tokens of a series. One mechanism a file."""

@@ -1,0 +1,1 @@
+"""How position enters. One encoding a file."""
