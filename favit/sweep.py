@@ -1,0 +1,265 @@
+"""From a sweep's matrix to its runs, each resolved to flat, plain, sorted settings.
+
+``python -m favit.sweep SWEEP`` prints them, one JSON a line. Free of torch.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from favit import declared, registry
+from favit.config import Config, ConfigError, SweepConfig, load
+from favit.registry import unknown
+
+AXES = ("dataset", "model", "aggregator", "encoding", "seed")
+
+# Of a row of the matrix, for the table only: never part of a run's identity.
+TABLE_KEYS = ("label", "reference")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what its result depends on, and nothing else.
+
+    ``settings`` is flat: the axes, every training setting, and the settings of
+    the components that it names (``aggregator.factor``) where they differ from
+    their defaults. ``chosen`` are the keys that the configuration gave itself.
+    """
+
+    settings: Mapping[str, Any]
+    chosen: frozenset[str] = frozenset()
+
+    @cached_property
+    def key(self) -> str:
+        """Canonical JSON: equal for equal runs, whichever sweep asks for them."""
+        return json.dumps(self.settings, sort_keys=True, separators=(",", ":"))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name]
+
+    @property
+    def name(self) -> str:
+        """For people: ``favit_b0.probsparse.none.seed0``."""
+        s = self.settings
+        return f"{s['model']}.{s['aggregator']}.{s['encoding']}.seed{s['seed']}"
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``forecasting``."""
+        return declared.task_of(self.settings["dataset"])
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A run's place in a sweep's table: the mechanism's row, and the group that it is compared within."""
+
+    run: Run
+    row: str
+    reference: str
+    group: tuple[tuple[str, Any], ...]
+
+
+def runs(config: Config, target: str = "all") -> list[Run]:
+    """The distinct runs of a sweep, a group or ``all``, in the order of the configuration."""
+    distinct = {cell.run.key: cell.run for sweep in config.sweeps_of(target) for cell in cells(sweep)}
+    return list(distinct.values())
+
+
+def cells(sweep: SweepConfig) -> list[Cell]:
+    """Expand a sweep. Raises ``ConfigError`` with one line for anything that its writer has to change."""
+    try:
+        combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
+        _check_used(sweep, combinations)
+        compared = _group_axes(sweep, combinations)
+        return [_cell(sweep, combination, compared) for combination in combinations]
+    except ValueError as error:
+        raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
+
+
+def expand(
+    matrix: Mapping[str, list[Any]],
+    include: tuple[Mapping[str, Any], ...] = (),
+    exclude: tuple[Mapping[str, Any], ...] = (),
+) -> list[dict[str, Any]]:
+    """All combinations of a matrix, the first axis slowest, as a CI matrix expands.
+
+    A value that is a mapping contributes its own keys in place of the axis. A
+    combination that matches an entry of ``exclude`` (a list there matches any of
+    its values) is dropped. An entry of ``include`` adds its keys to every
+    combination whose matrix values it does not contradict, or, where there is
+    none, becomes a combination of its own.
+    """
+    original = [_merged(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
+    original = [c for c in original if not any(_matches(c, entry) for entry in exclude)]
+    combinations = [dict(c) for c in original]
+    for entry in include:
+        at_home = [
+            extended
+            for extended, base in zip(combinations, original, strict=False)
+            if all(base.get(k, v) == v for k, v in entry.items())
+        ]
+        for combination in at_home:
+            combination.update(entry)
+        if not at_home:
+            combinations.append(dict(entry))
+    return combinations
+
+
+def _merged(pairs: Iterator[tuple[str, Any]] | Any) -> dict[str, Any]:
+    merged: dict[str, Any] = {}
+    for axis, value in pairs:
+        merged.update(value if isinstance(value, Mapping) else {axis: value})
+    return merged
+
+
+def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
+    return all(
+        key in combination and combination[key] in (value if isinstance(value, list) else [value])
+        for key, value in entry.items()
+    )
+
+
+def _cell(sweep: SweepConfig, combination: Mapping[str, Any], compared: tuple[str, ...]) -> Cell:
+    run = resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    row = str(combination.get("label", _mechanism(sweep, run)))
+    reference = combination.get("reference", sweep.table.references.get(run["aggregator"], run["aggregator"]))
+    group = tuple((axis, run.settings[axis]) for axis in compared if axis in run.settings)
+    return Cell(run, row, str(reference), group)
+
+
+def _mechanism(sweep: SweepConfig, run: Run) -> str:
+    """A row's name where the configuration gives none: the aggregator, and the encoding where that varies."""
+    names = [sweep.table.labels.get(run["aggregator"], run["aggregator"])]
+    if len(sweep.matrix.get("encoding", [])) > 1:
+        names.append(sweep.table.labels.get(run["encoding"], run["encoding"]))
+    return ", ".join(names)
+
+
+def _group_axes(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> tuple[str, ...]:
+    """Data set and model always; besides them every other plain axis of the matrix, such as the horizon."""
+    plain = [a for a, values in sweep.matrix.items() if not any(isinstance(v, Mapping) for v in values)]
+    others = [a for a in plain if a not in AXES]
+    return ("dataset", "model", *others)
+
+
+def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
+    """A component's setting in ``settings`` reaches the rows whose component has it; one that reaches none is a slip."""
+    if not combinations:
+        raise ValueError("exclude leaves no run")
+    for key in sweep.settings:
+        if "." not in key:
+            continue
+        reached = False
+        valid: set[str] = set()
+        for combination in combinations:
+            names = _component_settings({a: combination.get(a, sweep.settings.get(a)) for a in AXES})
+            valid |= names.keys()
+            reached = reached or key in names
+        if not reached:
+            raise ValueError(unknown(f"setting '{key}'", key, sorted(valid)))
+
+
+def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Run:
+    """Resolve what a combination and its sweep's settings say to a run; ``ValueError`` names what is allowed."""
+    settings = settings or {}
+    merged = {**settings, **given}
+    axes = {axis: merged.pop(axis) for axis in AXES if axis in merged}
+    _check_axes(axes)
+    components = _component_settings(axes)
+    task = declared.task_of(axes["dataset"])
+    training, minimum = _training(task)
+    flat: dict[str, Any] = {**axes}
+    flat.update({name: declared.default_of(default) for name, default in training.items()})
+    for key, value in merged.items():
+        if key in training:
+            flat[key] = declared.check(key, value, training[key], minimum.get(key))
+        elif key in components:
+            spec, bound = components[key]
+            value = declared.check(key, value, spec, bound)
+            if value != declared.default_of(spec):
+                flat[key] = value
+        elif "." not in key or key in given:
+            raise ValueError(unknown(f"setting '{key}'", key, sorted([*AXES, *training, *components])))
+    return Run(dict(sorted(flat.items())), frozenset({*given, *settings}))
+
+
+@lru_cache
+def _training(task: str) -> tuple[dict[str, Any], dict[str, float]]:
+    return declared.training_settings(task), declared.minimums(task)
+
+
+def _component_settings(axes: Mapping[str, Any]) -> dict[str, tuple[Any, float | None]]:
+    """``aggregator.factor`` -> (declaration, lower bound) for the components that a run names."""
+    return _component_settings_of(*(axes.get(a) for a in AXES[:4]))
+
+
+@lru_cache
+def _component_settings_of(dataset: str, model: str, aggregator: str, encoding: str) -> dict[str, Any]:
+    axes = {"dataset": dataset, "model": model, "aggregator": aggregator, "encoding": encoding}
+    _check_names(*axes.values())
+    found = {}
+    for axis in axes:
+        facts = declared.literals(*declared.component(axis, axes))
+        for name, spec in facts.get("SETTINGS", {}).items():
+            found[f"{axis}.{name}"] = (spec, facts.get("MINIMUM", {}).get(name))
+    return found
+
+
+def _check_axes(axes: Mapping[str, Any]) -> None:
+    for axis in AXES:
+        if axis not in axes:
+            raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings")
+    declared.check("seed", axes["seed"], 0, 0)
+    _check_names(*(axes[a] for a in AXES[:4]))
+
+
+@lru_cache
+def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> None:
+    """Each name is known, and they go together."""
+    _known("data set", dataset, registry.names("data"))
+    _known("model", model, sorted(declared.families()))
+    task = declared.task_of(dataset)
+    if declared.literals("models", declared.families()[model])["TASK"] != task:
+        fitting = sorted(
+            m for m, family in declared.families().items() if declared.literals("models", family)["TASK"] == task
+        )
+        raise ValueError(f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}")
+    _known(f"aggregator for {model}", aggregator, registry.names(declared.room_of(model)))
+    _known("encoding", encoding, _encodings_for(task))
+
+
+def _encodings_for(task: str) -> list[str]:
+    flag = {"classification": "IMAGES", "forecasting": "SERIES"}[task]
+    return [e for e in registry.names("encodings") if declared.literals("encodings", e).get(flag, True)]
+
+
+def _known(what: str, name: Any, valid: list[str]) -> None:
+    if name not in valid:
+        raise ValueError(unknown(f"{what} '{name}'", str(name), valid))
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Print the runs of a sweep, a group or ``all``."""
+    parser = argparse.ArgumentParser(prog="python -m favit.sweep", description="Print a sweep's runs, one JSON a line.")
+    parser.add_argument("sweep", help="a sweep of the configuration, a group such as demo, or all")
+    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    try:
+        found = runs(load(options.config), options.sweep)
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    for run in found:
+        print(json.dumps(run.settings))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
