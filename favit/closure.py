@@ -1,0 +1,240 @@
+"""The code that a run would execute: static import closures, digested.
+
+A closure is followed through ``favit`` only, by ``import`` statements anywhere
+in a module, from the modules that a run's names point to. Components looked up
+by name at run time (``registry.load``) are thereby left out unless named.
+
+A module's digest is taken over its syntax tree without comments, docstrings and
+layout. The tree is written down in a form of our own, because ``ast.dump`` and
+``ast.unparse`` differ between Python versions and a result must not.
+"""
+
+from __future__ import annotations
+
+import ast
+import functools
+import hashlib
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from favit.files import write_atomic
+
+ROOT = Path(__file__).parents[1]
+_PACKAGE = "favit"
+_DIGITS = 16
+_OWN_SOURCE = Path(__file__).read_bytes()  # a cached analysis is only as good as the code that made it
+
+
+@dataclass(frozen=True)
+class Module:
+    """What one source file contributes: its digest, those of its definitions, and what it imports."""
+
+    digest: str
+    definitions: dict[str, str]
+    imports: tuple[str, ...]
+    outside: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Closure:
+    """The modules of ``favit`` that a run executes, by name, and the other packages that they import."""
+
+    modules: dict[str, Module]
+
+    @functools.cached_property
+    def digest(self) -> str:
+        """Of names and digests of all modules."""
+        return short_digest({name: module.digest for name, module in self.modules.items()})
+
+    @functools.cached_property
+    def outside(self) -> frozenset[str]:
+        """Top-level names of the other packages imported anywhere in the closure."""
+        return frozenset(name for module in self.modules.values() for name in module.outside)
+
+    def definitions(self) -> dict[str, dict[str, str]]:
+        """Digests of all definitions, by module: enough to say later what was changed."""
+        return {name: module.definitions for name, module in self.modules.items()}
+
+
+def short_digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of a plain value's canonical JSON."""
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+
+
+class Reader:
+    """Reads modules below ``root``; remembers each file's analysis under its content's digest.
+
+    ``cache`` is a JSON file that may be deleted at any time.
+    """
+
+    def __init__(self, root: Path = ROOT, cache: Path | None = None) -> None:
+        self.root = root
+        self._cache = cache
+        self._known: dict[str, Any] = _read_json(cache)
+        self._fresh = False
+        self._modules: dict[str, Module] = {}
+
+    def closure(self, roots: Iterable[str]) -> Closure:
+        """The import closure of dotted module names, packages' ``__init__`` included."""
+        found: dict[str, Module] = {}
+        waiting = [name for root in roots for name in _with_parents(root)]
+        while waiting:
+            name = waiting.pop()
+            if name not in found:
+                found[name] = self.module(name)
+                waiting.extend(found[name].imports)
+        return Closure(dict(sorted(found.items())))
+
+    def module(self, name: str) -> Module:
+        """One module's analysis."""
+        if name not in self._modules:
+            self._modules[name] = self._analysed(name)
+        return self._modules[name]
+
+    def file_of(self, name: str) -> Path | None:
+        """The file of a dotted name, None where there is none."""
+        path = self.root.joinpath(*name.split("."))
+        for candidate in (path / "__init__.py", path.with_suffix(".py")):
+            if candidate.is_file():
+                return candidate
+        return None
+
+    def save(self) -> None:
+        """Write the cache, where there is one and it grew."""
+        if self._cache is not None and self._fresh:
+            write_atomic(self._cache, json.dumps(self._known))
+            self._fresh = False
+
+    def _analysed(self, name: str) -> Module:
+        path = self.file_of(name)
+        assert path is not None, name
+        source = path.read_bytes()
+        key = f"{name}:{hashlib.sha256(_OWN_SOURCE + source).hexdigest()}"
+        if key not in self._known:
+            self._known[key] = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
+            self._fresh = True
+        facts = self._known[key]
+        # What an import names may be a module or something defined in one: only the files can tell.
+        imports = {p for i in facts["imports"] if self.file_of(i) for p in _with_parents(i)}
+        return Module(facts["digest"], facts["definitions"], tuple(sorted(imports)), tuple(facts["outside"]))
+
+
+def analyse(source: str, name: str, is_package: bool = False) -> Module:
+    """Digest a module's source. ``imports`` may still hold names of things that are no modules."""
+    tree = ast.parse(source)
+    imported = set(_imported(tree, name if is_package else name.rpartition(".")[0]))
+    inside = {i for i in imported if i.split(".")[0] == _PACKAGE}
+    return Module(
+        digest=_tree_digest(tree.body),
+        definitions={label: _tree_digest(nodes)[:8] for label, nodes in _definitions(tree).items()},
+        imports=tuple(sorted(inside)),
+        outside=tuple(sorted({i.split(".")[0] for i in imported - inside})),
+    )
+
+
+def _imported(tree: ast.AST, package: str) -> Iterator[str]:
+    for node in _executed(tree):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parts = package.split(".")
+                base = ".".join([*parts[: len(parts) - node.level + 1], *([base] if base else [])])
+            yield base
+            yield from (f"{base}.{alias.name}" for alias in node.names)
+
+
+def _executed(node: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
+    yield node
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+            for other in child.orelse:
+                yield from _executed(other)
+        else:
+            yield from _executed(child)
+
+
+def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
+    """Top-level statements by the name that a person would use: function, Class.method, CONSTANT."""
+    found: dict[str, list[ast.stmt]] = {}
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef):
+            methods = [m for m in node.body if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef)]
+            for method in methods:
+                found.setdefault(f"{node.name}.{method.name}", []).append(method)
+            rest = [s for s in node.body if s not in methods]
+            frame = ast.ClassDef(node.name, node.bases, node.keywords, rest, node.decorator_list)
+            found.setdefault(node.name, []).append(frame)
+        else:
+            found.setdefault(_label(node), []).append(node)
+    return {label: nodes for label, nodes in found.items() if not all(_without_effect(n) for n in nodes)}
+
+
+def _label(node: ast.stmt) -> str:
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+        return node.name
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return "imports"
+    targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+    names = [t.id for t in targets if isinstance(t, ast.Name)]
+    return names[0] if names else "module level"
+
+
+def _tree_digest(nodes: list[ast.stmt]) -> str:
+    hasher = hashlib.sha256()
+    _write(nodes, hasher.update)
+    return hasher.hexdigest()[:_DIGITS]
+
+
+def _write(value: Any, write: Any) -> None:
+    """Write a tree unambiguously, leaving out what has no effect and what is empty.
+
+    Fields that are empty are skipped because newer Pythons add such fields to old nodes.
+    """
+    if isinstance(value, list):
+        write(b"[")
+        for item in value:
+            if not _without_effect(item):
+                _write(item, write)
+        write(b"]")
+    elif isinstance(value, ast.AST):
+        write(f"({type(value).__name__}".encode())
+        for field in sorted(value._fields):
+            child = getattr(value, field, None)
+            if child is None and not isinstance(value, ast.Constant):
+                continue
+            if child == [] or field in ("kind", "type_comment"):
+                continue
+            write(f" {field}=".encode())
+            _write(child, write)
+        write(b")")
+    else:
+        write(f"{type(value).__name__}:{value!r};".encode())
+
+
+def _without_effect(node: Any) -> bool:
+    """A docstring, another bare text, or ``pass``."""
+    if isinstance(node, ast.Pass):
+        return True
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def _with_parents(name: str) -> list[str]:
+    parts = name.split(".")
+    return [".".join(parts[: i + 1]) for i in range(len(parts))]
+
+
+def _read_json(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
