@@ -9,7 +9,7 @@ from favit.encodings._fixed import check_lengths
 
 
 class NoPosition(nn.Module):
-    """Zeros for every position, so that adding it changes nothing; models skip it (``ADDS_POSITION = False``)."""
+    """Zeros for every position: adding it changes nothing, and models skip it (``ADDS_POSITION = False``)."""
 
     def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
         super().__init__()

@@ -16,10 +16,10 @@ ADDS_POSITION = True
 
 
 class Encoding(nn.Module):
-    """One parameter vector for each of ``length`` positions or each cell of ``grid``; one of the two must be named.
+    """One parameter vector for each of ``length`` positions or each cell of ``grid``.
 
-    Asked for another size it interpolates: linearly along a series, bicubically over an image, end to end
-    of the same extent (``align_corners=False``).
+    One of the two must be named. Asked for another size it interpolates, linearly along
+    a series, bicubically over an image, the table covering the same extent.
     """
 
     def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
@@ -33,7 +33,7 @@ class Encoding(nn.Module):
         nn.init.trunc_normal_(self.table, std=0.02)
 
     def forward(self, *lengths: int) -> Tensor:
-        """``encoding(length) -> (length, dim)``; ``encoding(rows, cols) -> (rows * cols, dim)``, row by row."""
+        """``encoding(length)``: ``(length, dim)``; ``encoding(rows, cols)``: ``(rows * cols, dim)``, row-major."""
         check_lengths(lengths)
         if len(lengths) != len(self.known):
             kind = "a series" if len(self.known) == 1 else "an image"

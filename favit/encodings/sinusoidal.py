@@ -1,4 +1,4 @@
-"""Sinusoids of geometrically spaced wavelengths (Vaswani et al. 2017, "Attention Is All You Need", section 3.5)."""
+"""Sinusoids of geometric wavelengths (Vaswani et al. 2017, "Attention Is All You Need", section 3.5)."""
 
 from __future__ import annotations
 

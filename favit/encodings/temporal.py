@@ -16,7 +16,7 @@ class Encoding(NoPosition):
     """Adds nothing by position; ``TIME`` turns the model's embedding of time features on."""
 
     def forward(self, *lengths: int) -> Tensor:
-        """``encoding(length) -> (length, dim)``: zeros. Raises ``ValueError`` for an image, which has no time."""
+        """``encoding(length) -> (length, dim)``: zeros. ``ValueError`` for an image, which has no time."""
         if len(lengths) != 1:
             raise ValueError(
                 "the encoding 'temporal' is for series; images take none, sinusoidal, learned or legendre"
