@@ -44,7 +44,7 @@ class FixedEncoding(nn.Module, ABC):
         return torch.cat((row_rcd, col_rcd), dim=-1).reshape(rows * cols, self.dim)
 
     def forward(self, *lengths: int) -> Tensor:
-        """``encoding(length)``: ``(length, dim)``; ``encoding(rows, cols)``: ``(rows * cols, dim)``, row-major."""
+        """``encoding(length)``: ``(length, dim)``; ``encoding(rows, cols)``: ``(rows * cols, dim)``."""
         check_lengths(lengths)
         if lengths == self.known:
             return self.table

@@ -33,7 +33,7 @@ class Encoding(nn.Module):
         nn.init.trunc_normal_(self.table, std=0.02)
 
     def forward(self, *lengths: int) -> Tensor:
-        """``encoding(length)``: ``(length, dim)``; ``encoding(rows, cols)``: ``(rows * cols, dim)``, row-major."""
+        """``encoding(length)``: ``(length, dim)``; ``encoding(rows, cols)``: ``(rows * cols, dim)``."""
         check_lengths(lengths)
         if len(lengths) != len(self.known):
             kind = "a series" if len(self.known) == 1 else "an image"

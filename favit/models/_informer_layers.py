@@ -125,7 +125,7 @@ class CrossAttention(nn.Module):
 
 
 class FeedForward(nn.Module):
-    """``depth`` linear layers from ``dim`` through ``hidden`` to ``dim``; activation between, dropout after each."""
+    """``depth`` linear layers from ``dim`` through ``hidden`` to ``dim``; dropout after each."""
 
     def __init__(self, dim: int, hidden: int, depth: int, dropout: float, activation: str) -> None:
         super().__init__()
@@ -168,7 +168,7 @@ class Distilling(nn.Module):
         self.norm = nn.BatchNorm1d(dim)
 
     def forward(self, x_bld: Tensor) -> Tensor:
-        """``(B, L, D) -> (B, ceil(L / 2), D)``: convolution, batch norm, ELU, max pool of kernel 3, stride 2."""
+        """``(B, L, D) -> (B, ceil(L / 2), D)``: convolution, batch norm, ELU, max pool (3, stride 2)."""
         batch, length, _ = x_bld.shape
         x_nd = self.norm(self.conv(x_bld).flatten(0, 1))
         x_bdl = rearrange(F.elu(x_nd), "(b l) d -> b d l", b=batch, l=length)
