@@ -11,6 +11,8 @@ from favit.encodings._fixed import check_lengths
 class NoPosition(nn.Module):
     """Zeros for every position: adding it changes nothing, and models skip it (``ADDS_POSITION = False``)."""
 
+    like: Tensor
+
     def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.dim = dim
