@@ -1,4 +1,4 @@
-"""ETTh1: load and oil temperature of a transformer, hourly, July 2016 to June 2018 (CC BY-ND 4.0)."""
+"""ETTh1: load and oil temperature of a transformer, hourly, 2016-07 to 2018-06 (CC BY-ND 4.0)."""
 
 from __future__ import annotations
 
