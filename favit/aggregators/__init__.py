@@ -1,1 +1,19 @@
-"""How one head group's dilated windows become one set of keys and values. One aggregator a file."""
+"""How the dilated windows of one head group become one set of tokens, from which keys and values are made.
+
+One aggregator a file, its name the file's. Each defines a class ``Aggregator``:
+
+* ``Aggregator(channels, heads, windows, **settings)``: channels a head, heads of the group, and the number of
+  windows at the image size that the model is built for;
+* ``forward(samples, queries, key_map, grid) -> tokens``
+
+  - ``samples`` (B, heads, 49, windows, channels): what each window holds at each of its 7 x 7 positions, both
+    in row-major order;
+  - ``queries`` (B, heads, N, channels);
+  - ``key_map()`` returns the weight (channels, channels) and the bias (channels,) of the linear map that turns
+    a token into its key;
+  - ``grid``: rows and columns of windows, in which their product is the number of windows;
+  - the tokens are (B, heads, 49, channels).
+
+An aggregator never mixes images, draws no random number in ``forward`` and compiles as one graph. Tests find
+the files of this folder by themselves and hold each to that.
+"""

@@ -1,0 +1,21 @@
+"""Types and checks that aggregators share; the package's docstring states the contract itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+Grid = tuple[int, int]  # rows and columns of windows
+KeyMap = Callable[
+    [], tuple[Tensor, Tensor]
+]  # weight (channels, channels) and bias (channels,) of token -> key
+
+
+def check_windows(samples: Tensor, windows: int) -> None:
+    """Raise ``ValueError`` unless ``samples`` (B, heads, 49, windows, channels) has that many windows."""
+    if samples.shape[3] != windows:
+        raise ValueError(
+            f"this aggregator has weights for {windows} windows but the image gives {samples.shape[3]}: "
+            "build the model with img_size=(height, width) of the images it will see"
+        )

@@ -1,0 +1,159 @@
+"""ProbSparse fusion: the windows' 49 most attended samples, as seen by the queries whose attention is sparsest.
+
+Sparsity measure and sampling follow Informer (Zhou et al. 2021, section 3.1, equations 2 to 4); its use in place
+of a pool over windows follows the FaViT-ProbSparse study.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from favit.aggregators._contract import Grid, KeyMap
+
+SETTINGS = {
+    "factor": 1,  # c: c ceil(ln N) queries vote; Informer uses 5
+    "measure": ("sampled", "exact"),
+    "pool": ("mean", "max"),  # over the voting queries' scores
+}
+MINIMUM = {"factor": 1}
+
+_POSITIONS = 49
+_SAMPLES = 5  # sampled keys: 5 ceil(ln L_K)
+_QUERIES_AT_ONCE = 1024  # bounds the memory of the exact measure
+
+
+class Aggregator(nn.Module):
+    """Selects, per image and head, the 49 samples whose keys score highest with the sparsest queries.
+
+    The selection has no gradient; the gathered samples have. With one window it is the identity.
+
+    Sampled keys are fixed in evaluation. In training they are those of the last ``resample``, so a training loop
+    calls that before each step; without it they stay fixed as well. At another number of windows than the one
+    that the model was built for they are fixed and evenly spread.
+    """
+
+    def __init__(
+        self,
+        channels: int,
+        heads: int,
+        windows: int,
+        factor: int = 1,
+        measure: str = "sampled",
+        pool: str = "mean",
+    ) -> None:
+        super().__init__()
+        if factor < 1:
+            raise ValueError(f"factor is {factor}; it must be at least 1")
+        if measure not in SETTINGS["measure"]:
+            raise ValueError(f"unknown measure '{measure}'; valid: {', '.join(SETTINGS['measure'])}")
+        if pool not in SETTINGS["pool"]:
+            raise ValueError(f"unknown pool '{pool}'; valid: {', '.join(SETTINGS['pool'])}")
+        self.factor, self.measure, self.pool = factor, measure, pool
+        self.keys = windows * _POSITIONS
+        self.register_buffer("evaluation_sample", evenly_spread(self.keys), persistent=False)
+        self.register_buffer("training_sample", evenly_spread(self.keys), persistent=False)
+
+    def resample(self, generator: torch.Generator) -> None:
+        """Draw the sampled keys of the next training step from a CPU generator, without replacement."""
+        sample = torch.randperm(self.keys, generator=generator)[: sample_size(self.keys)]
+        self.training_sample.copy_(sample)
+
+    def forward(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
+        """Samples (B, heads, 49, windows, channels) to tokens (B, heads, 49, channels)."""
+        if samples.shape[3] == 1:
+            return samples.squeeze(3)
+        # Windows before positions is how the samples lie in memory: this view costs nothing.
+        samples_blhc = samples.permute(0, 3, 2, 1, 4).flatten(1, 2)
+        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
+            chosen_bht = self.select(_full(samples_blhc), _full(queries), key_map, grid)
+        index = in_windows(chosen_bht, grid).transpose(1, 2).unsqueeze(3)
+        tokens_bthc = samples_blhc.gather(1, index.expand(-1, -1, -1, samples.shape[4]))
+        return tokens_bthc.transpose(1, 2)
+
+    def select(self, samples_blhc: Tensor, queries_bhnc: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
+        """The 49 chosen samples (B, heads, 49), ascending, counted by row then column of the padded map.
+
+        ``samples_blhc`` (B, windows x 49, heads, channels) counts windows, then positions within a window.
+        """
+        weight, bias = (_full(x) for x in key_map())
+        count = samples_blhc.shape[1]
+        sample = None if self.measure == "exact" else in_windows(self._sample(count), grid)
+        sampled_blhc = samples_blhc if sample is None else samples_blhc.index_select(1, sample)
+        keys_bhlc = (sampled_blhc @ weight.T).transpose(1, 2)  # the bias shifts all of a query's scores alike
+        measure_bhn = sparsity(queries_bhnc, keys_bhlc)
+        length = queries_bhnc.shape[2]
+        voters = min(length, max(1, self.factor * math.ceil(math.log(length))))
+        top_bhu = measure_bhn.topk(voters, dim=2).indices
+        voters_bhuc = queries_bhnc.gather(2, top_bhu.unsqueeze(3).expand(-1, -1, -1, queries_bhnc.shape[3]))
+        scores_bhl = self._scores(samples_blhc, voters_bhuc, weight, bias)
+        order = by_map(scores_bhl, grid).sort(dim=2, descending=True, stable=True).indices
+        return order[:, :, :_POSITIONS].sort(dim=2).values
+
+    def _sample(self, count: int) -> Tensor:
+        if count != self.keys:
+            return evenly_spread(count).to(self.training_sample.device)
+        return self.training_sample if self.training else self.evaluation_sample
+
+    def _scores(self, samples_blhc: Tensor, voters_bhuc: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+        """The voters' scores of each key before softmax, pooled over voters: (B, heads, L)."""
+        if self.pool == "mean":
+            # Pooled before the product with the keys: the mean is linear. The key map is folded into the query,
+            # its bias is the same for all keys. A sum of products, not a matrix product, so that equal samples,
+            # which padding makes, get equal scores to the bit and the tie goes to the lower index.
+            voter_bhc = voters_bhuc.mean(dim=2) @ weight
+            return (samples_blhc * voter_bhc.unsqueeze(1)).sum(dim=3).transpose(1, 2)
+        offset_bhu = voters_bhuc @ bias
+        folded_bhuc = voters_bhuc @ weight
+        scores = [
+            (samples_blhc * folded_bhuc[:, :, u].unsqueeze(1)).sum(dim=3) + offset_bhu[:, :, u].unsqueeze(1)
+            for u in range(folded_bhuc.shape[2])
+        ]
+        return torch.stack(scores).amax(dim=0).transpose(1, 2)
+
+
+def sparsity(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
+    """D_KL(P_i || U) = log L + sum_j P_i(j) log P_i(j) of each query (B, heads, N); P_i is its attention.
+
+    Zhou et al. 2021, equation 2; L is the number of keys given, a sample or all.
+    """
+    scale = queries_bhnc.shape[3] ** -0.5
+    keys_bhcl = keys_bhlc.transpose(2, 3) * scale
+    parts = []
+    for part_bhnc in queries_bhnc.split(_QUERIES_AT_ONCE, dim=2):
+        log_p = (part_bhnc @ keys_bhcl).log_softmax(dim=3)
+        parts.append((log_p.exp() * log_p).sum(dim=3))
+    return torch.cat(parts, dim=2) + math.log(keys_bhlc.shape[2])
+
+
+def sample_size(keys: int) -> int:
+    """How many keys the measure samples: min(L_K, 5 ceil(ln L_K))."""
+    return min(keys, _SAMPLES * math.ceil(math.log(keys)))
+
+
+def evenly_spread(keys: int) -> Tensor:
+    """A fixed sample of distinct key indices, spread over all of them."""
+    size = sample_size(keys)
+    return torch.tensor([(2 * i + 1) * keys // (2 * size) for i in range(size)])
+
+
+def by_map(scores_bhl: Tensor, grid: Grid) -> Tensor:
+    """Reorder the last axis from windows, then positions to rows, then columns of the map of all samples."""
+    rows, columns = grid
+    scores = scores_bhl.unflatten(2, (rows, columns, 7, 7))
+    return scores.transpose(3, 4).flatten(2)
+
+
+def in_windows(index: Tensor, grid: Grid) -> Tensor:
+    """Where samples counted by row, then column of the map stand when counted by window, then position."""
+    width = 7 * grid[1]
+    row, column = index // width, index % width
+    window = row // 7 * grid[1] + column // 7
+    return window * _POSITIONS + row % 7 * 7 + column % 7
+
+
+def _full(x: Tensor) -> Tensor:
+    """At least single precision: half precision would make ties of what is not."""
+    return x.detach().to(torch.promote_types(x.dtype, torch.float32))
