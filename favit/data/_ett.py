@@ -1,4 +1,4 @@
-"""Electricity Transformer Temperature (Zhou et al. 2021, arXiv 2012.07436, section 5), as the field splits it."""
+"""Electricity Transformer Temperature (Zhou et al. 2021, arXiv 2012.07436, section 5), split as is usual."""
 
 from __future__ import annotations
 
