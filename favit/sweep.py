@@ -58,10 +58,17 @@ class Run:
 
 @dataclass(frozen=True)
 class Cell:
-    """A run's place in a sweep's table: the mechanism's row, and the group that it is compared within."""
+    """A run's place in a sweep's table.
+
+    ``row`` names its mechanism in the configuration's words (``max_pool``, or
+    ``max_pool/learned`` where encodings vary, or the row's own label), ``label``
+    is what readers see, ``reference`` the published row, and ``group`` what it
+    is compared within, such as model and horizon.
+    """
 
     run: Run
     row: str
+    label: str
     reference: str
     group: tuple[tuple[str, Any], ...]
 
@@ -128,18 +135,15 @@ def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
 
 def _cell(sweep: SweepConfig, combination: Mapping[str, Any], compared: tuple[str, ...]) -> Cell:
     run = resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
-    row = str(combination.get("label", _mechanism(sweep, run)))
-    reference = combination.get("reference", sweep.table.references.get(run["aggregator"], run["aggregator"]))
-    group = tuple((axis, run.settings[axis]) for axis in compared if axis in run.settings)
-    return Cell(run, row, str(reference), group)
-
-
-def _mechanism(sweep: SweepConfig, run: Run) -> str:
-    """A row's name where the configuration gives none: the aggregator, and the encoding where that varies."""
-    names = [sweep.table.labels.get(run["aggregator"], run["aggregator"])]
+    mechanism = [run["aggregator"]]
     if len(sweep.matrix.get("encoding", [])) > 1:
-        names.append(sweep.table.labels.get(run["encoding"], run["encoding"]))
-    return ", ".join(names)
+        mechanism.append(run["encoding"])
+    row = str(combination.get("label", "/".join(mechanism)))
+    shown = ", ".join(sweep.table.labels.get(name, name) for name in mechanism)
+    label = str(combination.get("label", sweep.table.labels.get(row, shown)))
+    reference = combination.get("reference", sweep.table.references.get(row, row))
+    group = tuple((axis, run.settings[axis]) for axis in compared if axis in run.settings)
+    return Cell(run, row, label, str(reference), group)
 
 
 def _group_axes(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> tuple[str, ...]:
@@ -175,8 +179,7 @@ def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None)
     components = _component_settings(axes)
     task = declared.task_of(axes["dataset"])
     training, minimum = _training(task)
-    flat: dict[str, Any] = {**axes}
-    flat.update({name: declared.default_of(default) for name, default in training.items()})
+    flat = {**{name: declared.default_of(default) for name, default in training.items()}, **axes}
     for key, value in merged.items():
         if key in training:
             flat[key] = declared.check(key, value, training[key], minimum.get(key))

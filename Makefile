@@ -1,0 +1,57 @@
+# What people and continuous integration call. Each target sets up .venv on first use.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+READY  := $(VENV)/.ready
+CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+
+.PHONY: setup demo test test-slow test-slurm lint format bench report help
+
+help:
+	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
+	@echo "make demo        train a small ablation on this machine and print its tables"
+	@echo "make test        the fast tests; also test-slow, test-slurm (starts a private SLURM)"
+	@echo "make lint        ruff and mypy; make format lays the code out"
+	@echo "make bench       every measurement in benchmarks/, as ratios"
+	@echo "make report      results/report.html"
+
+setup: $(READY)
+
+# torch first and by its pinned version: a plain `torch` would take whatever is newest. On a machine with a GPU
+# the same command brings the CUDA build.
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev]'
+	touch $@
+
+demo: $(READY)
+	$(BIN)/snakemake demo --cores $(CORES) --rerun-incomplete --quiet rules host
+	@$(BIN)/python -m favit.tabulate --show demo
+
+test: $(READY)
+	$(BIN)/python -m pytest -m 'not slow and not slurm'
+
+test-slow: $(READY)
+	$(BIN)/python -m pytest -m 'slow and not slurm'
+
+test-slurm: $(READY)
+	$(BIN)/python -m pytest -m slurm
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY)
+	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+
+report: $(READY)
+	$(BIN)/snakemake report --cores 1

@@ -1,0 +1,49 @@
+"""Before anything is trained: keep the code, and ask before finished work is done again. Free of torch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from favit import explain, snapshot
+from favit.config import Config
+from favit.state import Result, Results, State
+
+MOST_UNASKED = 3
+
+
+class NeedsConfirmation(RuntimeError):
+    """More finished runs would be trained again than goes without asking; the message lists them."""
+
+
+def before_training(config: Config, results: Results, states: Iterable[State]) -> str:
+    """Keep a snapshot of each run's code; returns the summary to show.
+
+    Raises ``NeedsConfirmation`` where a change of code or of defaults would
+    retrain more than three finished runs and nobody has said ``retrain=yes``.
+    """
+    states = list(states)
+    again = [(state, old) for state in states if (old := superseded(state)) is not None]
+    if len(again) > MOST_UNASKED and not config.retrain:
+        raise NeedsConfirmation(_question(again, results))
+    for closure in {c.digest: c for c in (results.fingerprinter.closure(s.run) for s in states)}.values():
+        snapshot.keep(closure, results.root, results.fingerprinter.reader)
+    return explain.summary(states, results.fingerprinter)
+
+
+def superseded(state: State) -> Result | None:
+    """The finished result that a change of code or defaults, rather than of the configuration, made invalid."""
+    near = explain.nearest(state)
+    if near is None:
+        return None
+    changed = explain.changed_settings(near, state.run)
+    return None if any(key in state.run.chosen for key in changed) else near
+
+
+def _question(again: list[tuple[State, Result]], results: Results) -> str:
+    hours = sum(old.seconds for _, old in again) / 3600
+    lines = [f"{len(again)} finished runs, {hours:.2f} device hours, would be trained again:"]
+    for state, old in again:
+        why = explain.reason(state, results.fingerprinter)
+        lines.append(f"  {state.run['dataset']} {state.run.name} ({old.seconds / 3600:.2f} h): {why}")
+    lines.append("To train them again: --config retrain=yes. If the change is harmless: python -m favit.accept RUN...")
+    return "\n".join(lines)

@@ -1,0 +1,162 @@
+"""Make a sweep's tables from the results that count today: ``python -m favit.tabulate SWEEP...``.
+
+A table may be made at any time; what is missing, stale or running is said in
+its footnotes. Beside it lies ``<sweep>.json``, which says what it was made
+from, so that one can tell whether it is still today's. Torch is imported only
+to count parameters, in a process that makes tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from favit import lease_holder
+from favit.closure import ROOT, short_digest
+from favit.config import Config, ConfigError, SweepConfig, load
+from favit.files import sha256_of, write_atomic
+from favit.state import Results, State
+from favit.sweep import Cell, Run, cells
+
+if TYPE_CHECKING:
+    from favit.analysis.tables import RunResult, TableSpec
+
+SUFFIXES = (".csv", ".tex", ".md")
+
+
+def folder(config: Config) -> Path:
+    """Where tables lie."""
+    return config.results / "tables"
+
+
+def digest(config: Config, sweep: SweepConfig, results: Results, states: Mapping[str, State]) -> str:
+    """Of all that a sweep's table depends on: its heading and rows, the results, and the code that makes it."""
+    closure = results.fingerprinter.reader.closure(["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"])
+    assets = sorted(p for p in (ROOT / "favit" / "analysis").rglob("*") if p.suffix in _ASSETS)
+    rows = []
+    for cell in cells(sweep):
+        state = states[cell.run.key]
+        stamp = state.result.stamp if state.result else None
+        rows.append([cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes])
+    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
+    return short_digest([closure.digest, [sha256_of(p) for p in assets], table, rows])
+
+
+# Files besides Python source that tables are made with.
+_ASSETS = (".csv", ".j2", ".json")
+
+
+def is_current(config: Config, sweep: SweepConfig, today: str) -> bool:
+    """Whether the table on disk is the one that would be made now."""
+    base = folder(config) / sweep.name
+    try:
+        made_from = json.loads(base.with_suffix(".json").read_text())["digest"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return made_from == today and all(base.with_suffix(s).exists() for s in SUFFIXES)
+
+
+def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
+    """Write a sweep's table; returns the path of its Markdown."""
+    from favit.analysis import costs, tables
+
+    in_sweep = cells(sweep)
+    states = {s.run.key: s for s in results.states(distinct(in_sweep))}
+    counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
+    spec = table_spec(sweep, in_sweep)
+    table = tables.make(
+        spec,
+        [run_result(cell, states[cell.run.key]) for cell in in_sweep],
+        {(spec.key(dict(cell.group)), cell.row): counted.of(cell.run) for cell in in_sweep},
+    )
+    counted.save()
+    base = folder(config) / sweep.name
+    tables.write(table, folder(config), sweep.name)
+    write_atomic(base.with_suffix(".json"), json.dumps({"digest": digest(config, sweep, results, states)}) + "\n")
+    return base.with_suffix(".md")
+
+
+def distinct(in_sweep: Iterable[Cell]) -> list[Run]:
+    """The runs behind a table's cells, each once."""
+    return list({cell.run.key: cell.run for cell in in_sweep}.values())
+
+
+def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
+    """What the configuration says about a sweep's table."""
+    from favit.analysis.tables import Row, TableSpec
+
+    rows = {cell.row: Row(cell.row, cell.label, cell.reference or None) for cell in in_sweep}
+    baseline = sweep.table.baseline or None
+    if baseline is not None and baseline not in rows:
+        raise ConfigError(f"sweeps.{sweep.name}.table.baseline: no row '{baseline}'; valid: {', '.join(rows)}")
+    groups = {cell.group: dict(cell.group) for cell in in_sweep}
+    return TableSpec(
+        name=sweep.name,
+        caption=sweep.table.caption or sweep.name,
+        label=sweep.table.label or f"tab:{sweep.name}",
+        task=in_sweep[0].run.task,
+        rows=tuple(rows.values()),
+        baseline=baseline,
+        group_by=tuple(name for name, _ in in_sweep[0].group),
+        groups=tuple(groups.values()),
+    )
+
+
+def run_result(cell: Cell, state: State) -> RunResult:
+    """A run as the table sees it."""
+    from favit.analysis.tables import RunResult
+
+    common: dict[str, Any] = {
+        "row_id": cell.row,
+        "group": dict(cell.group),
+        "seed": cell.run["seed"],
+        "randomness": _randomness(cell.run),
+    }
+    if state.result is not None:
+        return RunResult(
+            **common,
+            state="accepted" if state.name == "accepted" else "valid",
+            metrics=state.result.content,
+            predictions=state.folder / "predictions.npz",
+            note="; ".join(state.notes),
+        )
+    if lease_holder.of(state.folder):
+        return RunResult(**common, state="running")
+    return RunResult(**common, state="stale" if state.others else "missing")
+
+
+def _randomness(run: Run) -> str:
+    """Equal for runs that differ in nothing but their mechanism: they see the same examples in the same order."""
+    shared = {k: v for k, v in run.settings.items() if k not in ("aggregator", "encoding") and "." not in k}
+    return json.dumps(shared, sort_keys=True)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the tables of sweeps, groups or ``all``, and print them."""
+    parser = argparse.ArgumentParser(prog="python -m favit.tabulate", description="Make the tables of sweeps.")
+    parser.add_argument("sweeps", nargs="+", help="sweeps, groups, or all")
+    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    parser.add_argument("--show", action="store_true", help="print tables that exist, make none")
+    options = parser.parse_args(arguments)
+    try:
+        config = load(options.config)
+        chosen = [sweep for name in options.sweeps for sweep in config.sweeps_of(name)]
+        results = Results(config)
+        for sweep in chosen:
+            path = (folder(config) / sweep.name).with_suffix(".md")
+            if not options.show:
+                path = make(config, sweep, results)
+            print(path.read_text().rstrip())
+            print(f"\n{', '.join(str(path.with_suffix(s)) for s in SUFFIXES)}\n")
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+# What the sweeps ask for and what is already there: every rule asks this file.
+#
+# The result on disk decides what must run. Snakemake is made to agree by what it is offered: a run with a
+# valid result is a plain existing file that no rule makes, so no trigger can touch it; a run without one is a
+# file that does not exist yet, in a folder named after its fingerprint.
+
+import json
+import re
+import sys
+from pathlib import Path
+
+sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
+
+from favit import tabulate
+from favit.config import ConfigError
+from favit.config import parse as parse_config
+from favit.explain import reason
+from favit.state import METRICS, Results
+from favit.sweep import cells
+from favit.trie import alternatives
+
+try:
+    SETUP = parse_config(dict(config))
+    CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
+except ConfigError as error:
+    sys.exit(str(error))  # one line; a traceback would bury it
+
+RESULTS = Results(SETUP)
+_RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
+STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
+
+# Folder name -> state, of the runs that have no result that counts.
+MISSING = {state.folder.name: state for state in STATES.values() if not state.counts}
+
+# Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
+FIRST_SWEEP = {}
+for _name, _cells in CELLS.items():
+    for _cell in _cells:
+        FIRST_SWEEP.setdefault(_cell.run.key, SETUP.sweeps[_name])
+
+
+def runs_to_train(sweep):
+    """The metrics files of a sweep's runs that are not there."""
+    missing = (STATES[cell.run.key] for cell in CELLS[sweep])
+    return list(dict.fromkeys(str(state.folder / METRICS) for state in missing if not state.counts))
+
+
+def tables_of(target):
+    """The tables behind a target."""
+    return [str(tabulate.folder(SETUP) / f"{sweep.name}.csv") for sweep in SETUP.sweeps_of(target)]
