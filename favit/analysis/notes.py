@@ -1,0 +1,44 @@
+"""What a reader must know about the runs behind a row: missing, stale, diverged, accepted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from favit.analysis.results import Metric, RunResult
+
+
+def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, ...]:
+    """What a reader must know about the runs behind a line, one sentence a kind."""
+    settled = {run.seed for run in runs if run.state in ("valid", "accepted")}
+    pending = [run for run in runs if run.state not in ("valid", "accepted") and run.seed not in settled]
+    total = len({run.seed for run in runs})
+    notes = []
+    for state, words in (
+        ("missing", "not there yet"),
+        ("running", "still running"),
+        ("stale", "out of date and left out"),
+    ):
+        chosen = [run for run in pending if run.state == state]
+        if chosen:
+            notes.append(f"{len(chosen)} of {total} runs {words}{_reasons(chosen)}")
+    diverged = [run for run in runs if run.state in ("valid", "accepted") and run.diverged]
+    if diverged:
+        notes.append(f"{_seeds(diverged)} diverged and left out{_reasons(diverged)}")
+    counted = [run for run in runs if run.state in ("valid", "accepted") and not run.diverged]
+    broken = [run for run in counted if all(run.score(m.key) is None for m in metrics)]
+    if broken:
+        notes.append(f"{_seeds(broken)} without a finite score, left out")
+    accepted = [run for run in counted if run.state == "accepted"]
+    if accepted:
+        notes.append(f"{_seeds(accepted)} accepted by hand although out of date{_reasons(accepted)}")
+    return tuple(notes)
+
+
+def _seeds(runs: Sequence[RunResult]) -> str:
+    numbers = [str(run.seed) for run in runs]
+    return f"seed {numbers[0]}" if len(numbers) == 1 else f"seeds {', '.join(numbers)}"
+
+
+def _reasons(runs: Sequence[RunResult]) -> str:
+    reasons = sorted({run.note for run in runs if run.note})
+    return f" ({'; '.join(reasons)})" if reasons else ""

@@ -1,0 +1,150 @@
+"""From the results of a sweep to its table.
+
+    table = make(spec, results, costs)
+    write(table, Path("results/tables"), "cifar100-aggregators")     # .csv, .tex and .md
+
+``make`` does the arithmetic and never looks at the order of its results; ``write`` (favit.analysis.render)
+turns the outcome into text. Runs that are not finished or no longer valid are counted in footnotes, never
+averaged, so a table can be made of a sweep that has not begun.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from favit.analysis import published
+from favit.analysis.comparisons import corrected, differences
+from favit.analysis.names import group_title
+from favit.analysis.notes import remarks
+from favit.analysis.published import Published
+from favit.analysis.render import write
+from favit.analysis.results import METRICS, Metric, RunResult
+from favit.analysis.table import Cost, Group, GroupKey, Line, Row, Score, Table, TableSpec
+
+__all__ = ["Cost", "Group", "Line", "Row", "RunResult", "Score", "Table", "TableSpec", "make", "write"]
+
+
+def make(
+    spec: TableSpec,
+    results: Sequence[RunResult],
+    costs: Mapping[tuple[GroupKey, str], Cost] | None = None,
+) -> Table:
+    """Aggregate runs to a table.
+
+    results: every run that the sweep asks for, whatever its state, in any order.
+    costs: by (``spec.key(group)``, row id). Rows without are shown without.
+
+    Raises ``ValueError`` for a run of an unknown row, and for two counted runs of one row, group and seed.
+    """
+    by_place = _by_place(spec, results)
+    groups = []
+    for key, mapping in _groups(spec, results).items():
+        cells = {row.id: by_place.get((key, row.id), []) for row in spec.rows}
+        cells = {row_id: runs for row_id, runs in cells.items() if runs}
+        groups.append(_group(spec, mapping, cells, costs or {}))
+    titled = [replace(g, title=group_title(g.key, [other.key for other in groups])) for g in groups]
+    return Table(spec, tuple(titled))
+
+
+def _by_place(spec: TableSpec, results: Sequence[RunResult]) -> dict[tuple[GroupKey, str], list[RunResult]]:
+    known = {row.id for row in spec.rows}
+    places: dict[tuple[GroupKey, str], list[RunResult]] = {}
+    for run in results:
+        if run.row_id not in known:
+            raise ValueError(
+                f"a run of row {run.row_id!r}, which table {spec.name} lacks; valid: {', '.join(known)}"
+            )
+        places.setdefault((spec.key(run.group), run.row_id), []).append(run)
+    for (key, row_id), runs in places.items():
+        runs.sort(key=lambda run: (run.seed, run.state, repr(run.randomness)))
+        counted = Counter(run.seed for run in runs if run.state in ("valid", "accepted"))
+        for seed, times in counted.items():
+            if times > 1:
+                raise ValueError(f"table {spec.name}: {times} results of seed {seed} for {row_id!r} in {key}")
+    return places
+
+
+def _groups(spec: TableSpec, results: Sequence[RunResult]) -> dict[GroupKey, Mapping[str, Any]]:
+    """Groups in the order of the spec, then the others sorted: numbers as numbers, all else as text."""
+    found: dict[GroupKey, Mapping[str, Any]] = {
+        spec.key(group): {name: group.get(name) for name in spec.group_by} for group in spec.groups
+    }
+    others = {spec.key(r.group): {name: r.group.get(name) for name in spec.group_by} for r in results}
+
+    def order(key: GroupKey) -> tuple[Any, ...]:
+        return tuple((0, v, "") if isinstance(v, int | float) else (1, 0, str(v)) for v in key)
+
+    for key in sorted(others, key=order):
+        found.setdefault(key, others[key])
+    return found
+
+
+def _group(
+    spec: TableSpec,
+    key: Mapping[str, Any],
+    cells: Mapping[str, list[RunResult]],
+    costs: Mapping[tuple[GroupKey, str], Cost],
+) -> Group:
+    metrics = METRICS[spec.task]
+    rows = [row for row in spec.rows if row.id in cells]
+    found = differences(spec, cells)
+    scores: dict[str, dict[str, Score]] = {row.id: {} for row in rows}
+    for metric in metrics:
+        column = [
+            _score(cells[row.id], metric, published.find(key, row.reference, metric.key)) for row in rows
+        ]
+        compared = corrected(column, [found.get(row.id, {}).get(metric.key) for row in rows])
+        for row, score in zip(rows, _placed(compared, metric), strict=True):
+            scores[row.id][metric.key] = score
+    lines = tuple(
+        Line(
+            row=row,
+            scores=scores[row.id],
+            states=Counter(run.state for run in cells[row.id]),
+            cost=costs.get((spec.key(key), row.id)),
+            published_params=published.find(key, row.reference, "params"),
+            published_flops=published.find(key, row.reference, "flops"),
+            notes=remarks(cells[row.id], metrics),
+        )
+        for row in rows
+    )
+    return Group(key, "", lines, _repeat_last([run for runs in cells.values() for run in runs], metrics))
+
+
+def _score(runs: Sequence[RunResult], metric: Metric, reference: Published | None) -> Score:
+    counted = [run for run in runs if run.score(metric.key) is not None]
+    best = [(run.metrics or {}).get("best", {}) for run in counted]
+    return Score(
+        metric,
+        values=tuple(run.score(metric.key) or 0.0 for run in counted),
+        best_epoch=tuple(b[metric.key] for b in best if b.get("selected_on") == "test" and metric.key in b),
+        published=reference,
+    )
+
+
+def _placed(scores: Sequence[Score], metric: Metric) -> list[Score]:
+    """Mark best and second (all of them, where they are equal); one alone is not the best of anything."""
+    means = [score.mean for score in scores]
+    distinct = sorted({m for m in means if m is not None}, reverse=metric.higher_is_better)
+    if len(distinct) < 2:
+        return list(scores)
+    places = {distinct[0]: 1, distinct[1]: 2} if len(distinct) > 2 else {distinct[0]: 1}
+    return [
+        replace(s, place=0 if m is None else places.get(m, 0)) for s, m in zip(scores, means, strict=True)
+    ]
+
+
+def _repeat_last(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> dict[str, float]:
+    """Score of repeating the last input step: the same for all runs of a group."""
+    for run in runs:
+        baseline = (run.metrics or {}).get("baseline") or {}
+        if run.state in ("valid", "accepted") and baseline:
+            return {
+                m.key: float(baseline[f"repeat_last_{m.key}"])
+                for m in metrics
+                if f"repeat_last_{m.key}" in baseline
+            }
+    return {}
