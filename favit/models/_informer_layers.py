@@ -10,10 +10,12 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
+from favit.models._linear import Linear
+
 ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {"gelu": F.gelu, "relu": F.relu}
 
 
-class CircularConv(nn.Linear):
+class CircularConv(Linear):
     """Convolution of width 3 around a ring: the last step is the first one's neighbour.
 
     A linear layer over (previous, same, next) step: sequences stay (B, L, D), with nothing to transpose.
@@ -46,7 +48,7 @@ class Embedding(nn.Module):
         super().__init__()
         self.value = CircularConv(variables, dim)
         nn.init.kaiming_normal_(self.value.weight, nonlinearity="leaky_relu", a=0)
-        self.time = nn.Linear(time_features, dim) if time_features else None
+        self.time = Linear(time_features, dim) if time_features else None
         self.encoding = encoding
         self.position_inside = position_inside
         self.dropout = nn.Dropout(dropout)
@@ -77,11 +79,11 @@ class SelfAttention(nn.Module):
         super().__init__()
         self.heads = heads
         self.mix = mix
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
+        self.query = Linear(dim, dim)
+        self.key = Linear(dim, dim)
+        self.value = Linear(dim, dim)
         self.mechanism = mechanism
-        self.out = nn.Linear(dim, dim)
+        self.out = Linear(dim, dim)
 
     def forward(self, x_bld: Tensor, position_ld: Tensor | None = None, last: int | None = None) -> Tensor:
         """``(B, L, D)`` to ``(B, L, D)``, or to its ``last`` steps alone."""
@@ -112,11 +114,11 @@ class CrossAttention(nn.Module):
     def __init__(self, dim: int, heads: int, mechanism: nn.Module) -> None:
         super().__init__()
         self.heads = heads
-        self.query = nn.Linear(dim, dim)
-        self.key = nn.Linear(dim, dim)
-        self.value = nn.Linear(dim, dim)
+        self.query = Linear(dim, dim)
+        self.key = Linear(dim, dim)
+        self.value = Linear(dim, dim)
         self.mechanism = mechanism
-        self.out = nn.Linear(dim, dim)
+        self.out = Linear(dim, dim)
 
     def forward(self, x_bld: Tensor, memory_bsd: Tensor) -> Tensor:
         """Attend from ``x`` to ``memory``."""
@@ -131,7 +133,7 @@ class FeedForward(nn.Module):
     def __init__(self, dim: int, hidden: int, depth: int, dropout: float, activation: str) -> None:
         super().__init__()
         widths = [dim, *[hidden] * (depth - 1), dim]
-        self.linears = nn.ModuleList(nn.Linear(a, b) for a, b in pairwise(widths))
+        self.linears = nn.ModuleList(Linear(a, b) for a, b in pairwise(widths))
         self.activation = ACTIVATIONS[activation]
         self.dropout = nn.Dropout(dropout)
 

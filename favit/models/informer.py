@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from favit import registry
 from favit.attention.full import Attention as FullAttention
 from favit.models import _informer_layers as layers
+from favit.models._linear import Linear
 
 VARIANTS = ("informer",)
 TASK = "forecasting"
@@ -119,7 +120,7 @@ class Informer(nn.Module):
         self.encoder_norm = nn.LayerNorm(d_model)
         self.decoder = nn.ModuleList(decoder_layer() for _ in range(d_layers))
         self.decoder_norm = nn.LayerNorm(d_model)
-        self.head = nn.Linear(d_model, variables)
+        self.head = Linear(d_model, variables)
 
     def forward(self, x_enc: Tensor, mark_enc: Tensor, x_dec: Tensor, mark_dec: Tensor) -> Tensor:
         """Forecast ``(B, horizon, V)``.
