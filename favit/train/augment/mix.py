@@ -1,0 +1,71 @@
+"""Mixup (Zhang et al. 2017, arXiv 1710.09412) and CutMix (Yun et al. 2019, arXiv 1905.04899), one draw a batch.
+
+As in timm's batch mode: each batch is mixed with itself in reverse, by mixup or
+CutMix with equal chances where both are on.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from favit.train.augment.boxes import uniform
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How a batch is mixed: each image keeps the share ``lam``, or all but a box."""
+
+    lam: float = 1.0
+    box: tuple[int, int, int, int] | None = None  # top, bottom, left, right
+
+    def images(self, images: Tensor) -> Tensor:
+        """Mix (B, C, H, W) with its reverse."""
+        if self.lam == 1.0:
+            return images
+        if self.box is None:
+            return torch.lerp(images.flip(0), images, self.lam)
+        top, bottom, left, right = self.box
+        mixed = images.clone()
+        mixed[..., top:bottom, left:right] = images.flip(0)[..., top:bottom, left:right]
+        return mixed
+
+    def targets(self, labels: Tensor, classes: int, smoothing: float) -> Tensor:
+        """Smoothed one-hot targets mixed alike: (B,) to (B, classes)."""
+        hot = F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
+        return hot if self.lam == 1.0 else torch.lerp(hot.flip(0), hot, self.lam)
+
+
+def draw(height: int, width: int, mixup: float, cutmix: float, generator: torch.Generator) -> Mix:
+    """Draw how to mix one batch of images; ``mixup`` and ``cutmix`` are the alphas of Beta(alpha, alpha), 0: off."""
+    if not (mixup or cutmix):
+        return Mix()
+    cuts = bool(cutmix) and (not mixup or _number(generator) < 0.5)
+    lam = _beta(cutmix if cuts else mixup, generator)
+    if not cuts:
+        return Mix(lam)
+    return _cut(height, width, lam, generator)
+
+
+def _cut(height: int, width: int, lam: float, generator: torch.Generator) -> Mix:
+    """A box of the share 1 - lam centred anywhere, clipped to the image, and the share that then remains."""
+    h, w = int(height * math.sqrt(1 - lam)), int(width * math.sqrt(1 - lam))
+    y, x = int(_number(generator) * height), int(_number(generator) * width)
+    top, bottom = max(y - h // 2, 0), min(y + h // 2, height)
+    left, right = max(x - w // 2, 0), min(x + w // 2, width)
+    return Mix(1 - (bottom - top) * (right - left) / (height * width), (top, bottom, left, right))
+
+
+def _number(generator: torch.Generator) -> float:
+    return uniform((), 0, 1, generator).item()
+
+
+def _beta(alpha: float, generator: torch.Generator) -> float:
+    """Beta(alpha, alpha) as a ratio of two gammas."""
+    concentration = torch.full((2,), alpha, dtype=torch.float64)
+    a, b = torch._standard_gamma(concentration, generator=generator).tolist()
+    return a / (a + b)

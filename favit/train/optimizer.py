@@ -1,0 +1,41 @@
+"""The optimizer, and which parameters it decays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import nn
+
+_KINDS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
+
+
+def decayed(model: nn.Module) -> dict[str, bool]:
+    """Parameter name -> whether it is decayed.
+
+    Not: biases and norms (one-dimensional) and what ``model.no_weight_decay()`` names.
+    """
+    kept = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
+    return {
+        name: parameter.ndim > 1 and name not in kept
+        for name, parameter in model.named_parameters()
+        if parameter.requires_grad
+    }
+
+
+def build(model: nn.Module, run: Mapping[str, Any]) -> torch.optim.Optimizer:
+    """Adam or AdamW over two groups, with and without weight decay; the schedule sets the learning rate."""
+    parameters = dict(model.named_parameters())
+    decay = decayed(model)
+    groups = [
+        {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": run["weight_decay"]},
+        {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
+    ]
+    return _KINDS[run["optimizer"]]([g for g in groups if g["params"]], lr=run["lr"], fused=run["fused"])
+
+
+def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """The same rate for all groups."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr

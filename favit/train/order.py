@@ -1,0 +1,71 @@
+"""Which examples a step sees: the shuffled order of an epoch, shared out to the processes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from favit.train import seeds
+from favit.train.distributed import World
+
+
+@dataclass(frozen=True)
+class Batch:
+    """This process's share of one step's batch.
+
+    ``weights`` make the sum of weighted losses, averaged over the processes as
+    their gradients are, the mean over the whole batch, also where the last
+    batch of an epoch does not divide evenly: what fills it up weighs nothing.
+    """
+
+    step: int  # within the epoch, from 0
+    indices: Tensor  # (b,) int64
+    weights: Tensor  # (b,) float32
+
+
+@dataclass(frozen=True)
+class Order:
+    """How an epoch goes through ``examples``."""
+
+    examples: int
+    batch_size: int  # over all processes
+    drop_last: bool  # leave out the incomplete last batch, unless it is the only one
+    seed: int
+
+    @property
+    def steps(self) -> int:
+        """Steps an epoch."""
+        if self.drop_last and self.examples >= self.batch_size:
+            return self.examples // self.batch_size
+        return -(-self.examples // self.batch_size)
+
+    @property
+    def examples_an_epoch(self) -> int:
+        """Examples that an epoch goes through."""
+        return min(self.examples, self.steps * self.batch_size)
+
+    @property
+    def step_weights(self) -> Tensor:
+        """Each step's share of an epoch's examples: (steps,) float64, on the CPU."""
+        sizes = torch.full((self.steps,), float(self.batch_size), dtype=torch.float64)
+        sizes[-1] = self.examples_an_epoch - (self.steps - 1) * self.batch_size
+        return sizes / sizes.sum()
+
+    def epoch(self, epoch: int, first_step: int, world: World, device: torch.device) -> Iterator[Batch]:
+        """This process's batches from ``first_step`` on; the indices cross to the device once."""
+        shuffled = torch.randperm(self.examples, generator=seeds.generator(self.seed, "order", epoch))
+        shuffled = shuffled.to(device, non_blocking=True)
+        for step in range(first_step, self.steps):
+            whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
+            yield Batch(step, *_share(whole, world))
+
+
+def _share(whole: Tensor, world: World) -> tuple[Tensor, Tensor]:
+    share = -(-len(whole) // world.size)
+    places = torch.arange(world.rank, share * world.size, world.size, device=whole.device)
+    inside = places < len(whole)
+    weights = inside.float() * (world.size / len(whole))
+    return whole[places.clamp(max=len(whole) - 1)], weights

@@ -1,0 +1,94 @@
+"""The end of a run: ``metrics.json`` last, so that whoever sees it finds all the rest."""
+
+from __future__ import annotations
+
+import json
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from favit.files import atomic_path
+from favit.train import checkpoint, record
+from favit.train.loop import Diverged, Trainer
+from favit.train.request import Request
+from favit.train.task import Result
+
+KEEP = ("none", "weights", "all")
+
+
+def is_there(folder: Path, wanted: Request) -> bool:
+    """Whether the folder holds this run's result."""
+    try:
+        found = json.loads((folder / "metrics.json").read_text())
+        return found["fingerprint"]["digest"] == wanted.fingerprint["digest"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def write_finished(folder: Path, wanted: Request, trainer: Trainer, result: Result, keep: str) -> None:
+    """Predictions, weights if kept, metrics; then the resume state goes."""
+    metrics = {
+        "status": "finished",
+        "diverged_at_step": None,
+        **_common(wanted, trainer),
+        "metrics": result.metrics,
+        "best": trainer.best,
+        **result.extra,
+    }
+    if not trainer.world.first:
+        return
+    trainer.check_lease()
+    with atomic_path(folder / "predictions.npz") as path, path.open("wb") as file:
+        np.savez_compressed(file, **result.predictions)
+    if keep != "none":
+        trainer.save_weights(folder / "weights.pt")
+    record.write_json(folder / "metrics.json", metrics)
+    if keep != "all":
+        checkpoint.remove(folder)
+    trainer.reporter.say(_summary(result.metrics, metrics["wall_time_s"]))
+
+
+def write_diverged(folder: Path, wanted: Request, trainer: Trainer, divergence: Diverged) -> None:
+    """A run whose loss was not finite has no metrics, and is not tried again."""
+    if not trainer.world.first:
+        return
+    trainer.check_lease()
+    record.write_history(folder, trainer.history)
+    metrics = {
+        "status": "diverged",
+        "diverged_at_step": divergence.step,
+        **_common(wanted, trainer),
+        "metrics": {},
+        "best": trainer.best,
+    }
+    record.write_json(folder / "metrics.json", metrics)
+    checkpoint.remove(folder)
+    trainer.reporter.say(f"diverged: {divergence}")
+
+
+def _common(wanted: Request, trainer: Trainer) -> dict[str, Any]:
+    seconds = trainer.seconds
+    return {
+        "run": dict(wanted.run),
+        "fingerprint": dict(wanted.fingerprint),
+        "epochs_run": trainer.epoch,
+        "train_examples": trainer.task.train_examples,
+        "test_examples": trainer.task.test_examples,
+        "commit": record.commit(),
+        "versions": record.versions(),
+        "hardware": record.hardware(trainer.device, trainer.world),
+        "wall_time_s": round(seconds, 3),
+        "device_seconds": round(seconds * trainer.world.size, 3),
+        "peak_memory_bytes": record.peak_memory(trainer.device),
+        "started": trainer.started,
+        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": [sys.executable, *sys.argv],
+    }
+
+
+def _summary(metrics: dict[str, float], seconds: float) -> str:
+    scores = "  ".join(f"{name} {value:.4g}" for name, value in metrics.items())
+    return f"finished: {scores}  in {seconds:.0f} s"

@@ -1,0 +1,104 @@
+"""Says what a run is doing: a bar within an epoch on a terminal, and a line an epoch everywhere."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, TextIO
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+
+class Reporter:
+    """Speaks for the first process; all others are silent. Lines also go to ``train.log``."""
+
+    def __init__(self, folder: Path, speaks: bool, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stdout
+        self._log = (folder / "train.log").open("a", encoding="utf-8", buffering=1) if speaks else None
+        self._bar: tqdm | None = None
+        self._shows_bar = speaks and self._stream.isatty()
+
+    def say(self, text: str) -> None:
+        """One line, above the bar if there is one."""
+        if self._log is None:
+            return
+        self._log.write(text + "\n")
+        if self._shows_bar:
+            tqdm.write(text, file=self._stream)
+        else:
+            print(text, file=self._stream, flush=True)
+
+    def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        """Open the bar of ``epoch`` (from 0), ``done`` of whose steps are behind it."""
+        if self._shows_bar:
+            self._bar = tqdm(
+                total=steps,
+                initial=done,
+                desc=f"epoch {epoch + 1}/{epochs}",
+                unit="step",
+                leave=False,
+                file=self._stream,
+            )
+
+    def step(self, loss: float | None) -> None:
+        """One step further; ``loss`` is the latest that is known without waiting for the device."""
+        if self._bar is None:
+            return
+        if loss is not None:
+            self._bar.set_postfix_str(f"loss {loss:.4f}", refresh=False)
+        self._bar.update()
+
+    def end_epoch(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+    def close(self) -> None:
+        """Close the log."""
+        self.end_epoch()
+        if self._log is not None:
+            self._log.close()
+            self._log = None
+
+
+def epoch_line(row: Mapping[str, Any], scored: str, epochs: int, seconds_left: float, unit: str) -> str:
+    """A history row for people; ``scored`` is the part of the data (``test``) that its scores are of."""
+    scores = {name.removeprefix(f"{scored}_"): v for name, v in row.items() if name.startswith(f"{scored}_")}
+    shown = " ".join(f"{name} {value:.4g}" for name, value in scores.items())
+    return (
+        f"epoch {row['epoch']}/{epochs}  loss {row['train_loss']:.4f}  {scored} {shown}  lr {row['lr']:.3g}  "
+        f"{row['examples_per_second']:.0f} {unit}/s  left {timedelta(seconds=round(seconds_left))}  "
+        f"memory {row['memory_bytes'] / 2**30:.2f} GiB"
+    )
+
+
+class Latest:
+    """The last number that has arrived from the device; asking never waits for it.
+
+    On a GPU a copy to pinned memory is queued behind the step that computes the
+    number, and read once its event has passed.
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._cuda = device.type == "cuda"
+        self._value: float | None = None
+        if self._cuda:
+            self._host = torch.empty((), pin_memory=True)
+            self._arrived: torch.cuda.Event | None = None
+
+    def offer(self, number: Tensor) -> float | None:
+        """Queue ``number`` (a scalar) if none is on its way; returns the latest arrived, at first ``None``."""
+        if not self._cuda:
+            return float(number)
+        if self._arrived is not None and self._arrived.query():
+            self._value, self._arrived = float(self._host), None
+        if self._arrived is None:
+            self._host.copy_(number, non_blocking=True)
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+        return self._value
