@@ -12,12 +12,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-
 _ONEDNN = torch.backends.mkldnn.is_available()
 
 
 class Linear(nn.Linear):
-    """``nn.Linear`` in all but speed; sequences ``(B, L, in)`` gain, other shapes and devices go the usual way."""
+    """``nn.Linear`` in all but speed: ``(B, L, in)`` gains, other shapes and devices go the usual way."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``(..., in)`` to ``(..., out)``."""
