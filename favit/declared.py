@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import math
 from pathlib import Path
 from typing import Any
 
@@ -108,6 +109,8 @@ def check(name: str, value: Any, declared: Any, minimum: float | None = None) ->
         value = _float_or_str(value)  # YAML reads 1e-3 as text
     if kind in (bool, int, float, str) and type(value) is not kind:
         raise ValueError(f"{name} must be {_TYPES[kind]}, not {value!r}")
+    if kind is float and not math.isfinite(value):
+        raise ValueError(f"{name} must be finite, not {value!r}")
     if minimum is not None and value < minimum:
         raise ValueError(f"{name} must be at least {minimum}, not {value!r}")
     return value

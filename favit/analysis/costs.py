@@ -1,0 +1,88 @@
+"""Parameters and multiply-accumulates of the models behind a table, each counted once, without data."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from favit import declared, registry
+from favit.analysis.tables import Cost
+from favit.closure import short_digest
+from favit.files import write_atomic
+from favit.fingerprint import Fingerprinter
+from favit.sweep import Run
+
+# Of the training settings, what shapes a model.
+_SHAPING = ("image_size", "input_length", "label_length", "horizon")
+
+_CLASSES_AS_PUBLISHED = 1000
+
+
+class Costs:
+    """Costs of runs' models, remembered in a file that may be deleted at any time."""
+
+    def __init__(self, file: Path, fingerprinter: Fingerprinter) -> None:
+        self._file = file
+        self._fingerprinter = fingerprinter
+        self._fresh = False
+        try:
+            self._known: dict[str, Any] = json.loads(file.read_text())
+        except (OSError, ValueError):
+            self._known = {}
+
+    def of(self, run: Run) -> Cost | None:
+        """What one forward pass of the run's model costs; None where the data set's file says its size."""
+        if "FACTS" not in declared.literals("data", run["dataset"]):
+            return None
+        shape = _shape(run)
+        key = short_digest([shape, self._fingerprinter.closure(run).digest])
+        if key not in self._known:
+            self._known[key] = _count(shape)
+            self._fresh = True
+        return Cost(**self._known[key])
+
+    def save(self) -> None:
+        """Keep what was counted for the next time."""
+        if self._fresh:
+            write_atomic(self._file, json.dumps(self._known))
+
+
+def _shape(run: Run) -> dict[str, Any]:
+    """The settings that decide a model's size."""
+    names = ("dataset", "model", "aggregator", "encoding")
+    kept = {k: v for k, v in run.settings.items() if k in (*names, *_SHAPING) or "." in k}
+    return {**kept, "drop_path": 0.0, "seed": 0}
+
+
+def _count(run: Mapping[str, Any]) -> dict[str, int | None]:
+    """Count on tensors without content."""
+    facts = declared.literals("data", run["dataset"])["FACTS"]
+    counts = _counts_of(run, facts)
+    published = None
+    if declared.task_of(run["dataset"]) == "classification":
+        published = _counts_of(run, {**facts, "classes": _CLASSES_AS_PUBLISHED}).params
+    return {"params": counts.params, "macs": counts.macs, "params_1000": published}
+
+
+def _counts_of(run: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
+    import torch
+
+    from favit.analysis.count import count
+
+    module = registry.load("models", declared.families()[run["model"]])
+    with torch.device("meta"):
+        model = module.build(run, facts).eval()
+        return count(model, *_inputs(run, facts))
+
+
+def _inputs(run: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[Any, ...]:
+    """One example of the run's shape."""
+    import torch
+
+    if declared.task_of(run["dataset"]) == "classification":
+        return (torch.zeros(1, 3, run["image_size"], run["image_size"]),)
+    steps = run["input_length"], run["label_length"] + run["horizon"]
+    width = facts["variables"], facts["time_features"]
+    return tuple(torch.zeros(1, length, size) for length in steps for size in width)
