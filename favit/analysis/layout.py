@@ -141,18 +141,15 @@ def _score_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     for metric in METRICS[table.spec.task]:
         scores = [line.scores[metric.key] for line in table.lines]
         section, digits = metric.title, metric.decimals
-        columns += [
-            Column(section, "mean ± std", "spread", tuple(_mean(s) for s in scores), always=True),
-            Column(section, "Δ", "number", tuple(_difference(s) for s in scores)),
-            Column(section, "95 % CI", "text", tuple(_interval(s) for s in scores)),
-            Column(section, "publ.", "number", tuple(_published(s.published, footnotes) for s in scores)),
-            Column(
-                section,
-                f"ours {MINUS} publ.",
-                "number",
-                tuple(_number(s.minus_published, digits, signed=True) for s in scores),
-            ),
-        ]
+        columns.append(Column(section, "mean ± std", "spread", tuple(_mean(s) for s in scores), always=True))
+        if metric.headline:
+            columns.append(Column(section, "Δ", "number", tuple(_difference(s) for s in scores)))
+            columns.append(Column(section, "95 % CI", "text", tuple(_interval(s) for s in scores)))
+        minus = tuple(_number(s.minus_published, digits, signed=True) for s in scores)
+        columns.append(
+            Column(section, "publ.", "number", tuple(_published(s.published, footnotes) for s in scores))
+        )
+        columns.append(Column(section, f"ours {MINUS} publ.", "number", minus))
     return columns
 
 
@@ -213,9 +210,9 @@ def _legend(table: Table) -> Iterable[str]:
         yield f"Published: {'; '.join(_sources(table))}."
     for group in table.groups:
         if group.repeat_last:
-            where = f"{group.title}: " if group.title else ""
+            where = f" ({group.title})" if group.title else ""
             scores = [f"{key.upper()} {value:.3f}" for key, value in group.repeat_last.items()]
-            yield f"{where}Repeating the last input step: {', '.join(scores)}."
+            yield f"Repeating the last input step scores {', '.join(scores)}{where}."
 
 
 def _comparison_legend(table: Table) -> Iterable[str]:
@@ -246,7 +243,7 @@ def _pairing(differences: Sequence[object]) -> str:
 
 def _more_seeds(table: Table) -> Iterable[str]:
     """How many more seeds would settle what is open, best-known metric first."""
-    for metric in METRICS[table.spec.task]:
+    for metric in [m for m in METRICS[table.spec.task] if m.headline]:
         parts = []
         for group in table.groups:
             open_rows = [(line.row.label, line.scores[metric.key].more_seeds) for line in group.lines]
@@ -255,7 +252,7 @@ def _more_seeds(table: Table) -> Iterable[str]:
                 parts.append((f"{group.title}: " if group.title else "") + ", ".join(told))
         if parts:
             yield (
-                f"More seeds a row that would settle a difference in {metric.label} of the size seen "
+                f"Further seeds a row that would settle a {metric.label} difference of the size seen "
                 f"(80 % power): {'; '.join(parts)}."
             )
 

@@ -141,7 +141,8 @@ def to_latex(table: Table) -> str:
     return template("table.tex.j2").render(
         name=table.spec.name,
         label=table.spec.label,
-        caption=latex.escape(" ".join([layout.caption, *layout.legend])),
+        caption=latex.escape(layout.caption),
+        legend=latex.escape(" ".join(layout.legend)),
         columns="l" + "".join(_latex_type(column) for column in layout.columns),
         sections=[(latex.escape(title), span, first) for title, span, first in _sections(layout)],
         titles=[_latex_title(column) for column in layout.columns],

@@ -58,7 +58,10 @@ class RunResult:
 
 @dataclass(frozen=True)
 class Metric:
-    """One score of a task. ``unit`` belongs to the score, ``difference_unit`` to differences of it."""
+    """One score of a task. ``unit`` belongs to the score, ``difference_unit`` to differences of it.
+
+    headline: printed with its comparison to the baseline; that of others is in the CSV only.
+    """
 
     key: str
     label: str
@@ -66,6 +69,7 @@ class Metric:
     difference_unit: str
     higher_is_better: bool
     decimals: int
+    headline: bool = True
 
     @property
     def title(self) -> str:
@@ -76,7 +80,7 @@ class Metric:
 METRICS: Mapping[str, tuple[Metric, ...]] = {
     "classification": (
         Metric("top1", "Top-1", "%", "points", True, 2),
-        Metric("top5", "Top-5", "%", "points", True, 2),
+        Metric("top5", "Top-5", "%", "points", True, 2, headline=False),
     ),
     "forecasting": (
         Metric("mse", "MSE", "", "", False, 3),
