@@ -222,7 +222,11 @@ def _without_effect(node: Any) -> bool:
     """A docstring, another bare text, or ``pass``."""
     if isinstance(node, ast.Pass):
         return True
-    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+    return (
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+    )
 
 
 def _with_parents(name: str) -> list[str]:

@@ -89,11 +89,15 @@ def load(path: Path | str = "config.yaml") -> Config:
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
     schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
-    errors = sorted(jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path)))
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
+    )
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
     recipes = raw.get("recipes", {})
-    sweeps = {name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()}
+    sweeps = {
+        name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
+    }
     groups = raw.get("groups", {})
     _check_groups(groups, sweeps, source)
     return Config(
@@ -108,7 +112,9 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
     )
 
 
-def _sweep(name: str, body: dict[str, Any], recipes: dict[str, Any], resources: dict[str, Any]) -> SweepConfig:
+def _sweep(
+    name: str, body: dict[str, Any], recipes: dict[str, Any], resources: dict[str, Any]
+) -> SweepConfig:
     recipe = body.get("recipe")
     if recipe is not None and recipe not in recipes:
         raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
@@ -130,7 +136,9 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
             raise ConfigError(f"{source}: groups.{group}: this name is taken")
         for member in members:
             if member not in sweeps:
-                raise ConfigError(f"{source}: groups.{group}: {unknown(f'sweep {member!r}', member, list(sweeps))}")
+                raise ConfigError(
+                    f"{source}: groups.{group}: {unknown(f'sweep {member!r}', member, list(sweeps))}"
+                )
     for name in sweeps:
         if name in RESERVED:
             raise ConfigError(f"{source}: sweeps.{name}: this name is taken by a target")
@@ -155,7 +163,9 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{where} is empty; give at least one value"
     if error.validator == "type":
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
-        return f"{where or 'the file'} must be {' or '.join(_KINDS[k] for k in kinds)}, not {error.instance!r}"
+        return (
+            f"{where or 'the file'} must be {' or '.join(_KINDS[k] for k in kinds)}, not {error.instance!r}"
+        )
     if error.validator == "enum":
         return f"{where} must be one of {', '.join(map(str, schema['enum']))}, not {error.instance!r}"
     if error.validator == "anyOf":

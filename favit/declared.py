@@ -1,68 +1,19 @@
-"""What a component's file declares about itself, read without importing it.
-
-A component states its settings and facts as literals at the top level of its
-module; reading them from the syntax tree keeps the configuration free of torch
-and makes no result depend on code that it does not run.
-"""
+"""What components declare of themselves, and what may be set: names, types, bounds. Free of torch."""
 
 from __future__ import annotations
 
-import ast
-import functools
 import math
-from pathlib import Path
 from typing import Any
 
-from favit import registry
-
-_PACKAGE = Path(__file__).parent
+from favit.literals import families, literals
 
 # Which room holds what a run's "aggregator" names, unless its model says otherwise.
 _ROOM = "aggregators"
 
 
-@functools.cache
-def literals(*path: str) -> dict[str, Any]:
-    """All top-level ``NAME = <literal>`` of ``favit/<path>.py``, for instance ``literals("train", "settings")``."""
-    tree = ast.parse(_PACKAGE.joinpath(*path).with_suffix(".py").read_text(encoding="utf-8"))
-    found: dict[str, Any] = {}
-    for node in tree.body:
-        target = _single_name(node)
-        if target is None:
-            continue
-        try:
-            found[target] = ast.literal_eval(node.value)  # type: ignore[attr-defined]
-        except ValueError:
-            continue  # not a literal: not a declaration
-    return found
-
-
-def _single_name(node: ast.stmt) -> str | None:
-    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id
-    if isinstance(node, ast.AnnAssign) and node.value is not None and isinstance(node.target, ast.Name):
-        return node.target.id
-    return None
-
-
-@functools.cache
-def families() -> dict[str, str]:
-    """Model name -> the file in ``favit/models`` that builds it (``favit_b0`` -> ``favit``)."""
-    return {
-        variant: family
-        for family in registry.names("models")
-        for variant in literals("models", family).get("VARIANTS", ())
-    }
-
-
 def room_of(model: str) -> str:
     """The room in which a model looks up the run's aggregator: ``aggregators`` or ``attention``."""
     return literals("models", families()[model]).get("AGGREGATORS", _ROOM)
-
-
-def task_of(dataset: str) -> str:
-    """``classification`` or ``forecasting``."""
-    return literals("data", dataset)["TASK"]
 
 
 def component(axis: str, run: dict[str, Any]) -> tuple[str, str]:

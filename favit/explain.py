@@ -81,7 +81,9 @@ def changed_code(then: Mapping[str, Mapping[str, str]], now: Mapping[str, Mappin
         return ["(the result does not say which)"]
     found = []
     for module in sorted({*then, *now}):
-        path = module.partition(".")[2].replace(".", "/") + ".py" if "." in module else f"{module}/__init__.py"
+        path = (
+            module.partition(".")[2].replace(".", "/") + ".py" if "." in module else f"{module}/__init__.py"
+        )
         if module not in then or module not in now:
             found.append(f"{path} ({'new' if module in now else 'no longer used'})")
             continue
@@ -102,7 +104,9 @@ def line(state: State, fingerprinter: Fingerprinter) -> str:
     name = f"{state.run['dataset']} {state.run.name}"
     if state.counts:
         notes = f" ({'; '.join(state.notes)})" if state.notes else ""
-        status = "" if state.result is None or state.result.status == "finished" else f", {state.result.status}"
+        status = (
+            "" if state.result is None or state.result.status == "finished" else f", {state.result.status}"
+        )
         return f"{state.name:<8} {name}{status}{notes}"
     holder = lease_holder.of(state.folder)
     word = "running" if holder else "missing"
@@ -141,7 +145,9 @@ def select(config: Config, wanted: str) -> list[Run]:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print a line for each run."""
-    parser = argparse.ArgumentParser(prog="python -m favit.explain", description="Say what must run, and why.")
+    parser = argparse.ArgumentParser(
+        prog="python -m favit.explain", description="Say what must run, and why."
+    )
     parser.add_argument("what", nargs="?", default="all", help="a sweep, a group, all (default), or a run")
     parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
     options = parser.parse_args(arguments)

@@ -15,8 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from favit import declared, registry
+from favit import registry
 from favit.files import atomic_path
+from favit.literals import literals
 from favit.registry import unknown
 
 
@@ -26,7 +27,7 @@ class FetchFailed(RuntimeError):
 
 def fetch(dataset: str, root: Path) -> list[str]:
     """Bring a data set's files below ``root``; returns a line about each thing done. Raises ``FetchFailed``."""
-    facts = declared.literals("data", dataset)
+    facts = literals("data", dataset)
     files, sources = list(facts.get("FILES", ())), facts.get("SOURCES", {})
     absent = [name for name in files if not (root / name).is_file()]
     if not files:
@@ -34,7 +35,9 @@ def fetch(dataset: str, root: Path) -> list[str]:
     if not absent:
         return [f"{dataset}: already there"]
     if not sources:
-        raise FetchFailed(f"{dataset}: {root / absent[0]} is absent and cannot be fetched: it needs an account or a licence")
+        raise FetchFailed(
+            f"{dataset}: {root / absent[0]} is absent and cannot be fetched: it needs an account or a licence"
+        )
     return [_bring(name, source, root) for name, source in sources.items()]
 
 
@@ -60,7 +63,9 @@ def _download(source: Mapping[str, Any], target: Path) -> None:
 
     digest = next(f"{kind}:{source[kind]}" for kind in ("sha256", "md5") if kind in source)
     try:
-        pooch.retrieve(source["url"], digest, fname=target.name, path=target.parent, progressbar=sys.stderr.isatty())
+        pooch.retrieve(
+            source["url"], digest, fname=target.name, path=target.parent, progressbar=sys.stderr.isatty()
+        )
     except (OSError, ValueError) as error:
         raise FetchFailed(f"{source['url']}: {' '.join(str(error).split())}") from None
 
@@ -80,7 +85,9 @@ def main(arguments: list[str] | None = None) -> int:
     """Fetch the named data sets."""
     parser = argparse.ArgumentParser(prog="python -m favit.fetch", description="Fetch data sets.")
     parser.add_argument("datasets", nargs="+", help=f"of {', '.join(registry.names('data'))}")
-    parser.add_argument("--data", default="data", type=Path, help="folder of the data sets; default: %(default)s")
+    parser.add_argument(
+        "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     failed = False
     for name in options.datasets:

@@ -17,6 +17,7 @@ from typing import Any
 from favit import declared
 from favit.closure import Closure, Reader, short_digest
 from favit.files import sha256_of, write_atomic
+from favit.literals import literals
 from favit.sweep import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
@@ -134,12 +135,16 @@ _NAMED = ("dataset", "model", "aggregator", "encoding")
 def roots(run: Run) -> list[str]:
     """The modules that a run's names point to: where its closure begins."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
-    return ["favit.train.__main__", f"favit.train.{run.task}", *(f"favit.{room}.{name}" for room, name in components)]
+    return [
+        "favit.train.__main__",
+        f"favit.train.{run.task}",
+        *(f"favit.{room}.{name}" for room, name in components),
+    ]
 
 
 def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:
     """The files of a run's data set, by the name under which their digests are recorded."""
-    facts = declared.literals("data", settings["dataset"])
+    facts = literals("data", settings["dataset"])
     files = {name: root / name for name in facts.get("FILES", ())}
     if "FILE_SETTING" in facts:
         chosen = str(settings.get(f"dataset.{facts['FILE_SETTING']}", ""))

@@ -45,5 +45,7 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
     for state, old in again:
         why = explain.reason(state, results.fingerprinter)
         lines.append(f"  {state.run['dataset']} {state.run.name} ({old.seconds / 3600:.2f} h): {why}")
-    lines.append("To train them again: --config retrain=yes. If the change is harmless: python -m favit.accept RUN...")
+    lines.append(
+        "To train them again: --config retrain=yes. If the change is harmless: python -m favit.accept RUN..."
+    )
     return "\n".join(lines)

@@ -37,4 +37,8 @@ def unknown(what: str, name: str, valid: list[str]) -> str:
     """The sentence that answers a wrong name: the nearest valid one, then all of them."""
     near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
     hint = f"; did you mean '{near[0]}'?" if near else ""
-    return f"unknown {what}{hint} Valid: {', '.join(valid)}" if hint else f"unknown {what}; valid: {', '.join(valid)}"
+    return (
+        f"unknown {what}{hint} Valid: {', '.join(valid)}"
+        if hint
+        else f"unknown {what}; valid: {', '.join(valid)}"
+    )

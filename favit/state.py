@@ -99,7 +99,9 @@ class Results:
         name = ("valid", "accepted")[ranked[0][0]]
         duplicates = [r for *_, r in ranked[1:] if r.stamp != best.stamp]
         others = tuple(r for r in results if r is not best)
-        return State(run, today, name, best.folder, best, others, tuple(self._notes(best, today, name, duplicates)))
+        return State(
+            run, today, name, best.folder, best, others, tuple(self._notes(best, today, name, duplicates))
+        )
 
     def place(self, run: Run) -> Path:
         """The folder that holds all results of a run's axes, whatever their fingerprints."""
@@ -184,7 +186,7 @@ class _Index:
 
     def _result(self, folder: Path) -> Result | None:
         try:
-            stat = os.stat(folder / METRICS)
+            stat = (folder / METRICS).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
         key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
@@ -196,7 +198,9 @@ class _Index:
         if not known["readable"]:
             return None
         accepted = _acceptances(folder / ACCEPTED)
-        return Result(folder, known["fingerprint"], known["status"], known["seconds"], known["stamp"], accepted)
+        return Result(
+            folder, known["fingerprint"], known["status"], known["seconds"], known["stamp"], accepted
+        )
 
 
 def _summary(path: Path) -> dict[str, Any]:

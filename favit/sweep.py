@@ -16,6 +16,7 @@ from typing import Any
 
 from favit import declared, registry
 from favit.config import Config, ConfigError, SweepConfig, load
+from favit.literals import families, literals, task_of
 from favit.registry import unknown
 
 AXES = ("dataset", "model", "aggregator", "encoding", "seed")
@@ -53,7 +54,7 @@ class Run:
     @property
     def task(self) -> str:
         """``classification`` or ``forecasting``."""
-        return declared.task_of(self.settings["dataset"])
+        return task_of(self.settings["dataset"])
 
 
 @dataclass(frozen=True)
@@ -154,7 +155,7 @@ def _group_axes(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> tuple
 
 
 def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
-    """A component's setting in ``settings`` reaches the rows whose component has it; one that reaches none is a slip."""
+    """A component's setting reaches the rows whose component has it; one that reaches none is a slip."""
     if not combinations:
         raise ValueError("exclude leaves no run")
     for key in sweep.settings:
@@ -177,7 +178,7 @@ def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None)
     axes = {axis: merged.pop(axis) for axis in AXES if axis in merged}
     _check_axes(axes)
     components = _component_settings(axes)
-    task = declared.task_of(axes["dataset"])
+    task = task_of(axes["dataset"])
     training, minimum = _training(task)
     flat = {**{name: declared.default_of(default) for name, default in training.items()}, **axes}
     for key, value in merged.items():
@@ -209,7 +210,7 @@ def _component_settings_of(dataset: str, model: str, aggregator: str, encoding: 
     _check_names(*axes.values())
     found = {}
     for axis in axes:
-        facts = declared.literals(*declared.component(axis, axes))
+        facts = literals(*declared.component(axis, axes))
         for name, spec in facts.get("SETTINGS", {}).items():
             found[f"{axis}.{name}"] = (spec, facts.get("MINIMUM", {}).get(name))
     return found
@@ -227,20 +228,20 @@ def _check_axes(axes: Mapping[str, Any]) -> None:
 def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> None:
     """Each name is known, and they go together."""
     _known("data set", dataset, registry.names("data"))
-    _known("model", model, sorted(declared.families()))
-    task = declared.task_of(dataset)
-    if declared.literals("models", declared.families()[model])["TASK"] != task:
-        fitting = sorted(
-            m for m, family in declared.families().items() if declared.literals("models", family)["TASK"] == task
+    _known("model", model, sorted(families()))
+    task = task_of(dataset)
+    if literals("models", families()[model])["TASK"] != task:
+        fitting = sorted(m for m, family in families().items() if literals("models", family)["TASK"] == task)
+        raise ValueError(
+            f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}"
         )
-        raise ValueError(f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}")
     _known(f"aggregator for {model}", aggregator, registry.names(declared.room_of(model)))
     _known("encoding", encoding, _encodings_for(task))
 
 
 def _encodings_for(task: str) -> list[str]:
     flag = {"classification": "IMAGES", "forecasting": "SERIES"}[task]
-    return [e for e in registry.names("encodings") if declared.literals("encodings", e).get(flag, True)]
+    return [e for e in registry.names("encodings") if literals("encodings", e).get(flag, True)]
 
 
 def _known(what: str, name: Any, valid: list[str]) -> None:
@@ -250,7 +251,9 @@ def _known(what: str, name: Any, valid: list[str]) -> None:
 
 def main(arguments: list[str] | None = None) -> int:
     """Print the runs of a sweep, a group or ``all``."""
-    parser = argparse.ArgumentParser(prog="python -m favit.sweep", description="Print a sweep's runs, one JSON a line.")
+    parser = argparse.ArgumentParser(
+        prog="python -m favit.sweep", description="Print a sweep's runs, one JSON a line."
+    )
     parser.add_argument("sweep", help="a sweep of the configuration, a group such as demo, or all")
     parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
     options = parser.parse_args(arguments)

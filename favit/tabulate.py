@@ -35,13 +35,17 @@ def folder(config: Config) -> Path:
 
 def digest(config: Config, sweep: SweepConfig, results: Results, states: Mapping[str, State]) -> str:
     """Of all that a sweep's table depends on: its heading and rows, the results, and the code that makes it."""
-    closure = results.fingerprinter.reader.closure(["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"])
+    closure = results.fingerprinter.reader.closure(
+        ["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"]
+    )
     assets = sorted(p for p in (ROOT / "favit" / "analysis").rglob("*") if p.suffix in _ASSETS)
     rows = []
     for cell in cells(sweep):
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else None
-        rows.append([cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes])
+        rows.append(
+            [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
+        )
     table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
     return short_digest([closure.digest, [sha256_of(p) for p in assets], table, rows])
 
@@ -76,7 +80,9 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     counted.save()
     base = folder(config) / sweep.name
     tables.write(table, folder(config), sweep.name)
-    write_atomic(base.with_suffix(".json"), json.dumps({"digest": digest(config, sweep, results, states)}) + "\n")
+    write_atomic(
+        base.with_suffix(".json"), json.dumps({"digest": digest(config, sweep, results, states)}) + "\n"
+    )
     return base.with_suffix(".md")
 
 
@@ -92,7 +98,9 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     rows = {cell.row: Row(cell.row, cell.label, cell.reference or None) for cell in in_sweep}
     baseline = sweep.table.baseline or None
     if baseline is not None and baseline not in rows:
-        raise ConfigError(f"sweeps.{sweep.name}.table.baseline: no row '{baseline}'; valid: {', '.join(rows)}")
+        raise ConfigError(
+            f"sweeps.{sweep.name}.table.baseline: no row '{baseline}'; valid: {', '.join(rows)}"
+        )
     groups = {cell.group: dict(cell.group) for cell in in_sweep}
     return TableSpec(
         name=sweep.name,
@@ -137,7 +145,9 @@ def _randomness(run: Run) -> str:
 
 def main(arguments: list[str] | None = None) -> int:
     """Make the tables of sweeps, groups or ``all``, and print them."""
-    parser = argparse.ArgumentParser(prog="python -m favit.tabulate", description="Make the tables of sweeps.")
+    parser = argparse.ArgumentParser(
+        prog="python -m favit.tabulate", description="Make the tables of sweeps."
+    )
     parser.add_argument("sweeps", nargs="+", help="sweeps, groups, or all")
     parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
     parser.add_argument("--show", action="store_true", help="print tables that exist, make none")

@@ -24,7 +24,7 @@ def alternatives(words: Iterable[str]) -> str:
 def _pattern(node: dict[str, Any]) -> str:
     letters = []
     while len(node) == 1:  # a stretch without branches
-        (letter, node), = node.items()
+        ((letter, node),) = node.items()
         letters.append(re.escape(letter))
     if not node:
         return "".join(letters)

@@ -81,7 +81,16 @@ def test_closure_follows_imports_and_leaves_out_what_is_looked_up(tmp_path: Path
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     closure = Reader(root=tmp_path).closure(["favit.a.one"])
-    expected = {"favit", "favit.a", "favit.a.one", "favit.a._help", "favit.b", "favit.b.two", "favit.b.deep", "favit.late"}
+    expected = {
+        "favit",
+        "favit.a",
+        "favit.a.one",
+        "favit.a._help",
+        "favit.b",
+        "favit.b.two",
+        "favit.b.deep",
+        "favit.late",
+    }
     assert set(closure.modules) == expected
     assert "torch" in closure.outside
 

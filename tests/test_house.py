@@ -16,7 +16,9 @@ STDLIB = set(sys.stdlib_module_names)
 
 
 def modules_of(room: str) -> list[str]:
-    return [f"favit.{room}.{p.stem}" for p in sorted((ROOT / "favit" / room).glob("*.py")) if p.stem != "__init__"]
+    return [
+        f"favit.{room}.{p.stem}" for p in sorted((ROOT / "favit" / room).glob("*.py")) if p.stem != "__init__"
+    ]
 
 
 def imported_rooms(module: str) -> set[str]:
@@ -42,12 +44,21 @@ def test_models_know_mechanisms_but_neither_data_nor_training() -> None:
 
 def test_data_never_know_models() -> None:
     for module in modules_of("data"):
-        assert not imported_rooms(module) & {"models", "train", "aggregators", "attention", "encodings"}, module
+        assert not imported_rooms(module) & {"models", "train", "aggregators", "attention", "encodings"}, (
+            module
+        )
 
 
 def test_training_reaches_models_and_data_only_by_name() -> None:
     for module in modules_of("train"):
-        assert not imported_rooms(module) & {"models", "data", "analysis", "sweep", "config", "fingerprint"}, module
+        assert not imported_rooms(module) & {
+            "models",
+            "data",
+            "analysis",
+            "sweep",
+            "config",
+            "fingerprint",
+        }, module
 
 
 def test_nothing_in_favit_imports_the_workflow() -> None:
@@ -74,8 +85,11 @@ def test_no_package_lists_its_components() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["config", "sweep", "closure", "fingerprint", "state", "explain", "guard", "snapshot", "tabulate"]
+    "module",
+    ["config", "sweep", "closure", "fingerprint", "state", "explain", "guard", "snapshot", "tabulate"],
 )
 def test_deciding_what_runs_needs_no_torch(module: str) -> None:
-    code = f"import sys, favit.{module}; sys.exit(sum(m in sys.modules for m in ('torch', 'pandas', 'numpy')))"
+    code = (
+        f"import sys, favit.{module}; sys.exit(sum(m in sys.modules for m in ('torch', 'pandas', 'numpy')))"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
-from favit import declared
 from favit.closure import ROOT
 from favit.config import Config, ConfigError, load, parse
+from favit.literals import literals
 from favit.sweep import cells, expand, resolve, runs
 
 FORECAST = {"dataset": "etth1", "model": "informer", "aggregator": "full", "encoding": "none", "seed": 0}
@@ -72,7 +72,7 @@ def test_a_run_is_flat_plain_and_sorted() -> None:
 
 
 def test_training_settings_are_always_explicit_and_components_only_where_they_differ() -> None:
-    defaults = declared.literals("attention", "probsparse")["SETTINGS"]
+    defaults = literals("attention", "probsparse")["SETTINGS"]
     run = resolve({**FORECAST, "aggregator": "probsparse", "aggregator.factor": defaults["factor"]})
     assert "aggregator.factor" not in run.settings
     assert {"precision", "horizon", "epochs"} <= set(run.settings)
@@ -102,9 +102,18 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"settings": {"precision": "half"}}, ["precision", "'float32'"]),
         ({"settings": {"aggregator.factr": 3}}, ["aggregator.factr"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "aggregator": ["ful"]}}, ["'ful'", "'full'"]),
-        ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "encoding": ["legendr"]}}, ["'legendr'", "'legendre'"]),
-        ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "model": ["favit_b9"]}}, ["'favit_b9'", "'favit_b"]),
-        ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "model": ["favit_b0"]}}, ["forecasting", "informer"]),
+        (
+            {"matrix": {**{k: [v] for k, v in FORECAST.items()}, "encoding": ["legendr"]}},
+            ["'legendr'", "'legendre'"],
+        ),
+        (
+            {"matrix": {**{k: [v] for k, v in FORECAST.items()}, "model": ["favit_b9"]}},
+            ["'favit_b9'", "'favit_b"],
+        ),
+        (
+            {"matrix": {**{k: [v] for k, v in FORECAST.items()}, "model": ["favit_b0"]}},
+            ["forecasting", "informer"],
+        ),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "dataset": ["ETTh1"]}}, ["'ETTh1'", "etth1"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": []}}, ["seed", "empty"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": [-1]}}, ["seed", "at least 0"]),
@@ -115,7 +124,9 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"table": {"captoin": "x"}}, ["'captoin'", "'caption'"]),
     ],
 )
-def test_slips_are_answered_with_one_line_that_names_what_is_allowed(change: dict[str, Any], words: list[str]) -> None:
+def test_slips_are_answered_with_one_line_that_names_what_is_allowed(
+    change: dict[str, Any], words: list[str]
+) -> None:
     with pytest.raises(ConfigError) as raised:
         parsed = parse(config_of(**change))
         cells(parsed.sweeps["s"])

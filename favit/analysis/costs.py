@@ -7,11 +7,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from favit import declared, registry
+from favit import registry
 from favit.analysis.tables import Cost
 from favit.closure import short_digest
 from favit.files import write_atomic
 from favit.fingerprint import Fingerprinter
+from favit.literals import families, literals, task_of
 from favit.sweep import Run
 
 # Of the training settings, what shapes a model.
@@ -34,7 +35,7 @@ class Costs:
 
     def of(self, run: Run) -> Cost | None:
         """What one forward pass of the run's model costs; None where the data set's file says its size."""
-        if "FACTS" not in declared.literals("data", run["dataset"]):
+        if "FACTS" not in literals("data", run["dataset"]):
             return None
         shape = _shape(run)
         key = short_digest([shape, self._fingerprinter.closure(run).digest])
@@ -58,10 +59,10 @@ def _shape(run: Run) -> dict[str, Any]:
 
 def _count(run: Mapping[str, Any]) -> dict[str, int | None]:
     """Count on tensors without content."""
-    facts = declared.literals("data", run["dataset"])["FACTS"]
+    facts = literals("data", run["dataset"])["FACTS"]
     counts = _counts_of(run, facts)
     published = None
-    if declared.task_of(run["dataset"]) == "classification":
+    if task_of(run["dataset"]) == "classification":
         published = _counts_of(run, {**facts, "classes": _CLASSES_AS_PUBLISHED}).params
     return {"params": counts.params, "macs": counts.macs, "params_1000": published}
 
@@ -71,7 +72,7 @@ def _counts_of(run: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
 
     from favit.analysis.count import count
 
-    module = registry.load("models", declared.families()[run["model"]])
+    module = registry.load("models", families()[run["model"]])
     with torch.device("meta"):
         model = module.build(run, facts).eval()
         return count(model, *_inputs(run, facts))
@@ -81,7 +82,7 @@ def _inputs(run: Mapping[str, Any], facts: Mapping[str, Any]) -> tuple[Any, ...]
     """One example of the run's shape."""
     import torch
 
-    if declared.task_of(run["dataset"]) == "classification":
+    if task_of(run["dataset"]) == "classification":
         return (torch.zeros(1, 3, run["image_size"], run["image_size"]),)
     steps = run["input_length"], run["label_length"] + run["horizon"]
     width = facts["variables"], facts["time_features"]

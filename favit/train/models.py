@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from favit import declared, registry
+from favit import registry
+from favit.literals import families
 from favit.train import seeds
 
 
@@ -17,8 +18,8 @@ def build(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device
 
     Raises ``ValueError`` naming the valid models for an unknown one.
     """
-    families = declared.families()
-    if run["model"] not in families:
-        raise ValueError(registry.unknown(f"model '{run['model']}'", run["model"], sorted(families)))
+    known = families()
+    if run["model"] not in known:
+        raise ValueError(registry.unknown(f"model '{run['model']}'", run["model"], sorted(known)))
     seeds.seed_forward(run["seed"], "weights")
-    return registry.load("models", families[run["model"]]).build(run, facts).to(device)
+    return registry.load("models", known[run["model"]]).build(run, facts).to(device)

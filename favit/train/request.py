@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from favit import declared
+from favit.literals import task_of
 from favit.train import schedule
 
 
@@ -25,7 +25,7 @@ class Request:
     @property
     def task(self) -> str:
         """``classification`` or ``forecasting``."""
-        return declared.task_of(self.run["dataset"])
+        return task_of(self.run["dataset"])
 
 
 def read(source: str, data: Path) -> Request:
