@@ -13,6 +13,9 @@ from favit.data._missing import DataMissing
 GAPS = ("error", "interpolate")
 DATE = "date"
 
+# Steps of unequal length that are regular all the same: working days, months, quarters, years.
+CALENDARS = ("B", "MS", "ME", "QS", "QE", "YS", "YE")
+
 
 def read_table(path: Path, columns: Sequence[str] | None = None, gaps: str = "error") -> pd.DataFrame:
     """The numeric ``columns`` (None: all besides ``date``) as float64, indexed by their regular dates.
@@ -84,9 +87,11 @@ def _dates(path: Path, column: pd.Series) -> pd.DatetimeIndex:
 def _regular(path: Path, numbers: pd.DataFrame, gaps: str) -> pd.DataFrame:
     """The table on a regular grid of dates; steps that the file lacks hold NaN."""
     dates = pd.DatetimeIndex(numbers.index)
-    if pd.infer_freq(dates) is not None:
+    if any(_follows(dates, calendar) for calendar in CALENDARS):
         return numbers
     step = step_of(dates)
+    if _follows(dates, step):
+        return numbers
     odd = dates[1:][(dates[1:] - dates[:-1]) % step != pd.Timedelta(0)]
     if len(odd):
         raise ValueError(f"{path}: irregular times: {odd[0]} is no multiple of {step} after the row before")
@@ -98,6 +103,10 @@ def _regular(path: Path, numbers: pd.DataFrame, gaps: str) -> pd.DataFrame:
             "dataset.gaps: interpolate fills them"
         )
     return numbers.reindex(grid)
+
+
+def _follows(dates: pd.DatetimeIndex, step: str | pd.Timedelta) -> bool:
+    return dates.equals(pd.date_range(dates[0], periods=len(dates), freq=step))
 
 
 def _complete(path: Path, table: pd.DataFrame, gaps: str) -> pd.DataFrame:

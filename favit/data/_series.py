@@ -84,7 +84,7 @@ def calendar_features(timestamps: pd.DatetimeIndex, step: pd.Timedelta) -> Tenso
     weekday, day of the month, day of the year. F is 5, 4 or 3.
     """
     t = timestamps
-    features = [t.dayofweek / 6, (t.day - 1) / 30, (t.dayofyear - 1) / 365]
+    features = [t.day_of_week / 6, (t.day - 1) / 30, (t.day_of_year - 1) / 365]
     if step < pd.Timedelta(days=1):
         features.insert(0, t.hour / 23)
     if step < pd.Timedelta(hours=1):
