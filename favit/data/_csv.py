@@ -87,10 +87,8 @@ def _dates(path: Path, column: pd.Series) -> pd.DatetimeIndex:
 def _regular(path: Path, numbers: pd.DataFrame, gaps: str) -> pd.DataFrame:
     """The table on a regular grid of dates; steps that the file lacks hold NaN."""
     dates = pd.DatetimeIndex(numbers.index)
-    if any(_follows(dates, calendar) for calendar in CALENDARS):
-        return numbers
     step = step_of(dates)
-    if _follows(dates, step):
+    if any(_follows(dates, rule) for rule in (step, *CALENDARS)):
         return numbers
     odd = dates[1:][(dates[1:] - dates[:-1]) % step != pd.Timedelta(0)]
     if len(odd):
@@ -105,8 +103,8 @@ def _regular(path: Path, numbers: pd.DataFrame, gaps: str) -> pd.DataFrame:
     return numbers.reindex(grid)
 
 
-def _follows(dates: pd.DatetimeIndex, step: str | pd.Timedelta) -> bool:
-    return dates.equals(pd.date_range(dates[0], periods=len(dates), freq=step))
+def _follows(dates: pd.DatetimeIndex, rule: str | pd.Timedelta) -> bool:
+    return dates.equals(pd.date_range(dates[0], dates[-1], freq=rule))
 
 
 def _complete(path: Path, table: pd.DataFrame, gaps: str) -> pd.DataFrame:
