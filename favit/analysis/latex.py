@@ -19,7 +19,7 @@ _SPECIAL = {
     "<": r"\textless{}",
     ">": r"\textgreater{}",
     "|": r"\textbar{}",
-    '"': r"\textquotedbl{}",
+    '"': "''",
     "±": r"$\pm$",
     "×": r"$\times$",
     "·": r"$\cdot$",
@@ -48,12 +48,21 @@ def _character(c: str) -> str:
     if c.isascii():
         return c if c.isprintable() else " "
     name = unicodedata.name(c, "")
-    if name.startswith("GREEK ") and "LETTER" in name and "WITH" not in name:
+    if name and ("Α" <= c <= "Ω" or "α" <= c <= "ω"):
         return _greek(name)
-    if name.startswith("LATIN ") or c in "°§":
+    if _accented(c) or c in "ßæøåœÆØÅŒłŁ°§":
         return c
     folded = unicodedata.normalize("NFKD", c)
     return folded if folded.isascii() and folded.isprintable() else f"[U+{ord(c):04X}]"
+
+
+def _accented(c: str) -> bool:
+    """A Western letter with an accent, which LaTeX knows in any font encoding."""
+    parts = unicodedata.normalize("NFD", c)
+    return ord(c) < 0x180 and len(parts) == 2 and parts[0].isascii() and parts[1] not in _NO_ACCENTS
+
+
+_NO_ACCENTS = "\u0328"  # the ogonek, which the default font encoding lacks
 
 
 # Capitals that look like Latin ones have no command of their own.
@@ -86,7 +95,7 @@ def _greek(name: str) -> str:
         return "$o$"
     if "CAPITAL" in name:
         return f"${_LATIN_LOOKING[letter]}$" if letter in _LATIN_LOOKING else f"$\\{letter.capitalize()}$"
-    return f"$\\{letter.lower()}$"
+    return "$\\varsigma$" if "FINAL" in name else f"$\\{letter.lower()}$"
 
 
 def number_column(numbers: Sequence[str], pre: str = "", post: str = "") -> str:

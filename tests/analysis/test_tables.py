@@ -1,0 +1,272 @@
+"""Tables: what is averaged, compared and remarked, and that the files say the same."""
+
+from __future__ import annotations
+
+import io
+import math
+import random
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+
+from favit.analysis import published
+from favit.analysis.render import to_csv, to_latex, to_markdown
+from favit.analysis.results import RunResult
+from favit.analysis.tables import Cost, Row, TableSpec, make, write
+
+GROUP = {"dataset": "cifar100", "model": "favit_b0"}
+
+
+def _plain(row: str, seed: int, **metrics: float) -> RunResult:
+    """A finished run without predictions."""
+    return RunResult(row, GROUP, seed, "valid", {"status": "finished", "metrics": metrics}, randomness=seed)
+
+
+def _two(baseline: str | None = "a") -> TableSpec:
+    return TableSpec("two", "Two", "tab:two", "classification", (Row("a", "A"), Row("b", "B")), baseline)
+
+
+def _read(table) -> pd.DataFrame:
+    return pd.read_csv(io.StringIO(to_csv(table)))
+
+
+def test_means_differences_and_intervals_are_scipys():
+    a, b = [70.0, 71.0, 70.5], [72.0, 71.5, 73.0]
+    results = [_plain("a", s, top1=x, top5=90 + s) for s, x in enumerate(a)]
+    results += [_plain("b", s, top1=x, top5=91 + s * s) for s, x in enumerate(b)]
+    frame = _read(make(_two(), results)).set_index("row")
+    assert frame.loc["b", "Top-1 (%)"] == np.mean(b)
+    assert frame.loc["b", "Top-1 std (%)"] == pytest.approx(np.std(b, ddof=1))
+    test = stats.ttest_rel(b, a)
+    low, high = test.confidence_interval(0.95)
+    found = frame.loc["b", [f"Top-1 difference {x} (points)" for x in ("to baseline", "low 95", "high 95")]]
+    assert list(found) == pytest.approx([np.mean(b) - np.mean(a), low, high])
+    assert frame.loc["b", "Top-1 p"] == pytest.approx(test.pvalue)
+    assert frame.loc["b", "Top-1 difference paired"] == 1
+    assert math.isnan(frame.loc["a", "Top-1 difference to baseline (points)"])
+
+
+def test_seeds_that_share_no_randomness_are_not_paired():
+    a, b = [70.0, 71.0, 70.5], [72.0, 71.5, 73.0]
+    apart = [RunResult(r.row_id, GROUP, r.seed, "valid", r.metrics, randomness=(r.row_id, r.seed)) for r in
+             [_plain(row, s, top1=x) for row, xs in (("a", a), ("b", b)) for s, x in enumerate(xs)]]  # fmt: skip
+    score = make(_two(), apart).lines[1].scores["top1"]
+    assert score.difference.paired is False
+    assert score.difference.p == pytest.approx(stats.ttest_ind(b, a, equal_var=False).pvalue)
+    unsaid = [RunResult(r.row_id, GROUP, r.seed, "valid", r.metrics) for r in apart]
+    assert make(_two(), unsaid).lines[1].scores["top1"].difference.paired is False
+
+
+def test_pairs_are_those_of_equal_randomness_not_of_equal_place():
+    """Seed 5 of one row belongs to seed 0 of the other."""
+    results = [_plain("a", 0, top1=70.0), _plain("a", 1, top1=80.0)]
+    for seed, partner, value in ((5, 1, 82.0), (6, 0, 71.0)):
+        metrics = {"status": "finished", "metrics": {"top1": value}}
+        results.append(RunResult("b", GROUP, seed, "valid", metrics, randomness=partner))
+    difference = make(_two(), results).lines[1].scores["top1"].difference
+    assert difference.seed_variances == pytest.approx((np.var([71 - 70, 82 - 80], ddof=1),))
+
+
+def test_one_seed_shows_its_value_without_spread_or_interval():
+    table = make(_two(), [_plain("a", 0, top1=70.0), _plain("b", 0, top1=72.0)])
+    score = table.lines[1].scores["top1"]
+    assert (score.mean, score.std, score.n, score.difference.estimate) == (72.0, None, 1, 2.0)
+    assert score.difference.low is None
+    assert "Intervals need two seeds a row" in to_markdown(table)
+
+
+def test_equal_values_make_nobody_best_and_claim_nothing():
+    results = [_plain(row, seed, top1=70.0) for row in "ab" for seed in range(3)]
+    table = make(_two(), results)
+    assert [line.scores["top1"].place for line in table.lines] == [0, 0]
+    assert table.lines[1].scores["top1"].p is None
+    assert "nan" not in to_csv(table).lower()
+
+
+def test_nan_and_diverged_seeds_are_left_out_and_said(runs, images):
+    results = [runs.image("max_pool", s, 70) for s in range(3)]
+    good = [r.metrics["metrics"]["top1"] for r in results[:1]]
+    results[1].metrics["metrics"] |= {"top1": math.nan, "top5": math.nan}
+    results[2].metrics["status"] = "diverged"
+    line = make(images, results).lines[0]
+    assert line.scores["top1"].values == tuple(good)
+    assert line.notes == ("seed 2 diverged and left out", "seed 1 without a finite score, left out")
+
+
+def test_only_valid_and_accepted_runs_are_averaged(mixed, images):
+    table = make(images, mixed)
+    lines = {(g.key["model"], line.row.id): line for g in table.groups for line in g.lines}
+    assert lines["favit_b0", "linear"].averaged == 2  # the stale one is not in
+    assert lines["favit_b0", "linear"].notes == (
+        "1 of 3 runs out of date and left out (code of favit.models.favit changed)",
+    )
+    assert lines["favit_b0", "pointwise_conv"].averaged == 3
+    assert "seed 0 accepted by hand" in lines["favit_b0", "pointwise_conv"].notes[0]
+    assert lines["favit_b0", "avg_pool"].notes == (
+        "1 of 3 runs still running",
+        "seed 1 diverged and left out",
+    )
+    assert lines["favit_b2", "probsparse"].notes == ("1 of 3 runs not there yet",)
+    assert table.partial
+    assert to_markdown(table).startswith("Partial: 26 of 30 runs are in.")
+
+
+def test_a_superseded_result_is_no_remark(runs, images):
+    results = [runs.image("max_pool", s, 70) for s in range(2)]
+    results.append(runs.image("max_pool", 1, 99, state="stale"))
+    line = make(images, results).lines[0]
+    assert (line.averaged, line.notes) == (2, ())
+
+
+def test_a_diverged_run_is_finished(images):
+    gone = {"status": "diverged", "metrics": {}}
+    results = [RunResult(r.id, GROUP, 0, "valid", gone) for r in images.rows]
+    assert not make(images, results).partial
+
+
+def test_two_results_of_one_seed_are_an_error():
+    with pytest.raises(ValueError, match="2 results of seed 0 for 'a'"):
+        make(_two(), [_plain("a", 0, top1=1.0), _plain("a", 0, top1=2.0)])
+
+
+def test_unknown_names_are_answered_with_the_valid_ones():
+    with pytest.raises(ValueError, match="valid: a, b"):
+        make(_two(), [_plain("c", 0, top1=1.0)])
+    with pytest.raises(ValueError, match="valid: a, b"):
+        _two(baseline="c")
+    with pytest.raises(ValueError, match="valid: classification, forecasting"):
+        TableSpec("x", "", "", "regression", ())
+    with pytest.raises(ValueError, match="valid: valid, accepted"):
+        RunResult("a", GROUP, 0, "finished")
+
+
+@pytest.mark.parametrize("text", [to_csv, to_latex, to_markdown])
+def test_order_of_results_changes_nothing(mixed, images, text):
+    expected = text(make(images, mixed))
+    for seed in range(5):
+        shuffled = list(mixed)
+        random.Random(seed).shuffle(shuffled)
+        assert text(make(images, shuffled)) == expected
+
+
+def test_csv_is_tidy_and_exact(mixed, images):
+    table = make(images, mixed)
+    frame = _read(table)
+    assert len(frame) == 10
+    assert list(frame["row"][:5]) == [row.id for row in images.rows]  # the order of the configuration
+    text = frame.select_dtypes(exclude="number").columns
+    assert set(text) <= {"dataset", "model", "row", "label", "remarks"} | {c for c in frame if "remark" in c}
+    means = [line.scores["top1"].mean for line in table.lines]
+    assert list(frame["Top-1 (%)"].dropna()) == [m for m in means if m is not None]  # to the last digit
+
+
+def test_best_epoch_is_in_the_csv_only_and_named_for_what_it_is(mixed, images):
+    table = make(images, mixed)
+    column = _read(table)["Top-1 of best epoch selected on test data (%)"]
+    assert column[3] == pytest.approx(table.lines[3].scores["top1"].mean + 0.5)
+    assert "best epoch" not in to_latex(table) + to_markdown(table)
+
+
+def test_best_and_second_per_direction(runs, series):
+    results = [
+        runs.series(row, s, mse)
+        for row, mse in (("vanilla", 0.3), ("pope", 0.9), ("delta_v", 0.5))
+        for s in (0, 1)
+    ]
+    places = {line.row.id: line.scores["mse"].place for line in make(series, results).lines}
+    assert places == {"vanilla": 1, "delta_v": 2, "pope": 0}
+    assert re.search(r"ProbSparse \| 2 \| \*\*0\.\d{3} ± ", to_markdown(make(series, results)))
+
+
+def test_published_values_and_the_difference_to_them(runs, series, images):
+    results = [runs.series("vanilla", s, 0.6, horizon=h) for s in (0, 1) for h in (24, 96)]
+    near, far = (line.scores["mse"] for line in make(series, results).lines)
+    assert near.published.value == 0.519
+    assert near.minus_published == pytest.approx(near.mean - 0.519)
+    assert far.published is None  # published for another horizon
+    b2 = make(images, [runs.image("max_pool", 0, 70, model="favit_b2")]).lines[0]
+    assert b2.scores["top1"].published is None  # published for another model
+
+
+def test_published_file_is_complete():
+    rows = published.load()
+    assert len(rows) == 5 * 3 + 10 * 2 + 4 * 2
+    assert rows["cifar100", "favit_b0", "probsparse", "top1"][1].value == 70.77
+    assert rows["etth1", "informer", "pope_delta_v", "mae"][1].note
+    assert all(entry.source for _, entry in rows.values())
+
+
+def test_costs_are_shown_as_trained_and_at_a_thousand_classes(mixed, images):
+    key = images.key(GROUP)
+    costs = {(key, row.id): Cost(3_212_345, 612_000_000, 3_443_245) for row in images.rows}
+    table = make(images, mixed, costs)
+    frame = _read(table)
+    assert frame["Params (M)"][0] == 3.212345
+    assert frame["Params with 1000 classes (M)"][0] == 3.443245
+    assert frame["Params published (M)"][0] == 3.5
+    assert frame["FLOPs (G)"][0] == 0.612
+    assert "multiply-accumulates" in to_latex(table)
+    assert "3.21 | 3.44 | 3.5" in to_markdown(table)
+
+
+def test_predictions_widen_the_interval(runs, images):
+    """Examples are part of the uncertainty: with predictions the interval is wider than the seeds' alone."""
+    results = [runs.image(row, s, p) for row, p in (("max_pool", 60), ("probsparse", 62)) for s in range(3)]
+    bare = [RunResult(r.row_id, r.group, r.seed, r.state, r.metrics, None, "", r.randomness) for r in results]
+    with_examples, without = (make(images, x).lines[1].scores["top1"].difference for x in (results, bare))
+    assert with_examples.estimate == without.estimate
+    assert with_examples.example_df == 399
+    assert without.example_df is None
+    assert with_examples.high - with_examples.low > without.high - without.low
+    assert "seeds and test examples together" in to_markdown(make(images, results))
+    assert "interval over seeds," in to_markdown(make(images, bare))
+
+
+def test_examples_in_another_order_are_not_compared(runs, images):
+    results = [runs.image(row, s, 60) for row in ("max_pool", "probsparse") for s in range(2)]
+    with np.load(results[3].predictions) as file:
+        other = {k: v[::-1] for k, v in file.items()}
+    np.savez(results[3].predictions, **other)
+    assert make(images, results).lines[1].scores["top1"].difference.example_df is None
+
+
+def test_windows_are_grouped_into_blocks(runs, series):
+    results = [runs.series(row, s, 0.5) for row in ("vanilla", "pope") for s in range(2)]
+    difference = make(series, results).lines[1].scores["mse"].difference
+    assert difference.example_df == 500 // 62 - 1  # at least 8 blocks
+
+
+def test_repeating_the_last_step_is_told(runs, series):
+    table = make(series, [runs.series("vanilla", 0, 0.5)])
+    assert "Repeating the last input step scores MSE 1.250, MAE 0.750." in to_markdown(table)
+    assert _read(table)["MSE of repeating the last step"][0] == 1.25
+
+
+def test_open_differences_say_how_many_seeds_would_settle_them():
+    a, b = [70.0, 71.0, 70.5], [70.6, 71.8, 70.4]
+    results = [_plain(row, s, top1=x) for row, xs in (("a", a), ("b", b)) for s, x in enumerate(xs)]
+    table = make(_two(), results)
+    more = table.lines[1].scores["top1"].more_seeds
+    assert 1 <= more < 100
+    assert f"of the size seen (80 % power): B {more:.0f}." in to_markdown(table)
+
+
+def test_a_sweep_that_has_not_begun_has_a_table(tmp_path, images):
+    missing = [RunResult(row.id, GROUP, s, "missing") for row in images.rows for s in range(5)]
+    for results in (missing, []):
+        paths = write(make(images, results), tmp_path, "empty")
+        assert [p.suffix for p in paths] == [".csv", ".tex", ".md"]
+        assert (tmp_path / "empty.md").read_text().startswith(f"Partial: 0 of {len(results)} runs are in.")
+        assert len(pd.read_csv(tmp_path / "empty.csv")) == len(results) // 5
+
+
+def test_groups_follow_the_configuration_then_their_values(runs, series):
+    results = [runs.series("vanilla", 0, 0.5, horizon=h) for h in (96, 720, 24)]
+    assert [g.title for g in make(series, results).groups] == ["Horizon 24", "Horizon 96", "Horizon 720"]
+    given = TableSpec(
+        **{**vars(series), "groups": ({"dataset": "etth1", "model": "informer", "horizon": 96},)}
+    )
+    assert [g.key["horizon"] for g in make(given, results).groups] == [96, 24, 720]

@@ -1,0 +1,80 @@
+"""Every table compiles alone and in a two-column paper, and nothing in it is wider than the page."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from favit.analysis.latex import escape, number_column
+from favit.analysis.render import to_latex
+from favit.analysis.tables import make
+
+pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX (pdflatex) on this machine")
+
+ALONE = r"\documentclass{article}"
+PAPER = r"\documentclass[twocolumn]{article}"
+
+
+def compile_latex(folder: Path, preamble: str, body: str) -> str:
+    """The log of a compilation without a single error."""
+    source = "\n".join(
+        [preamble, r"\usepackage{booktabs,graphicx,siunitx}", r"\begin{document}", body, r"\end{document}"]
+    )
+    (folder / "doc.tex").write_text(source, encoding="utf-8")
+    command = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "doc.tex"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, timeout=120, check=False)
+    log = (folder / "doc.log").read_text(encoding="utf-8", errors="replace")
+    assert done.returncode == 0, log[-3000:]
+    return log
+
+
+@pytest.fixture(params=["mixed", "series", "empty"])
+def text(request, images, series, runs, mixed) -> str:
+    """A table of each kind as LaTeX."""
+    if request.param == "mixed":
+        return to_latex(make(images, mixed))
+    if request.param == "empty":
+        return to_latex(make(images, []))
+    rows = (("vanilla", 0.5), ("pope", 0.9), ("delta_v", 0.7))
+    return to_latex(
+        make(series, [runs.series(r, s, e, horizon=h) for r, e in rows for s in (0, 1) for h in (24, 96)])
+    )
+
+
+@pdflatex
+@pytest.mark.parametrize("preamble", [ALONE, PAPER], ids=["alone", "two-column"])
+def test_tables_compile(tmp_path, text, preamble):
+    log = compile_latex(tmp_path, preamble, text)
+    assert "Overfull" not in log
+    assert not re.search(r"(Package|Class) \w+ Warning", log)
+
+
+@pdflatex
+def test_any_text_can_be_a_label(tmp_path):
+    body = "\n\n".join(
+        escape(text) for text in ["".join(map(chr, range(32, 0x400))), "ΔV × α ≥ Ω – “a”", "雪 ☃ ﬁ ①"]
+    )
+    compile_latex(tmp_path, PAPER, body)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("full_attention & 5 %", r"full\_attention \& 5 \%"),
+        (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
+        ("value + ΔV", r"value + $\Delta$V"),
+        ("☃", "[U+2603]"),
+    ],
+)
+def test_escape(text, expected):
+    assert escape(text) == expected
+
+
+def test_columns_are_as_wide_as_their_numbers():
+    assert number_column(["70.77", "9.1"]) == "S[table-format=2.2]"
+    assert number_column(["+1.87", "-12.5"], post="x") == "S[table-format=+2.2,table-space-text-post={x}]"
+    assert number_column([]) == "S[table-format=1.0]"
