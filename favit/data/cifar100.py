@@ -1,7 +1,8 @@
-"""CIFAR-100 (Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images"): the official Python archive.
+"""CIFAR-100 from the official Python archive.
 
-60,000 colour images of 32 x 32 in 100 classes, 500 of each for training and
-100 for the test.
+Krizhevsky 2009, "Learning Multiple Layers of Features from Tiny Images": 60,000
+colour images of 32 x 32 in 100 classes, 500 of each for training and 100 for
+the test.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ _STD = (0.26733, 0.25644, 0.27615)
 
 
 def load(root: Path, run: Mapping[str, Any]) -> ImageData:
-    """Images with their fine labels, in the archive's order. Raises ``DataMissing`` naming the absent file."""
+    """Images with their fine labels, in the archive's order; ``DataMissing`` names an absent file."""
     folder = Path(root) / "cifar-100-python"
     train, test, meta = (_unpickle(folder / part) for part in ("train", "test", "meta"))
     return ImageData(

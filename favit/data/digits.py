@@ -26,7 +26,7 @@ _BRIGHTEST = 16
 
 
 def load(root: Path, run: Mapping[str, Any]) -> ImageData:
-    """Every fifth image of each class, in the file's order, is held out; grey becomes three equal channels."""
+    """Every fifth image of each class, in file order, is held out; grey becomes three equal channels."""
     grey, labels = _read()
     images = torch.from_numpy((grey * 255 / _BRIGHTEST).round().astype(np.uint8))[:, None].repeat(1, 3, 1, 1)
     held_out = _every_nth_of_each_class(labels)

@@ -58,9 +58,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--run", required=True, help="JSON file of the run, or - for standard input")
     parser.add_argument("--out", required=True, type=Path, help="folder for all that the run leaves")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data (default: data)")
-    parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
-    )
+    parser.add_argument("--device", choices=devices.NAMES, default="auto", help="default: %(default)s")
     parser.add_argument("--workers", type=int, default=0, help="processes that read data not held in memory")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
     parser.add_argument(

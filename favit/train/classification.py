@@ -69,7 +69,8 @@ class Task:
         self._test = data.test_images.to(device), data.test_labels.to(device)
         self._augmentation = Augmentation(run, self._mean, self._std, self._classes, device)
         self._layout = torch.channels_last if run["channels_last"] else torch.contiguous_format
-        self.model: nn.Module = models.build(run, module.FACTS, device).to(memory_format=self._layout)
+        self.model: nn.Module = models.build(run, module.FACTS, device)
+        self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.train_examples, self.test_examples = len(data.train_labels), len(data.test_labels)
         self.order = Order(self.train_examples, run["batch_size"], drop_last=True, seed=run["seed"])
 

@@ -10,6 +10,8 @@ import torch
 
 from favit.train.distributed import World
 
+NAMES = ("auto", "cpu", "cuda")
+
 
 def choose(name: str) -> torch.device:
     """``cpu``, ``cuda`` or, for ``auto``, a GPU where there is one. ``ValueError`` where there is none."""

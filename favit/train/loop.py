@@ -60,7 +60,7 @@ class Trainer:
         self.average = WeightAverage(task.model, run["ema"]) if run["ema"] else None
         self._forward = _compiled(distributed.wrap(task.model, world, device), run)
         self._scored = _compiled(self.average.model if self.average else task.model, run)
-        self._samplers = [m for m in task.model.modules() if hasattr(m, "resample")]
+        self._samplers: list[Any] = [m for m in task.model.modules() if hasattr(m, "resample")]
         self._agreement = distributed.Agreement(world)
         self._latest = Latest(device)
         self.epoch, self.step = 0, 0  # where the next step stands

@@ -16,7 +16,8 @@ def decayed(model: nn.Module) -> dict[str, bool]:
 
     Not: biases and norms (one-dimensional) and what ``model.no_weight_decay()`` names.
     """
-    kept = model.no_weight_decay() if hasattr(model, "no_weight_decay") else set()
+    named: Any = getattr(model, "no_weight_decay", set)
+    kept: set[str] = named()
     return {
         name: parameter.ndim > 1 and name not in kept
         for name, parameter in model.named_parameters()

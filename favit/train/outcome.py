@@ -42,7 +42,7 @@ def write_finished(folder: Path, wanted: Request, trainer: Trainer, result: Resu
         return
     trainer.check_lease()
     with atomic_path(folder / "predictions.npz") as path, path.open("wb") as file:
-        np.savez_compressed(file, **result.predictions)
+        np.savez_compressed(file, **result.predictions)  # type: ignore[arg-type]
     if keep != "none":
         trainer.save_weights(folder / "weights.pt")
     record.write_json(folder / "metrics.json", metrics)

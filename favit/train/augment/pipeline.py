@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from favit.train import seeds
-from favit.train.augment import mix
+from favit.train.augment import jitter, mix, randaugment
 from favit.train.augment.boxes import uniform
 from favit.train.augment.crop import random_crops, whole
 from favit.train.augment.erase import erase
@@ -43,6 +43,10 @@ class Augmentation:
     ) -> None:
         self._run, self._mean, self._std, self._classes = run, mean, std, classes
         self._noise = torch.Generator(device)
+        self._policy = randaugment.Policy.parse(run["randaugment"]) if run["randaugment"] else None
+        self._fill = torch.tensor([min(255.0, float(round(255 * x))) for x in mean], device=device)
+        if self._policy and run["color_jitter"]:
+            raise ValueError("color_jitter and randaugment exclude each other: set one of them to 0 or ''")
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, where: tuple[int, ...]) -> tuple[Tensor, Tensor]:
@@ -59,8 +63,12 @@ class Augmentation:
         )
         flip = uniform((len(images),), 0, 1, generator) < run["flip"]
         x = crop_resize(images, boxes, run["image_size"], run["interpolation"], flip)
+        if self._policy:
+            x = randaugment.apply(x, self._policy.draw(len(x), generator), self._fill, run["interpolation"])
+        elif run["color_jitter"]:
+            x = jitter.apply(x, *jitter.draw(len(x), run["color_jitter"], generator))
         x = standardise(x, self._mean, self._std)
         if run["erasing"]:
             x = erase(x, run["erasing"], generator, self._noise)
-        mixed = mix.draw(*x.shape[-2:], run["mixup"], run["cutmix"], generator)
+        mixed = mix.draw(run["image_size"], run["image_size"], run["mixup"], run["cutmix"], generator)
         return mixed.images(x), mixed.targets(labels, self._classes, run["label_smoothing"])

@@ -1,0 +1,75 @@
+"""Shears, shifts and turns of batches, one affine map an image, as Pillow's ``transform`` and ``rotate``."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+
+def shear_x(argument: Tensor, size: int) -> Tensor:
+    """Rows of (1, argument, 0; 0, 1, 0), where a pixel of the result is looked up: (n, 2, 3), as all of these."""
+    return _matrices(argument, {(0, 1): argument})
+
+
+def shear_y(argument: Tensor, size: int) -> Tensor:
+    """``y + argument x``."""
+    return _matrices(argument, {(1, 0): argument})
+
+
+def translate_x(argument: Tensor, size: int) -> Tensor:
+    """By a share of the width."""
+    return _matrices(argument, {(0, 2): argument * size})
+
+
+def translate_y(argument: Tensor, size: int) -> Tensor:
+    """By a share of the height."""
+    return _matrices(argument, {(1, 2): argument * size})
+
+
+def rotate(argument: Tensor, size: int) -> Tensor:
+    """By degrees against the clock, about the centre."""
+    angle = -argument * (math.pi / 180)
+    cos, sin = angle.cos(), angle.sin()
+    middle = size / 2
+    return _matrices(
+        argument,
+        {
+            (0, 0): cos,
+            (0, 1): sin,
+            (1, 0): -sin,
+            (1, 1): cos,
+            (0, 2): middle - middle * cos - middle * sin,
+            (1, 2): middle + middle * sin - middle * cos,
+        },
+    )
+
+
+def transform(images: Tensor, matrices: Tensor, fill: Tensor, interpolation: str) -> Tensor:
+    """Each image seen through its map.
+
+    Args:
+        images: (B, C, S, S) float32 of whole numbers 0 to 255
+        matrices: (B, 2, 3) from a result's pixel to the image's, in pixels, centres at halves
+        fill: (C,) the colour of what lies outside
+        interpolation: ``bilinear`` or ``bicubic``. Torch's cubic has a = -0.75, Pillow's here -1
+    """
+    size = images.shape[-1]
+    # From pixels to the [-1, 1] of grid_sample: p = size (g + 1) / 2 on both sides
+    linear, shift = matrices[:, :, :2], matrices[:, :, 2:]
+    ones = torch.ones(2, 1, dtype=matrices.dtype, device=matrices.device)
+    shift = 2 * shift / size + linear @ ones - 1
+    grid = F.affine_grid(torch.cat([linear, shift], 2), list(images.shape), align_corners=False)
+    seen = F.grid_sample(images, grid, interpolation, "border", align_corners=False)
+    inside = ((grid >= -1) & (grid < 1)).all(3)[:, None]
+    return torch.where(inside, seen.round_().clamp_(0, 255), fill[:, None, None])
+
+
+def _matrices(like: Tensor, entries: dict[tuple[int, int], Tensor]) -> Tensor:
+    """The identity with some entries replaced."""
+    found = torch.eye(2, 3, dtype=like.dtype).repeat(len(like), 1, 1)
+    for (row, column), value in entries.items():
+        found[:, row, column] = value
+    return found
