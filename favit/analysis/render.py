@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -144,12 +144,14 @@ def to_latex(table: Table) -> str:
         caption=latex.escape(layout.caption),
         legend=latex.escape(" ".join(layout.legend)),
         columns="l" + "".join(_latex_type(column) for column in layout.columns),
-        sections=[(latex.escape(title), span, first) for title, span, first in _sections(layout)],
+        sections=[
+            (latex.escape(title), span, first) for title, span, first in sections(layout, _latex_width)
+        ],
         titles=[_latex_title(column) for column in layout.columns],
         head=latex.escape(layout.head),
         width=1 + sum(_latex_width(column) for column in layout.columns),
         blocks=[
-            (latex.escape(title), [_latex_line(layout, i) for i in lines]) for title, lines in _blocks(table)
+            (latex.escape(title), [_latex_line(layout, i) for i in lines]) for title, lines in blocks(table)
         ],
         footnotes=[(letter, latex.escape(text)) for letter, text in layout.footnotes],
     )
@@ -159,19 +161,19 @@ def _latex_width(column: Column) -> int:
     return 2 if column.kind == "spread" else 1
 
 
-def _sections(layout: Layout) -> list[tuple[str, int, int]]:
+def sections(layout: Layout, width_of: Callable[[Column], int]) -> list[tuple[str, int, int]]:
     """(title, columns spanned, first column counted from 1 = the labels)."""
-    sections: list[tuple[str, int, int]] = []
+    found: list[tuple[str, int, int]] = []
     position = 2
     for column in layout.columns:
-        width = _latex_width(column)
-        if sections and sections[-1][0] == column.section:
-            title, span, first = sections[-1]
-            sections[-1] = (title, span + width, first)
+        width = width_of(column)
+        if found and found[-1][0] == column.section:
+            title, span, first = found[-1]
+            found[-1] = (title, span + width, first)
         else:
-            sections.append((column.section, width, position))
+            found.append((column.section, width, position))
         position += width
-    return sections
+    return found
 
 
 def _latex_type(column: Column) -> str:
@@ -227,7 +229,7 @@ def to_markdown(table: Table) -> str:
         caption=layout.caption,
         legend=layout.legend,
         head=[layout.head, *(_plain_title(column) for column in layout.columns)],
-        blocks=[(title, [_markdown_line(layout, i) for i in lines]) for title, lines in _blocks(table)],
+        blocks=[(title, [_markdown_line(layout, i) for i in lines]) for title, lines in blocks(table)],
         footnotes=layout.footnotes,
     )
 
@@ -265,7 +267,7 @@ def _html_marks(marks: str) -> str:
 # Shared ----------------------------------------------------------------------
 
 
-def _blocks(table: Table) -> list[tuple[str, list[int]]]:
+def blocks(table: Table) -> list[tuple[str, list[int]]]:
     """(title, indices into ``table.lines``) of each group."""
     blocks, start = [], 0
     for group in table.groups:
@@ -289,7 +291,7 @@ def template(name: str) -> jinja2.Template:
     """A template of this package, by file name."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(_TEMPLATES),
-        autoescape=jinja2.select_autoescape(["html.j2"]),
+        autoescape=name.endswith(".html.j2"),
         trim_blocks=True,
         lstrip_blocks=True,
         keep_trailing_newline=True,

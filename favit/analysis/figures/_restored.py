@@ -1,0 +1,54 @@
+"""A run's data and trained model, from what its folder keeps. Torch is imported only when one is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from favit import registry
+from favit.analysis.results import RunResult
+from favit.literals import families, literals
+
+
+def settings_of(run: RunResult) -> Mapping[str, Any] | None:
+    """The settings that a run was trained with; None where its metrics do not say."""
+    found = (run.metrics or {}).get("run")
+    return found if found and "dataset" in found else None
+
+
+def data_of(run: RunResult, root: Path) -> Any:
+    """The data set that a run was trained on, as its module loads it; None where it is not on this machine."""
+    settings = settings_of(run)
+    if settings is None:
+        return None
+    try:
+        return registry.load("data", settings["dataset"]).load(root, settings)
+    except (FileNotFoundError, KeyError):
+        return None
+
+
+def columns_of(run: RunResult, root: Path) -> list[str]:
+    """Names of a series' variables; empty where its data are not on this machine."""
+    series = data_of(run, root)
+    return [] if series is None else [str(name) for name in series.columns]
+
+
+def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
+    """The trained model in evaluation mode; None where no weights were kept."""
+    weights = None if run.predictions is None else run.predictions.parent / "weights.pt"
+    settings = settings_of(run)
+    if weights is None or settings is None or not weights.exists():
+        return None
+    import torch
+
+    model = registry.load("models", families()[settings["model"]]).build(settings, facts)
+    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    return model.eval()
+
+
+def facts_of(run: RunResult, data: Any) -> Mapping[str, Any]:
+    """What the data set tells a model: from the loaded data where they know, else from its module."""
+    settings = settings_of(run) or {}
+    found = getattr(data, "facts", None) or literals("data", settings["dataset"])["FACTS"]
+    return dict(found)

@@ -1,0 +1,74 @@
+"""Score by epoch: mean over seeds, band of one standard deviation."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from favit.analysis.figures._base import Plot, Section, legend, panels, style
+from favit.analysis.results import RunResult
+
+
+def draw(section: Section, data: Path) -> Plot | None:
+    """Panels by group; a row ends where its first seed does. None without a ``history.csv``."""
+    curves = {
+        (i, row.id): curve
+        for i, group in enumerate(section.table.groups)
+        for row in section.rows
+        if (curve := _curves(section.counted(group, row), section.metric.key)) is not None
+    }
+    if not curves:
+        return None
+    shown = sorted({i for i, _ in curves})
+    looks = section.looks()
+    with style():
+        figure, [axes] = panels(1, len(shown), sharey=True)
+        for panel, i in zip(axes, shown, strict=True):
+            for row in section.rows:
+                if (i, row.id) not in curves:
+                    continue
+                epochs, values = curves[i, row.id]  # (E,), (seeds, E)
+                mean = values.mean(axis=0)
+                look = looks[row.id]
+                panel.plot(epochs, mean, label=row.label, markevery=max(1, len(epochs) // 6), **look)
+                if len(values) > 1:
+                    std = values.std(axis=0, ddof=1)
+                    panel.fill_between(epochs, mean - std, mean + std, color=look["color"], alpha=0.15, lw=0)
+            panel.set(xlabel="Epoch", title=section.table.groups[i].title)
+            panel.xaxis.set_major_locator(MaxNLocator(integer=True))
+        part = "test" if section.task == "classification" else "validation"
+        axes[0].set_ylabel(f"{section.metric.title}, {part}")
+        _legend_of_fullest(figure, axes)
+    caption = (
+        f"{section.metric.label} on {part} data by epoch: mean over seeds, band of one standard deviation."
+    )
+    return Plot("learning-curves", "Learning curves", caption, figure)
+
+
+def _legend_of_fullest(figure: Figure, axes: Sequence[Axes]) -> None:
+    legend(figure, max(axes, key=lambda panel: len(panel.get_lines())))
+
+
+def _curves(runs: Sequence[RunResult], metric: str) -> tuple[np.ndarray, np.ndarray] | None:
+    """Epochs (E,) that every seed reached and the scores there (seeds, E)."""
+    histories = [h for run in runs if run.predictions and (h := _history(run.predictions.parent, metric))]
+    if not histories:
+        return None
+    last = min(len(h) for h in histories)
+    return np.arange(1, last + 1), np.array([h[:last] for h in histories])
+
+
+def _history(folder: Path, metric: str) -> list[float]:
+    try:
+        with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+    except FileNotFoundError:
+        return []
+    column = next((c for c in (rows[0] if rows else ()) if c.endswith(f"_{metric}")), None)
+    return [float(row[column]) for row in rows] if column else []

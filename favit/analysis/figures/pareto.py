@@ -1,0 +1,73 @@
+"""Score against cost, with the mechanisms that no other beats in both."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from favit.analysis.figures._base import Plot, Section, legend, panels, style
+from favit.analysis.names import written
+from favit.analysis.table import Group
+
+Point = tuple[float, float, float, str, str]  # GFLOPs, mean, std, row id, model
+
+
+def draw(section: Section, data: Path) -> Plot | None:
+    """A panel a data set (and horizon); None where fewer than two mechanisms have both score and cost."""
+    clouds: dict[str, list[Point]] = {}
+    for group in section.table.groups:
+        clouds.setdefault(_place(group), []).extend(_points(section, group))
+    clouds = {place: points for place, points in clouds.items() if len(points) > 1}
+    if not clouds:
+        return None
+    metric, labels, looks = section.metric, {row.id: row.label for row in section.rows}, section.looks()
+    with style():
+        figure, [axes] = panels(1, len(clouds), height=2.8)
+        for panel, (place, points) in zip(axes, clouds.items(), strict=True):
+            front = pareto_front([(x, y) for x, y, *_ in points], metric.higher_is_better)
+            panel.step(
+                *zip(*front, strict=True), where="post", color="0.6", lw=1, zorder=0, label="Pareto front"
+            )
+            seen = set()
+            for x, y, std, row_id, model in points:
+                look = {k: v for k, v in looks[row_id].items() if k != "linestyle"}
+                name = None if row_id in seen else labels[row_id]
+                panel.errorbar(x, y, yerr=std or None, capsize=2, linestyle="", label=name, **look)
+                if len({p[4] for p in points}) > 1:
+                    panel.annotate(model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=5.5)
+                seen.add(row_id)
+            panel.set(xlabel="FLOPs (G)", title=place, ylabel=metric.title)
+            panel.margins(0.15)
+        legend(figure, axes[0])
+    better = "higher" if metric.higher_is_better else "lower"
+    caption = (
+        f"{metric.label} ({better} is better) against multiply-accumulates of one input; mean and standard "
+        "deviation over seeds. The line joins the mechanisms that no other beats in both."
+    )
+    return Plot("pareto", f"{metric.label} against FLOPs", caption, figure)
+
+
+def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) -> list[tuple[float, float]]:
+    """The (cost, score) pairs for which no other is at least as cheap and better, by rising cost."""
+    sign = 1 if higher_is_better else -1
+    front: list[tuple[float, float]] = []
+    for cost, score in sorted(points, key=lambda p: (p[0], -sign * p[1])):
+        if not front or sign * score > sign * front[-1][1]:
+            front.append((cost, score))
+    return front
+
+
+def _place(group: Group) -> str:
+    """What a group is about, its model left aside: models share a panel."""
+    others = [f"{k} {v}" for k, v in group.key.items() if k not in ("dataset", "model")]
+    return ", ".join([written(group.key.get("dataset", "")), *others])
+
+
+def _points(section: Section, group: Group) -> list[Point]:
+    found = []
+    for line in group.lines:
+        score = line.scores[section.metric.key]
+        if score.mean is not None and line.cost is not None:
+            model = written(group.key.get("model", ""))
+            found.append((line.cost.macs / 1e9, score.mean, score.std or 0.0, line.row.id, model))
+    return found

@@ -1,0 +1,129 @@
+"""Which tokens ProbSparse selects, drawn over test images, stage by stage."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from favit.analysis.figures._base import Plot, Section, panels, style
+from favit.analysis.figures._restored import data_of, facts_of, model_of, settings_of
+from favit.analysis.results import RunResult
+
+_IMAGES = 4
+
+
+def draw(section: Section, data: Path) -> Plot | None:
+    """The first row and group with such an aggregator that kept its weights; None where there is none."""
+    if section.task != "classification":
+        return None
+    for group in section.table.groups:
+        for row in section.rows:
+            for run in section.counted(group, row)[:1]:
+                if (settings_of(run) or {}).get("aggregator") == "probsparse":
+                    shown = _shown(run, data)
+                    if shown is not None:
+                        return _plot(*shown, row.label)
+    return None
+
+
+def _plot(images: np.ndarray, stages: list[tuple[int, np.ndarray]], label: str) -> Plot:
+    """Images (N, S, S, 3) and by stage how often each place is selected (N, S, S), as a share of selections."""
+    with style():
+        figure, axes = panels(len(images), 1 + len(stages), height=7.0 / (1 + len(stages)))
+        for i, row_of_panels in enumerate(axes):
+            for panel in row_of_panels:
+                panel.set_axis_off()
+            row_of_panels[0].imshow(images[i])
+            for panel, (stage, share) in zip(row_of_panels[1:], stages, strict=True):
+                panel.imshow(images[i].mean(axis=2), cmap="gray", alpha=0.6, vmin=0, vmax=1)
+                shown = panel.imshow(share[i], cmap="inferno", alpha=0.65, vmin=0, vmax=share.max())
+                if i == 0:
+                    panel.set_title(f"stage {stage}")
+                if i == len(images) - 1:
+                    figure.colorbar(shown, ax=panel, orientation="horizontal", shrink=0.8, format="%.2g")
+    caption = (
+        f"{label}: share of heads and blocks of a stage that select a token, over the first test images of as "
+        "many classes. Stages with one window select everything and are not shown."
+    )
+    return Plot("tokens", "Tokens that ProbSparse selects", caption, figure)
+
+
+def _shown(run: RunResult, root: Path) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]] | None:
+    data = data_of(run, root)
+    model = None if data is None else model_of(run, facts_of(run, data))
+    if model is None:
+        return None
+    import torch
+
+    settings = settings_of(run) or {}
+    size = settings["image_size"]
+    pixels = torch.nn.functional.interpolate(
+        data.test_images[_of_different_classes(data.test_labels)] / 255,
+        size=(size, size),
+        mode=settings["interpolation"],
+        antialias=True,
+    ).clamp(0, 1)
+    mean, std = (torch.tensor(x)[:, None, None] for x in (data.mean, data.std))
+    stages = _selections(model, (pixels - mean) / std)
+    return (pixels.permute(0, 2, 3, 1).numpy(), stages) if stages else None
+
+
+def _of_different_classes(labels: Any) -> list[int]:
+    """Indices of the first image of each of the first classes met."""
+    first: dict[int, int] = {}
+    for index, label in enumerate(labels.tolist()):
+        first.setdefault(label, index)
+        if len(first) == _IMAGES:
+            break
+    return list(first.values())
+
+
+def _selections(model: Any, images_bchw: Any) -> list[tuple[int, np.ndarray]]:
+    """(stage, shares (B, S, S)) of the stages that select: how many of their choices fall on each pixel's token."""
+    import torch
+
+    recorded: dict[int, list[tuple[Any, Any]]] = {}
+    for stage, layers in enumerate(model.stages, start=1):
+        for block in layers.blocks:
+            for windows, aggregator in zip(block.attn.windows, block.attn.aggregators, strict=True):
+                _record(aggregator, windows, recorded.setdefault(stage, []))
+    with torch.no_grad():
+        model(images_bchw)
+    size = images_bchw.shape[-1]
+    return [
+        (stage, _shares(choices, size, model.feature_info[stage - 1]["reduction"]))
+        for stage, choices in recorded.items()
+        if choices
+    ]
+
+
+def _record(aggregator: Any, windows: Any, choices: list[tuple[Any, Any]]) -> None:
+    """Have an aggregator note what it selects; the model is thrown away afterwards."""
+    select = aggregator.select
+
+    def noting(*inputs: Any) -> Any:
+        chosen = select(*inputs)
+        choices.append((windows, chosen))
+        return chosen
+
+    aggregator.select = noting
+
+
+def _shares(choices: list[tuple[Any, Any]], size: int, stride: int) -> np.ndarray:
+    """Share of selections (each is one head's 49 samples) that hold a token, spread over its pixels: (B, S, S)."""
+    side = -(-size // stride)
+    batch = choices[0][1].shape[0]
+    counts = np.zeros((batch, side, side))
+    selections = 0
+    for windows, chosen_bht in choices:
+        rows, columns = windows.rows.numpy(), windows.columns.numpy()
+        index = chosen_bht.numpy()
+        for b in range(batch):
+            for head in index[b]:
+                token = np.unique(rows[head // len(columns)] * side + columns[head % len(columns)])
+                counts[b].flat[token] += 1
+        selections += index.shape[1]
+    pixels = np.arange(size) // stride
+    return counts[:, pixels][:, :, pixels] / selections

@@ -1,0 +1,31 @@
+"""A table as HTML, for the report."""
+
+from __future__ import annotations
+
+from markupsafe import Markup
+
+from favit.analysis.layout import Cell, lay_out
+from favit.analysis.render import blocks, plain_cell, sections, template
+from favit.analysis.table import Table
+
+
+def table_html(table: Table) -> Markup:
+    """Caption, two rows of headings, a body a block, footnotes."""
+    layout = lay_out(table)
+    text = template("table.html.j2").render(
+        layout=layout,
+        sections=sections(layout, lambda column: 1),
+        blocks=blocks(table),
+        cell=_cell,
+        columns=1 + len(layout.columns),
+    )
+    return Markup(text)
+
+
+def _cell(cell: Cell) -> Markup:
+    """Best bold, second underlined, star and letters raised."""
+    text = Markup.escape(plain_cell(cell))
+    if cell.place:
+        text = Markup("<strong>{}</strong>" if cell.place == 1 else "<u>{}</u>").format(text)
+    raised = ("*" if cell.star else "") + cell.marks
+    return text + Markup("<sup>{}</sup>").format(raised) if raised else text
