@@ -1,0 +1,210 @@
+"""The report: figures show what is in the files, and the page opens whole in a real browser."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from favit.analysis import report
+from favit.analysis.figures import encodings, errors, gains, learning_curves, pareto
+from favit.analysis.figures._base import Section, style
+from favit.analysis.tables import Cost, make
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
+
+
+def _with_history(results, epochs=5):
+    """Give every finished run the history that training leaves."""
+    for run in results:
+        if run.predictions is None:
+            continue
+        score = "test_top1" if "top1" in run.metrics["metrics"] else "validation_mse"
+        lines = [f"epoch,train_loss,lr,{score},seconds"]
+        lines += [f"{e},{1 / e},0.1,{10 * e + run.seed},1.5" for e in range(1, epochs + 1)]
+        (run.predictions.parent / "history.csv").write_text("\n".join(lines) + "\n")
+        run.metrics.update(
+            started="2026-01-02T03:00:00+00:00",
+            finished="2026-01-02T04:00:00+00:00",
+            device_seconds=1800.0,
+            commit="0123456789abcdef",
+            versions={"torch": "2.13.0"},
+            hardware={"cpu": "A CPU", "gpus": []},
+        )
+    return results
+
+
+@pytest.fixture
+def section(mixed, images) -> Section:
+    """Images with everything that can happen to a run."""
+    results = _with_history(list(mixed))
+    costs = {(images.key(r.group), r.row_id): Cost(3_200_000, 600_000_000 + 10_000 * r.seed) for r in results}
+    return Section(make(images, results, costs), results)
+
+
+@pytest.fixture
+def forecasts(runs, series) -> Section:
+    """Forecasting at two horizons."""
+    rows = (("vanilla", 0.5), ("pope", 0.9), ("delta_v", 0.7))
+    results = [runs.series(r, s, e, horizon=h) for r, e in rows for s in (0, 1) for h in (24, 96)]
+    for run in results:
+        with np.load(run.predictions) as file:
+            arrays = dict(file)
+        profile = {"by_step_squared": np.linspace(0.1, 1, 24), "by_variable_squared": np.arange(7.0)}
+        np.savez(run.predictions, **arrays, **profile)
+    results = _with_history(results)
+    return Section(make(series, results), results)
+
+
+def _lines(panel):
+    return {line.get_label(): line.get_ydata() for line in panel.get_lines()}
+
+
+def test_learning_curves_are_means_over_seeds(section):
+    first = learning_curves.draw(section, Path()).figure.axes[0]
+    label = next(row.label for row in section.rows if row.id == "probsparse")
+    np.testing.assert_allclose(_lines(first)[label], [10 * e + 1 for e in range(1, 6)])  # seeds 0, 1, 2
+
+
+def test_curves_end_with_the_first_seed_to_stop(section):
+    run = next(r for r in section.results if r.row_id == "probsparse" and r.seed == 1)
+    history = run.predictions.parent / "history.csv"
+    history.write_text("\n".join(history.read_text().splitlines()[:4]) + "\n")
+    figure = learning_curves.draw(section, Path()).figure
+    label = next(row.label for row in section.rows if row.id == "probsparse")
+    assert len(_lines(figure.axes[0])[label]) == 3
+
+
+def test_pareto_front_against_all_pairs():
+    rng = np.random.default_rng(0)
+    points = [tuple(p) for p in rng.integers(0, 8, (30, 2)).astype(float)]
+    for higher in (True, False):
+        sign = 1 if higher else -1
+        undominated = {
+            p
+            for p in points
+            if not any(q != p and q[0] <= p[0] and sign * q[1] >= sign * p[1] for q in points)
+        }
+        assert set(pareto.pareto_front(points, higher)) == undominated
+
+
+def test_gains_show_the_intervals_of_the_table(section):
+    panel = gains.draw(section, Path()).figure.axes[0]
+    expected = [line.scores["top1"].difference for line in section.table.groups[0].lines]
+    expected = [(d.low, d.high) for d in expected if d is not None and d.low is not None]
+    drawn = [tuple(line.get_xdata()) for line in panel.get_lines() if len(line.get_xdata()) == 2]
+    assert set(expected) <= set(drawn)
+
+
+def test_errors_by_step_and_variable_are_the_stored_ones(forecasts):
+    by_step, by_variable = errors.draw(forecasts, Path()).figure.axes[:2]
+    np.testing.assert_allclose(_lines(by_step)["PoPE"], np.linspace(0.1, 1, 24))
+    np.testing.assert_allclose(by_variable.get_lines()[0].get_ydata(), np.arange(7.0))
+
+
+def test_images_have_no_forecast_errors(section):
+    assert errors.draw(section, Path()) is None
+
+
+def test_encodings_correlate_with_themselves():
+    figure = encodings.draw(["sinusoidal", "learned", "none"]).figure
+    image = figure.axes[0].images[0].get_array()
+    np.testing.assert_allclose(np.diag(image), 1.0)
+    assert [a.get_title() for a in figure.axes if a.images] == ["sinusoidal"]
+
+
+def test_pdf_has_its_fonts_and_is_the_same_every_time(section, tmp_path):
+    plot = gains.draw(section, Path())
+    plot.save_pdf(tmp_path / "a.pdf")
+    with style():
+        gains.draw(section, Path()).save_pdf(tmp_path / "b.pdf")
+    content = (tmp_path / "a.pdf").read_bytes()
+    assert content == (tmp_path / "b.pdf").read_bytes()
+    assert b"/Type3" not in content
+    assert b"/FontFile2" in content  # TrueType, embedded
+
+
+def test_provenance_adds_up_what_was_spent(section):
+    found = report.provenance(section.results)
+    trained = sum(r.predictions is not None for r in section.results)
+    assert found.device_hours == pytest.approx(trained / 2)
+    assert (found.devices, found.commits, found.versions) == (
+        ("A CPU",),
+        ("0123456789ab",),
+        ("torch 2.13.0",),
+    )
+    assert found.when == "2026-01-02 03:00 to 2026-01-02 04:00"
+
+
+class _Sources(HTMLParser):
+    """Everything that a page would load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.found: list[str] = []
+
+    def handle_starttag(self, tag, attributes):
+        self.found += [v for k, v in attributes if k in ("src", "srcset", "data") and v]
+        self.found += [v for k, v in attributes if k == "href" and tag == "link"]
+
+
+def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, tmp_path):
+    path = report.write([section, forecasts], tmp_path, tmp_path / "no-data")
+    page = path.read_text(encoding="utf-8")
+    sources = _Sources()
+    sources.feed(page)
+    assert len(sources.found) > 6
+    assert all(source.startswith("data:") for source in sources.found)
+    assert "url(" not in page and "@import" not in page
+    assert "Partial: 26 of 30 runs are in." in page
+    assert "keep: weights" in page  # why a figure is not there
+    assert "linear &amp; 100 % {#1}" in page  # escaped, not executed
+    assert {p.name for p in (tmp_path / "figures").iterdir()} >= {"images-gains.pdf", "series-errors.pdf"}
+
+
+def test_a_study_that_has_not_begun_has_a_report(images, tmp_path):
+    path = report.write([Section(make(images, []), [])], tmp_path, tmp_path)
+    assert "Partial: 0 of 0 runs are in." in path.read_text(encoding="utf-8")
+
+
+# Runs when the page has loaded: what is broken, as text in the document that Chromium dumps.
+_PROBE = """
+<script>
+const problems = [];
+addEventListener("error", e => problems.push(String(e.message || e.target.outerHTML.slice(0, 80))), true);
+addEventListener("load", () => {
+  for (const image of document.images)
+    if (!image.complete || image.naturalWidth === 0) problems.push("missing picture: " + image.alt);
+  if (document.documentElement.scrollWidth > innerWidth) problems.push("wider than the window");
+  const out = document.createElement("pre");
+  out.id = "probe";
+  out.textContent = JSON.stringify({pictures: document.images.length, problems});
+  document.body.append(out);
+});
+</script>
+"""
+
+
+@browser
+def test_page_opens_in_a_browser_without_error_or_missing_picture(section, forecasts, tmp_path):
+    path = report.write([section, forecasts], tmp_path, tmp_path)
+    probed = tmp_path / "probed.html"
+    probed.write_text(path.read_text(encoding="utf-8").replace("<head>", "<head>" + _PROBE), encoding="utf-8")
+    command = [
+        CHROMIUM, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+        "--disable-background-networking", "--disable-component-update", "--disable-sync",
+        f"--user-data-dir={tmp_path / 'profile'}", "--virtual-time-budget=20000", "--dump-dom", probed.as_uri(),
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-2000:]
+    seen = json.loads(found.group(1))
+    assert seen["problems"] == []
+    assert seen["pictures"] >= 7
