@@ -272,7 +272,8 @@ class Cluster:
     def _create_database(self) -> None:
         done = subprocess.run(
             [
-                "mariadb-install-db", "--no-defaults", f"--user={self.user}", f"--datadir={self.dir}/database",
+                "mariadb-install-db", "--no-defaults", f"--user={self.user}",
+                f"--datadir={self.dir}/database",
                 "--auth-root-authentication-method=normal", "--skip-test-db", "--skip-name-resolve",
             ],
             capture_output=True, text=True, check=False,

@@ -1,0 +1,107 @@
+"""Run the task's command, pass signals on to whoever can use them, and say how it ended.
+
+SIGUSR2 is the warning before a time limit or a preemption: it goes only to processes that handle it,
+again and again until one does (a training that is still importing has no handler yet). SIGTERM means
+that the end is near: it goes to everybody, once.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import tree
+
+WATCHED = {signal.SIGUSR2, signal.SIGTERM, signal.SIGCHLD}
+
+
+@dataclass
+class Ending:
+    """How the command ended: its exit code (128 + n for signal n) and what it had been told."""
+
+    exit_code: int
+    warned: bool  # SIGUSR2 came and a process handled it
+    terminated: bool  # SIGTERM came
+    fenced: bool  # a newer life of the allocation took over
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What SLURM does by itself and a single machine does not: end the command when its time is up."""
+
+    limit_s: float | None  # SIGTERM comes this long after the start (None: never)
+    warning_s: float  # SIGUSR2 comes this much earlier
+    kill_wait_s: float = 30.0  # SIGKILL comes this long after SIGTERM
+
+
+def block_signals() -> None:
+    """Keep the signals pending until they are waited for; call before anything is started."""
+    signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
+
+
+def run(
+    argv: Sequence[str],
+    env: dict[str, str],
+    *,
+    pulse: Callable[[], bool],
+    pulse_s: float,
+    limits: Limits | None,
+) -> Ending:
+    """Run `argv` to its end.
+
+    `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced).
+    """
+    child = subprocess.Popen(
+        argv,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ()),
+        start_new_session=limits is not None,  # out of reach of the terminal's Ctrl-C
+    )
+    ending = Ending(0, warned=False, terminated=False, fenced=False)
+    never, begun, warn = float("inf"), time.monotonic(), False
+    pulse_at, warn_at, term_at, kill_at = begun + pulse_s, never, never, never
+    if limits is not None and limits.limit_s is not None:
+        term_at = begun + limits.limit_s
+        warn_at = max(begun, term_at - limits.warning_s)
+    while child.poll() is None:
+        until = min(pulse_at, warn_at, term_at, kill_at)
+        came = signal.sigtimedwait(WATCHED, min(1.0 if warn else never, max(0.0, until - time.monotonic())))
+        signum, now = came.si_signo if came is not None else None, time.monotonic()
+        if signum == signal.SIGUSR2 or now >= warn_at:
+            warn, warn_at = True, never
+        if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
+            ending.terminated, term_at = True, never
+            tree.send(child.pid, signal.SIGTERM, only_catching=False)
+            if limits is not None:
+                kill_at = now + limits.kill_wait_s
+        if warn and _warn(child.pid, argv):
+            ending.warned, warn = True, False
+        if now >= pulse_at:
+            pulse_at = now + pulse_s
+            if not pulse():
+                ending.fenced, kill_at = True, now
+        if now >= kill_at:
+            tree.send(child.pid, signal.SIGKILL, only_catching=False)
+            kill_at = never
+    ending.exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
+    return ending
+
+
+def _warn(root: int, argv: Sequence[str]) -> bool:
+    """Send SIGUSR2; whether anyone but the shell around the command handles it."""
+    handled = tree.send(root, signal.SIGUSR2, only_catching=True)
+    return any(pid != root or not _runs(pid, argv) for pid in handled)
+
+
+def _runs(pid: int, argv: Sequence[str]) -> bool:
+    """Whether the process is still the one that was started, or has replaced itself by `exec`."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"".join(os.fsencode(a) + b"\0" for a in argv)
+    except OSError:
+        return False

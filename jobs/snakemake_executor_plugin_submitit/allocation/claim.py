@@ -1,0 +1,118 @@
+"""Who may run a task: exactly one allocation, and of that allocation its newest life.
+
+A task is claimed by the first allocation that creates its claim file. The main process can create
+that file too, as a tombstone: then no allocation can ever run the task. A requeued allocation finds
+its own claim and goes on as the next life; it makes itself known first, so that an older copy on a
+node that SLURM had lost sees that its time is over, and waits until that copy is silent.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from .files import create_once, read_json, write_json
+
+TOMBSTONE = "tombstone"
+
+
+def claim(batch: Path, index: int, owner: str) -> bool:
+    """Whether `owner` (an allocation's id, or TOMBSTONE) holds the task, now or from before."""
+    path = batch / "claims" / str(index)
+    return create_once(path, owner) or path.read_text() == owner
+
+
+def owner_of(batch: Path, index: int) -> str | None:
+    """The allocation that claimed the task, TOMBSTONE, or None."""
+    try:
+        return (batch / "claims" / str(index)).read_text()
+    except FileNotFoundError:
+        return None
+
+
+@dataclass
+class Life:
+    """One start of a task's allocation; `number` is 0 for the first, `stalled` counts lives in a row
+    that ended without progress (see `progress`)."""
+
+    batch: Path
+    index: int
+    number: int
+    stalled: int
+    heartbeat_s: float
+
+    @property
+    def _record(self) -> Path:
+        return self.batch / "lives" / str(self.index)
+
+    @property
+    def _beat(self) -> Path:
+        return self.batch / "beats" / str(self.index)
+
+    @classmethod
+    def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
+        """Become the newest life; then wait until an older copy that still beats has stopped."""
+        before = read_json(batch / "lives" / str(index))
+        if before is None:
+            life = cls(batch, index, 0, 0, heartbeat_s)
+        else:
+            stalled = 0 if progress != before["progress"] else before["stalled"] + (not before["waiting"])
+            life = cls(batch, index, before["number"] + 1, stalled, heartbeat_s)
+        life.note(progress)
+        life._outwait()
+        life.beat()
+        return life
+
+    def note(self, progress: str, waiting: bool = False) -> None:
+        """Record this life; `waiting` marks one that ends only because another process was at work."""
+        record = {"number": self.number, "stalled": self.stalled, "progress": progress, "waiting": waiting}
+        write_json(self._record, record)
+
+    def fenced(self) -> bool:
+        """Whether a newer life has begun."""
+        record = read_json(self._record)
+        return record is not None and record["number"] > self.number
+
+    def beat(self) -> None:
+        """Show that this life still runs."""
+        write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()])
+
+    def goes_on(self) -> bool:
+        """Beat, unless a newer life has begun."""
+        if self.fenced():
+            return False
+        self.beat()
+        return True
+
+    def end(self) -> None:
+        """Say that nothing of this life runs any more."""
+        self._beat.unlink(missing_ok=True)
+
+    def _outwait(self) -> None:
+        seen, silent_since = None, time.monotonic()
+        while (beat := read_json(self._beat)) is not None:
+            if beat[1] == socket.gethostname() and not Path(f"/proc/{beat[2]}").exists():
+                return
+            if beat != seen:
+                seen, silent_since = beat, time.monotonic()
+            if time.monotonic() - silent_since > 3 * self.heartbeat_s:
+                return
+            time.sleep(min(1.0, self.heartbeat_s))
+
+
+def progress(patterns: list[str], folder: Path) -> str:
+    """A fingerprint of the files that match: it changes when the job has got further.
+
+    Without patterns it never changes, so that each requeue counts as one without progress.
+    """
+    found = []
+    for pattern in patterns:
+        absolute = Path(pattern).is_absolute()
+        root, rest = (Path("/"), pattern.lstrip("/")) if absolute else (folder, pattern)
+        for path in sorted(root.glob(rest)):
+            stat = path.stat()
+            found.append(f"{path}:{stat.st_size}:{stat.st_mtime_ns}")
+    return ";".join(found)

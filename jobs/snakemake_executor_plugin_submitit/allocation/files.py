@@ -1,0 +1,49 @@
+"""Small files shared by the allocation and the main process, each whole or absent, never half-written."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` under a temporary name, sync it, rename it to `path`."""
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    try:
+        with temporary.open("w") as file:
+            json.dump(value, file)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def read_json(path: Path) -> Any | None:
+    """The file's value, None if there is no such file (or it is from a torn disk)."""
+    try:
+        return json.loads(path.read_text())
+    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return None
+
+
+def create_once(path: Path, text: str) -> bool:
+    """Create `path` holding `text` unless it exists, in one step that only one caller wins.
+
+    A hard link is exclusive and arrives with its content, on NFS too; an exclusive `open` is
+    followed by a moment in which the winner's file is empty.
+    """
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary.write_text(text)
+    try:
+        os.link(temporary, path)
+        return True
+    except FileExistsError:
+        return False
+    finally:
+        with contextlib.suppress(OSError):
+            temporary.unlink()

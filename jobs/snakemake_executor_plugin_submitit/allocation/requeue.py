@@ -1,0 +1,32 @@
+"""Hand the task back to the queue."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+
+LOCAL_REQUEUE = 144  # the exit code on which submitit's local controller starts a task again
+
+
+def requeue(cluster: str, patience_s: float = 300.0) -> bool:
+    """Ask for another life; False where that could not be had. On a local cluster the exit code asks."""
+    if cluster != "slurm":
+        return True
+    job, give_up, pause = os.environ["SLURM_JOB_ID"], time.monotonic() + patience_s, 2.0
+    while True:
+        try:
+            done = subprocess.run(
+                ["scontrol", "requeue", job], capture_output=True, text=True, timeout=60, check=False
+            )
+            if done.returncode == 0:
+                return True
+            trouble = done.stderr.strip()
+        except (OSError, subprocess.TimeoutExpired) as error:
+            trouble = str(error)
+        print(f"scontrol requeue {job}: {trouble}", file=sys.stderr, flush=True)
+        if time.monotonic() + pause > give_up:
+            return False
+        time.sleep(pause)
+        pause = min(2 * pause, 30.0)

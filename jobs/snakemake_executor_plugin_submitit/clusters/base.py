@@ -1,0 +1,84 @@
+"""What the executor needs of a cluster."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from ..journal import Batch
+
+# States in which a job may still run, or run again; every other one is an end.
+LIVE = frozenset(
+    ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
+     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD")
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class State:
+    """What the cluster says about one task."""
+
+    name: str  # SLURM's word, such as PENDING or TIMEOUT
+    job_id: str
+    node: str = ""
+    reason: str = ""
+    elapsed: str = ""
+    peak_memory: str = ""
+
+    @property
+    def live(self) -> bool:
+        return self.name in LIVE
+
+
+TaskId = tuple[str, int]  # (token of its batch, index)
+States = Mapping[TaskId, State]
+
+
+class Refused(Exception):
+    """A submission failed. `final`: trying again is no use. `too_many`: fewer at once may pass."""
+
+    def __init__(self, message: str, *, final: bool = False, too_many: bool = False) -> None:
+        super().__init__(message)
+        self.final, self.too_many = final, too_many
+
+
+class NoAnswer(Exception):
+    """The cluster did not answer, or not sensibly; asking again later may help."""
+
+
+class Cluster(ABC):
+    """Submits tasks of a batch and says what becomes of them. Used by one thread at a time."""
+
+    cheap = False  # whether asking costs nobody anything, so that it may happen all the time
+
+    @abstractmethod
+    def largest(self) -> int:
+        """How many tasks one submission may have. Raises NoAnswer."""
+
+    @abstractmethod
+    def submit(self, batch: Batch, first: int, count: int) -> str:
+        """Submit tasks first ... first + count - 1; the job id. Raises Refused."""
+
+    @abstractmethod
+    def find(self, batch: Batch, first: int) -> str | None:
+        """The job id of a submission that may have gone through without an answer. Raises NoAnswer."""
+
+    @abstractmethod
+    def states(self, batches: Iterable[Batch]) -> States:
+        """The state of each task that the cluster knows. Raises NoAnswer."""
+
+    @abstractmethod
+    def ended(self, tasks: Mapping[TaskId, str]) -> States:
+        """How tasks ended that `states` no longer knows, by job id. May know nothing. Raises NoAnswer."""
+
+    @abstractmethod
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        """Cancel jobs (whole arrays, or tasks by their id)."""
+
+    def task_id(self, job_id: str, offset: int) -> str:
+        """The job id of one task of a submission."""
+        return ""
+
+    def hurry(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters make them wait)
+        """Let requeued jobs start at once."""

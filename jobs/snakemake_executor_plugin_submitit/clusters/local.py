@@ -1,0 +1,167 @@
+"""This machine as a cluster: submitit's local executor, no more at once than there is room for."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from .. import allocation
+from ..journal import Batch
+from ..settings import ExecutorSettings
+from .base import Cluster, Refused, State, States, TaskId
+
+WAITING = "waiting"  # prefix of the job id of what has not been started
+
+
+def task_command(batch: Batch, index: int) -> list[str]:
+    """What runs one task, the profile's setup lines first."""
+    start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path), str(index)]
+    if setup := batch.parameters.get("setup"):
+        return ["/bin/bash", "-c", "\n".join([*setup, f"exec {shlex.join(start)}"])]
+    return start
+
+
+class CommandExecutor(submitit.LocalExecutor):
+    """submitit's local executor for a command instead of a pickled function."""
+
+    def start(self, command: list[str]) -> submitit.Job[Any]:
+        """Start it under submitit's controller, which outlives us and which Ctrl-C does not reach."""
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+        try:
+            return self._submit_command(shlex.join(command))
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+
+
+@dataclass
+class Waiting:
+    batch: Batch
+    index: int
+    cpus: int
+    gpus: int
+
+
+class LocalCluster(Cluster):
+    """Starts tasks in the order of submission as CPUs and GPUs become free."""
+
+    cheap = True
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self.cpus = settings.local_cpus or os.cpu_count() or 1
+        self.gpus = gpu_names(settings.local_gpus)
+        self._free_gpus = list(self.gpus)
+        self._free_cpus = self.cpus
+        self._waiting: deque[Waiting] = deque()
+        self._running: dict[TaskId, tuple[Waiting, submitit.Job[Any], list[str]]] = {}
+
+    def largest(self) -> int:
+        return 1_000_000
+
+    def submit(self, batch: Batch, first: int, count: int) -> str:
+        cpus = min(int(batch.parameters.get("cpus_per_task", 1)), self.cpus)
+        gpus = gpus_wanted(batch.parameters)
+        if gpus > len(self.gpus):
+            raise Refused(f"{gpus} GPUs wanted, this machine has {len(self.gpus)}", final=True)
+        if batch.parameters.get("nodes", 1) > 1:
+            raise Refused("this machine is one node", final=True)
+        self._waiting.extend(Waiting(batch, index, cpus, gpus) for index in range(first, first + count))
+        self._start()
+        return "local"
+
+    def _start(self) -> None:
+        while self._waiting and self._fits(self._waiting[0]):
+            task = self._waiting.popleft()
+            gpus, self._free_gpus = self._free_gpus[: task.gpus], self._free_gpus[task.gpus :]
+            self._free_cpus -= task.cpus
+            executor = CommandExecutor(task.batch.path)
+            # The allocation keeps the time limit itself; the controller's is only to be out of its way.
+            executor.update_parameters(timeout_min=10**6, signal_delay_s=0)
+            visible = ["env", f"CUDA_VISIBLE_DEVICES={','.join(gpus)}"]
+            job = executor.start([*visible, *task_command(task.batch, task.index)])
+            self._running[task.batch.token, task.index] = (task, job, gpus)
+
+    def _fits(self, task: Waiting) -> bool:
+        return task.cpus <= self._free_cpus and task.gpus <= len(self._free_gpus)
+
+    def find(self, batch: Batch, first: int) -> str | None:
+        return None
+
+    def states(self, batches: Iterable[Batch]) -> States:
+        found: dict[TaskId, State] = {}
+        for task_id, (task, job, gpus) in list(self._running.items()):
+            process = getattr(job, "_process", None)
+            if process is None or process.poll() is None:
+                found[task_id] = State("RUNNING", job.job_id)
+                continue
+            found[task_id] = State("COMPLETED" if process.returncode == 0 else "FAILED", job.job_id)
+            del self._running[task_id]
+            self._free_gpus += gpus
+            self._free_cpus += task.cpus
+        self._start()
+        for task in self._waiting:
+            found[task.batch.token, task.index] = State(
+                "PENDING", f"{WAITING}:{task.batch.token}:{task.index}"
+            )
+        for batch in batches:
+            for index in range(len(batch.tasks)):
+                if (batch.token, index) not in found and (pid := adopted_pid(batch, index)) is not None:
+                    found[batch.token, index] = State("RUNNING", str(pid))
+        return found
+
+    def ended(self, tasks: Mapping[TaskId, str]) -> States:
+        return {}
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        ids = set(job_ids)
+        self._waiting = deque(t for t in self._waiting if f"{WAITING}:{t.batch.token}:{t.index}" not in ids)
+        for job_id in ids:
+            if job_id.isdigit():
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(int(job_id), signal.SIGTERM)
+
+
+def adopted_pid(batch: Batch, index: int) -> int | None:
+    """The controller of a task that an earlier main process started, while it runs."""
+    owner = batch.claimed_by(index) or ""
+    if not owner.startswith("local-"):
+        return None
+    pid = int(owner.removeprefix("local-"))
+    try:
+        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
+    except OSError:
+        return None
+    return pid if "submitit.local._local" in command and str(batch.path) in command else None
+
+
+def gpus_wanted(parameters: Mapping[str, Any]) -> int:
+    """GPUs of an allocation, from gpus_per_node or gres (gpu, gpu:2, gpu:a100:2)."""
+    if "gpus_per_node" in parameters:
+        return int(parameters["gpus_per_node"])
+    for part in str(parameters.get("gres", "")).split(","):
+        words = part.split(":")
+        if words[0] == "gpu":
+            return int(words[-1]) if words[-1].isdigit() else 1
+    return 0
+
+
+def gpu_names(setting: str | None) -> list[str]:
+    """The GPUs to share out: the setting, else CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
+    named = setting if setting is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
+    if named is not None:
+        return [name.strip() for name in named.split(",") if name.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=False).stdout
+    return [str(number) for number, _ in enumerate(listed.splitlines())]

@@ -1,0 +1,243 @@
+"""SLURM: arrays submitted through submitit, watched by one squeue for all of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+import warnings
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import submitit
+
+from .. import allocation
+from ..journal import Batch
+from ..settings import ExecutorSettings
+from .base import Cluster, NoAnswer, Refused, State, States, TaskId
+
+COMMENT = "submitit"
+DEFAULT_MAX_ARRAY = 1001
+# What sbatch says when the request itself is wrong, so that trying again is no use.
+WRONG_REQUEST = (
+    "invalid partition", "invalid account", "invalid qos", "invalid generic resource", "invalid feature",
+    "invalid constraint", "invalid node name", "requested node configuration is not available",
+    "more processors requested than permitted", "memory specification can not be satisfied",
+    "requested time limit is invalid", "time limit specification required", "unrecognized option",
+    "invalid option", "invalid --", "invalid time limit", "invalid job array", "user's group not permitted",
+    "requested partition configuration not available", "access/permission denied", "invalid reservation",
+    "requested reservation is invalid", "invalid cluster", "unable to open file", "invalid license",
+    "job cannot be submitted without", "invalid numeric value", "node count specification invalid",
+    "nodes required for job are", "invalid gres",
+)  # fmt: skip
+TOO_MANY = ("job submit limit", "submitjoblimit", "submit job limit", "job violates accounting/qos policy",
+            "invalid job array", "job array index", "slurm_max_array")  # fmt: skip
+
+
+def call(*command: str, timeout: float, text: str | None = None) -> str:
+    """Run a SLURM client; its output. Raises NoAnswer with what went wrong."""
+    try:
+        done = subprocess.run(
+            command,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+            env=clean_environment(),
+            start_new_session=True,  # Ctrl-C is for us: a submission underway must come to its end
+        )
+    except FileNotFoundError as error:
+        raise NoAnswer(f"{command[0]} is not on PATH") from error
+    except subprocess.TimeoutExpired as error:
+        raise NoAnswer(f"{command[0]} did not answer within {timeout:.0f} s") from error
+    if done.returncode:
+        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
+    return done.stdout
+
+
+def clean_environment() -> dict[str, str]:
+    """Ours without the traces of an allocation that we may ourselves run in: jobs would inherit its limits."""
+    kept = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JWT")
+    return {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SLURMD_")) or k in kept}
+
+
+class ArrayExecutor(submitit.SlurmExecutor):
+    """submitit's SLURM executor for an array of commands instead of one of pickled functions.
+
+    Stock submitit renames its pickles once sbatch has returned, so that a kill between the two leaves
+    tasks that cannot find theirs; here everything a task needs is on disk beforehand.
+    """
+
+    def __init__(self, folder: Path, parameters: dict[str, Any]) -> None:
+        super().__init__(folder)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            self.update_parameters(**parameters)
+
+    @classmethod
+    def affinity(cls) -> int:
+        return 2  # whether there is an sbatch is told by calling it
+
+    def script(self, command: str, count: int) -> str:
+        """The text of the sbatch file."""
+        self.parameters["map_count"] = count
+        return self._make_submission_file_text(command, "")
+
+
+class SlurmCluster(Cluster):
+    """The cluster that sbatch and squeue on PATH talk to."""
+
+    def __init__(self, settings: ExecutorSettings) -> None:
+        self.settings = settings
+        self._largest: int | None = None
+
+    def largest(self) -> int:
+        if self._largest is None:
+            found = re.search(r"MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config", timeout=60))
+            self._largest = max(1, int(found.group(1)) if found else DEFAULT_MAX_ARRAY)
+        return self._largest
+
+    def submit(self, batch: Batch, first: int, count: int) -> str:
+        script = batch.path / f"submission-{first}.sh"
+        script.write_text(self.script(batch, first, count))
+        try:
+            answer = call("sbatch", str(script), timeout=120)
+        except NoAnswer as error:
+            raise self.refused(str(error), count) from error
+        return ArrayExecutor._get_job_id_from_submission_command(answer)
+
+    def script(self, batch: Batch, first: int, count: int) -> str:
+        """The sbatch file for tasks first ... first + count - 1 of the batch."""
+        parameters = dict(batch.parameters)
+        several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
+        ours = {
+            "signal": f"B:USR2@{self.settings.signal_delay_s}",
+            "requeue": True,
+            "output": str(batch.path / "slurm-%A_%a.out"),
+            "error": str(batch.path / "slurm-%A_%a.out"),
+            "comment": f"{COMMENT}:{batch.token}:{first}",
+        }
+        parameters["additional_parameters"] = parameters.get("additional_parameters", {}) | ours
+        parameters["job_name"] = batch.label
+        parameters["array_parallelism"] = self.settings.array_parallelism
+        parameters["use_srun"] = False
+        parameters.setdefault("time", None)  # the partition's default, not submitit's five minutes
+        parameters["wckey"] = None
+        if several:
+            parameters["setup"] = [*parameters.get("setup", []), *RENDEZVOUS]
+        start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
+        command = f"exec {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
+        try:
+            return ArrayExecutor(batch.path, parameters).script(command, count)
+        except (TypeError, ValueError) as error:
+            raise Refused(f"submitit does not take these parameters: {error}", final=True) from error
+
+    def refused(self, message: str, count: int) -> Refused:
+        said = message.lower()
+        if count > 1 and any(words in said for words in TOO_MANY):
+            return Refused(message, too_many=True)
+        if any(words in said for words in WRONG_REQUEST) or "not on PATH" in message:
+            return Refused(message + self.offers(said), final=True)
+        return Refused(message)
+
+    def offers(self, said: str) -> str:
+        """What the cluster has of that which it refused."""
+        from ..site import accounts, partitions
+
+        try:
+            if "partition" in said:
+                return f"\nIts partitions are: {', '.join(p.name for p in partitions())}"
+            if "account" in said or "qos" in said:
+                listed = [f"{a.account} (qos {a.qos})" if a.qos else a.account for a in accounts()]
+                return f"\nYour accounts are: {', '.join(listed) or 'none'}"
+            if "generic resource" in said or "gres" in said or "node configuration" in said:
+                listed = [f"{p.name}: {p.nodes} nodes, {p.cpus} CPUs, {p.gres}" for p in partitions()]
+                return "\nIts partitions have (per node): " + "; ".join(listed)
+        except NoAnswer as error:
+            return f"\n(what it offers could not be asked: {error})"
+        return ""
+
+    def task_id(self, job_id: str, offset: int) -> str:
+        return f"{job_id}_{offset}"
+
+    def find(self, batch: Batch, first: int) -> str | None:
+        wanted = f"{COMMENT}:{batch.token}:{first}"
+        for row in queue():
+            if row.comment == wanted:
+                return row.array
+        return None
+
+    def states(self, batches: Iterable[Batch]) -> States:
+        tokens = {batch.token for batch in batches}
+        found: dict[TaskId, State] = {}
+        for row in queue():
+            if (task := row.task()) is None or task[0] not in tokens:
+                continue
+            state = State(row.state, f"{row.array}_{row.index}", row.node, row.reason, row.elapsed)
+            if task not in found or not found[task].live:  # of two arrays with a token, one may be empty
+                found[task] = state
+        return found
+
+    def ended(self, tasks: Mapping[TaskId, str]) -> States:
+        arrays = sorted({job_id.partition("_")[0] for job_id in tasks.values()})
+        columns = "JobID,State,NodeList,Elapsed,MaxRSS"
+        text = call("sacct", "-n", "-P", "-o", columns, "-j", ",".join(arrays), timeout=60)
+        by_id: dict[str, list[str]] = {}
+        peak: dict[str, str] = {}
+        for line in text.splitlines():
+            job_id, state, node, elapsed, memory = (line.split("|") + [""] * 5)[:5]
+            job, _, step = job_id.partition(".")
+            if step:
+                peak[job] = memory or peak.get(job, "")
+            else:
+                by_id[job] = [state.split()[0] if state else "", node, elapsed]
+        return {
+            task: State(by_id[job][0], job, by_id[job][1], "", by_id[job][2], peak.get(job, ""))
+            for task, job in tasks.items()
+            if job in by_id and by_id[job][0]
+        }
+
+    def cancel(self, job_ids: Iterable[str]) -> None:
+        if ids := sorted(set(job_ids)):
+            call("scancel", *ids, timeout=60)
+
+    def hurry(self, job_ids: Iterable[str]) -> None:
+        if ids := sorted(set(job_ids)):
+            call("scontrol", "update", f"JobId={','.join(ids)}", "StartTime=now", timeout=60)
+
+
+# The first node is where the tasks of a distributed command meet.
+RENDEZVOUS = [
+    'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
+    "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))",
+]
+
+
+class Row:
+    """One line of squeue: array id, index in it, state, node, reason, elapsed time, comment."""
+
+    FORMAT = "%F|%K|%T|%N|%r|%M|%k"
+
+    def __init__(self, line: str) -> None:
+        self.array, self.index, self.state, self.node, self.reason, self.elapsed, self.comment = line.split(
+            "|", 6
+        )
+
+    def task(self) -> TaskId | None:
+        """(token, index) if it is one of ours."""
+        found = re.fullmatch(COMMENT + r":(\w+):(\d+)", self.comment)
+        if found is None or not self.index.isdigit():
+            return None
+        return found.group(1), int(found.group(2)) + int(self.index)
+
+
+def queue() -> list[Row]:
+    """All of this user's jobs, those that ended in the last minutes included. Raises NoAnswer."""
+    lines = call(
+        "squeue", "--me", "--states=all", "--array", "--noheader", "-o", Row.FORMAT, timeout=60
+    ).splitlines()
+    return [Row(line) for line in lines if line.count("|") >= 6]

@@ -1,0 +1,274 @@
+"""The executor: Snakemake's jobs become allocations, and what becomes of those comes back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import AsyncGenerator, Iterable
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
+from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
+from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
+from snakemake_interface_executor_plugins.settings import SharedFSUsage
+from snakemake_interface_executor_plugins.utils import format_cli_arg
+
+from . import command, resources
+from .adopt import Adoption
+from .clusters import make_cluster
+from .clusters.base import NoAnswer
+from .desk import Desk
+from .journal import Batch, Journal, Task
+from .labels import array_label, job_label
+from .lease import Lease
+from .report import out_of_memory
+from .settings import ExecutorSettings
+from .tickets import Ticket
+from .watch import Watch
+
+TICK_S = 0.5  # between two looks at what the tasks have written
+
+
+class Executor(RemoteExecutor):
+    """Runs in two threads: the scheduler's calls `run_jobs`, `cancel` and `handle_...`; the waiting
+    thread, started by the base class, calls `check_active_jobs`. `_lock` guards what both touch."""
+
+    settings: ExecutorSettings
+
+    def __post_init__(self) -> None:
+        if self.workflow.remote_execution_settings.immediate_submit:
+            raise WorkflowError("the submitit executor does not support --immediate-submit")
+        self.next_seconds_between_status_checks = TICK_S
+        self.settings = self.workflow.executor_settings or ExecutorSettings()
+        latency = float(self.workflow.execution_settings.latency_wait)
+        self._lock = threading.RLock()
+        self._tickets: dict[Any, Ticket] = {}
+        self._memory_floor: dict[str, int] = {}  # job key -> MB, after an out-of-memory kill
+        self._stopping = False
+        folder = Path(self.settings.folder).absolute()
+        self.journal = Journal(folder)
+        self.lease = Lease(folder / "lease.json", self.settings.lease_s, self._lease_lost, self._say)
+        self.lease.acquire()
+        self.journal.clean(self.settings.keep_days)
+        self.cluster = make_cluster(self.settings)
+        self.desk = Desk(self.cluster, self.settings.patience_s, self._say, self._may_submit)
+        self.watch = Watch(
+            self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
+        )
+        self.adoption = Adoption(self.journal, self.cluster, self._say)
+        self._allocation_rules = {
+            "heartbeat_s": self.settings.heartbeat_s,
+            "max_requeues": self.settings.max_requeues,
+            "busy_exit_codes": self.settings.exit_codes_of_busy(),
+            "latency_wait_s": latency,
+            "signal_delay_s": self.settings.signal_delay_s,
+        }
+        self._ready = True
+
+    _ready = False  # the waiting thread starts before __post_init__
+
+    # -------------------------------------------------------------- jobs in
+
+    def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
+        """Take over or queue each job; each is accepted or reported as failed before this returns."""
+        with self._lock:
+            for job in jobs:
+                self.run_job_pre(job)
+                self.run_job(job)
+
+    def run_job(self, job: JobExecutorInterface) -> None:
+        with self._lock:
+            try:
+                ticket = self._adopted(job) or self._queued(job)
+            except (WorkflowError, OSError) as error:
+                self.report_job_error(SubmittedJobInfo(job), msg=str(error))
+                return
+            self._tickets[job] = ticket
+            info = SubmittedJobInfo(job, aux={"ticket": ticket})
+            self.report_job_submission(info, register_job=False)  # `_queued` has marked it with its token
+
+    def _adopted(self, job: Any) -> Ticket | None:
+        found = self.adoption.find(job, self.workflow.persistence)
+        if found is None:
+            return None
+        batch, index = found
+        ticket = Ticket(job, batch, index, self._logs(job, batch.tasks[index].log))
+        self.watch.changed()
+        return ticket
+
+    def _queued(self, job: Any) -> Ticket:
+        plain = command.is_plain(job, self.workflow)
+        key = command.key(job)
+        floor = self._memory_floor.get(key, 0)
+        parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
+        label, array = job_label(job), array_label(job)
+        group = (array, repr(sorted(parameters.items(), key=str)))
+        batch = self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+        self.workflow.persistence.started(job, batch.token) if not job.is_group() else job.register(
+            batch.token
+        )
+        if plain:
+            self._prepare(job)
+            what = command.plain(job)
+        else:
+            what = command.nested(job, self.format_job_exec(job), self.workflow)
+        log = Path(self.settings.folder) / "logs" / array / f"{label}.log"
+        progress = job.resources.get("progress")
+        batch.tasks.append(
+            Task(
+                key=key,
+                digest=command.digest(job),
+                label=label,
+                log=str(log),
+                argv=what.argv,
+                env=what.env,
+                inputs=what.inputs,
+                stale=what.stale,
+                progress=[str(progress)] if progress else [],
+                tmpdir=what.tmpdir,
+                nested=what.nested,
+                limit_s=60.0 * parameters["time"] if "time" in parameters else None,
+            )
+        )
+        ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, str(log)))
+        ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
+        self.desk.add(group, ticket)
+        return ticket
+
+    def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
+        return Batch(
+            root=self.journal.root,
+            label=label,
+            cluster=self.settings.cluster,
+            parameters=parameters,
+            rules=self._allocation_rules,
+            folder=str(Path.cwd()),
+        )
+
+    def _prepare(self, job: Any) -> None:
+        """What Snakemake's local executor does before it runs a shell command."""
+        self.workflow.async_run(job.check_protected_output())
+        self.workflow.async_run(job.remove_existing_output())
+        for file in (*job.output, *job.log):
+            file.prepare()
+
+    def _logs(self, job: Any, log: str) -> list[Path]:
+        own = [] if job.is_group() else [Path(str(path)) for path in job.log]
+        return [*own, Path(log)]
+
+    def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
+        """A nested Snakemake's arguments; unlike the base class's they name no folder that goes with us."""
+        args = super(RemoteExecutor, self).get_job_args(job, **kwargs)
+        if SharedFSUsage.INPUT_OUTPUT not in self.workflow.storage_settings.shared_fs_usage:
+            return args
+        return f"{args} {format_cli_arg('--wait-for-files', list(job.get_wait_for_files()))}"
+
+    # ------------------------------------------------------------- jobs out
+
+    async def check_active_jobs(
+        self, active_jobs: list[SubmittedJobInfo]
+    ) -> AsyncGenerator[SubmittedJobInfo, None]:
+        if self._ready and not self._stopping:
+            try:
+                self._tick()
+            except OSError as error:  # the disk may come back
+                self._say(f"Trouble while watching jobs, going on: {error}")
+        for info in active_jobs:
+            ticket = (info.aux or {})["ticket"]
+            info.external_jobid = ticket.job_id or None
+            if ticket.succeeded:
+                self.report_job_success(info)
+            elif ticket.failure is not None:
+                self._report_failure(info, ticket)
+            else:
+                yield info
+
+    def _tick(self) -> None:
+        with self._lock:
+            self.desk.seal()
+            waiting = [t for t in self._tickets.values() if not t.over]
+        if self.desk.pieces:
+            unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
+            self.desk.submit_due(others_running=len(waiting) > unsubmitted)
+            self.watch.changed()
+        queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
+        self.watch.look([t for t in waiting if id(t) not in queued])
+
+    def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
+        verdict = ticket.batch.verdict(ticket.index)
+        if out_of_memory(verdict, ticket.state, ticket.boot) and ticket.memory_mb:
+            more = int(ticket.memory_mb * self.settings.memory_factor)
+            self._memory_floor[ticket.task.key] = more
+            if info.job.restart_times > info.job.attempt - 1:
+                ticket.failure = f"{ticket.failure}\n    retrying with {more} MB"
+        self.report_job_error(info, msg=ticket.failure)
+
+    def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:
+        """Our block and nothing else: it names the log itself."""
+        super(RemoteExecutor, self).print_job_error(job_info, msg=msg, **kwargs)
+
+    def handle_job_success(self, job: JobExecutorInterface) -> None:
+        super().handle_job_success(job)
+        self._close(job)  # the metadata is written by now: nothing is left to take over
+
+    def handle_job_error(self, job: JobExecutorInterface) -> None:
+        super().handle_job_error(job)
+        self._close(job)
+
+    def _close(self, job: Any) -> None:
+        with self._lock:
+            ticket = self._tickets.pop(job, None)
+        if ticket is not None and ticket.batch.path.exists():
+            ticket.batch.close(ticket.index)
+            for path in ticket.boot:
+                if path.exists() and path.stat().st_size == 0:
+                    path.unlink()
+
+    # ------------------------------------------------------------------ end
+
+    def cancel(self) -> None:
+        """Ctrl-C: end the jobs, or leave them to the next start of the same command."""
+        self._stopping = True
+        self.cancel_jobs([])
+        self.shutdown()
+
+    def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
+        with self._lock:
+            dropped = {id(t) for t in self.desk.drop()}
+            submitted = [t for t in self._tickets.values() if not t.over and id(t) not in dropped]
+            if self.settings.keep_running:
+                if submitted:
+                    self._say(
+                        f"{len(submitted)} jobs stay with the cluster; the same command takes them over."
+                    )
+                return
+            ids = {self._cancel_id(t) for t in submitted}
+            try:
+                self.cluster.cancel(ids - {""})
+                if submitted:
+                    self._say(f"Cancelled {len(submitted)} jobs.")
+            except NoAnswer as trouble:
+                self._say(f"Could not cancel {', '.join(sorted(ids))}: {trouble}")
+            for ticket in submitted:
+                ticket.batch.bury(ticket.index)
+                ticket.batch.close(ticket.index)
+
+    def _cancel_id(self, ticket: Ticket) -> str:
+        """The whole array if all that is left of it is ours to cancel, which keeps the command short."""
+        return ticket.job_id.partition("_")[0]
+
+    def shutdown(self) -> None:
+        super().shutdown()
+        self.lease.release()
+
+    def _may_submit(self) -> bool:
+        return not self._stopping and self.lease.held()
+
+    def _lease_lost(self) -> None:
+        self._stopping = True
+        error = WorkflowError("another sweep has taken over this folder; its jobs are left to it")
+        self.workflow.scheduler.executor_error_callback(error)
+
+    def _say(self, message: str) -> None:
+        self.logger.info(message)

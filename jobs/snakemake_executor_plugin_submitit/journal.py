@@ -1,0 +1,174 @@
+"""The plugin's own record of what it submitted, from which a new main process takes over.
+
+One folder a batch, named by a random token that SLURM gets as the jobs' comment:
+
+    batches/TOKEN/intent.json    what was going to be submitted, synced before sbatch is called
+                  arrays         array job ids, one a line, as sbatch returned them
+                  claims/I       which allocation runs task I, or a tombstone: none ever may
+                  lives/I beats/I  its newest start, and the sign that it runs
+                  verdicts/I.json  how it ended
+                  closed/I       the main process has dealt with it
+
+Snakemake marks a job's outputs as incomplete with the token as external job id, and removes the mark
+once the job's metadata is written. So a mark with a token says: this job, submitted in this batch, has
+not been dealt with yet, even if its output exists already.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .allocation import claim
+from .allocation.files import read_json, write_json
+from .allocation.verdict import Verdict, read_verdict, verdict_path
+
+SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
+
+
+@dataclass
+class Task:
+    """One job of a batch, as its allocation needs to know it."""
+
+    key: str
+    digest: str
+    label: str
+    log: str  # relative to the working directory
+    argv: list[str]
+    env: dict[str, str]
+    inputs: list[str]
+    stale: list[str]
+    progress: list[str]
+    tmpdir: bool
+    nested: bool
+    limit_s: float | None
+
+
+@dataclass
+class Batch:
+    """Jobs with equal resources that are submitted together, as one array or a few."""
+
+    root: Path  # the folder of all batches
+    label: str
+    cluster: str
+    parameters: dict[str, Any]
+    rules: dict[str, Any]  # of the allocation: heartbeat, requeues, latency ...
+    folder: str  # the working directory
+    token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    created: float = field(default_factory=time.time)
+    tasks: list[Task] = field(default_factory=list)
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.token
+
+    def write_intent(self) -> None:
+        """Make the batch known; what SLURM may start from here on finds its description."""
+        for name in SUBFOLDERS:
+            (self.path / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        record = {name: value for name, value in vars(self).items() if name not in ("root", "tasks", "rules")}
+        write_json(
+            self.path / "intent.json", {**record, **self.rules, "tasks": [asdict(t) for t in self.tasks]}
+        )
+
+    @classmethod
+    def read(cls, path: Path) -> Batch | None:
+        """The batch in this folder, None if its intent was never written."""
+        record = read_json(path / "intent.json")
+        if record is None:
+            return None
+        tasks = [Task(**task) for task in record.pop("tasks")]
+        own = {
+            name: record.pop(name)
+            for name in ("label", "cluster", "parameters", "folder", "token", "created")
+        }
+        return cls(root=path.parent, rules=record, tasks=tasks, **own)
+
+    def add_array(self, job_id: str) -> None:
+        with (self.path / "arrays").open("a") as file:
+            print(job_id, file=file)
+
+    def arrays(self) -> list[str]:
+        """The array job ids that sbatch is known to have returned."""
+        path = self.path / "arrays"
+        return path.read_text().split() if path.exists() else []
+
+    def verdict(self, index: int) -> Verdict | None:
+        return read_verdict(self.path, index)
+
+    def verdicts(self) -> set[int]:
+        """The tasks that have a verdict, in one look at the folder."""
+        return numbers(self.path / "verdicts")
+
+    def closed(self) -> set[int]:
+        return numbers(self.path / "closed")
+
+    def close(self, index: int) -> None:
+        """The main process needs nothing more of this task."""
+        (self.path / "closed" / str(index)).touch()
+
+    def bury(self, index: int) -> bool:
+        """Make sure that the task can never start; False if an allocation has claimed it."""
+        return claim.claim(self.path, index, claim.TOMBSTONE)
+
+    def fence(self, index: int) -> None:
+        """Make an allocation that runs the task stop, wherever it is."""
+        claim.Life(self.path, index, number=10**9, stalled=0, heartbeat_s=0).note("")
+
+    def claimed_by(self, index: int) -> str | None:
+        return claim.owner_of(self.path, index)
+
+    def verdict_path(self, index: int) -> Path:
+        return verdict_path(self.path, index)
+
+
+def numbers(folder: Path) -> set[int]:
+    try:
+        return {int(path.stem) for path in folder.iterdir() if path.stem.isdigit()}
+    except FileNotFoundError:
+        return set()
+
+
+class Journal:
+    """All batches of a working directory."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.root = folder / "batches"
+        self.root.mkdir(parents=True, exist_ok=True)
+        for path in (folder, self.root):
+            path.chmod(0o700)  # scripts, commands and logs are nobody else's business
+
+    def batches(self) -> Iterator[Batch]:
+        for path in sorted(self.root.iterdir()):
+            if (batch := Batch.read(path)) is not None:
+                yield batch
+
+    def open_tasks(self) -> dict[tuple[str, str], tuple[Batch, int]]:
+        """(token, job key) -> its batch and index, of every task that was not dealt with."""
+        found = {}
+        for batch in self.batches():
+            closed = batch.closed()
+            for index, task in enumerate(batch.tasks):
+                if index not in closed:
+                    found[batch.token, task.key] = (batch, index)
+        return found
+
+    def clean(self, days: float) -> None:
+        """Delete what was dealt with and has been unchanged for so many days (none if negative)."""
+        if days < 0:
+            return
+        before = time.time() - days * 86_400
+        for path in self.root.iterdir():
+            batch = Batch.read(path)
+            done = batch is None or len(batch.closed()) == len(batch.tasks)
+            if done and path.stat().st_mtime < before:
+                shutil.rmtree(path, ignore_errors=True)
+        for log in (self.folder / "logs").glob("*/*.log"):
+            if log.stat().st_mtime < before:
+                log.unlink(missing_ok=True)

@@ -1,0 +1,140 @@
+"""One sweep a folder: a lease instead of Snakemake's lock, which outlives its process.
+
+The holder renews the lease file; one that is not renewed goes stale. Ages are differences between
+times that the file system itself gave, so clocks of login nodes need not agree.
+"""
+
+from __future__ import annotations
+
+import getpass
+import json
+import os
+import socket
+import threading
+import time
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .allocation.files import create_once, read_json
+
+RENEWALS = 6  # how often a lease is renewed before it would go stale
+
+
+class Lease:
+    """Held from `acquire` to `release`; `lost` is called if another sweep takes it away."""
+
+    def __init__(
+        self, path: Path, stale_s: float, lost: Callable[[], None], say: Callable[[str], None]
+    ) -> None:
+        self.path, self.stale_s, self._lost, self._say = path, stale_s, lost, say
+        self._nonce = uuid.uuid4().hex
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._renew, daemon=True, name="lease")
+        self._holder = {
+            "nonce": self._nonce,
+            "host": socket.gethostname(),
+            "pid": os.getpid(),
+            "process_start": process_start(os.getpid()),
+            "user": getpass.getuser(),
+            "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+        }
+
+    def acquire(self) -> None:
+        """Take the lease. Raises WorkflowError while another sweep holds it and is alive."""
+        former = self._outwait()
+        if former is not None:
+            self._put_aside(former)
+        if not create_once(self.path, json.dumps(self._holder)):
+            raise WorkflowError(already_running(read_json(self.path) or {}))
+        self._thread.start()
+
+    def _put_aside(self, former: dict[str, Any]) -> None:
+        """Remove the lease of a holder that is gone, unless somebody else has just replaced it."""
+        aside = self.path.with_name(f".{self.path.name}.{self._nonce}")
+        try:
+            self.path.rename(aside)
+        except FileNotFoundError:
+            return
+        if (found := read_json(aside) or {}).get("nonce") != former.get("nonce"):
+            aside.rename(self.path)
+            raise WorkflowError(already_running(found))
+        aside.unlink()
+
+    def held(self) -> bool:
+        return (read_json(self.path) or {}).get("nonce") == self._nonce
+
+    def release(self) -> None:
+        self._stop.set()
+        if self.held():
+            self.path.unlink(missing_ok=True)
+
+    def _renew(self) -> None:
+        while not self._stop.wait(self.stale_s / RENEWALS):
+            try:
+                if not self.held():
+                    self._lost()
+                    return
+                os.utime(self.path)
+            except OSError as error:  # a full or slow disk: try again
+                self._say(f"cannot renew {self.path}: {error}")
+
+    def _outwait(self) -> dict[str, Any] | None:
+        """The lease of a holder that has gone, None where there is none; raises while one lives."""
+        begun, told, first = time.monotonic(), False, None
+        while (holder := read_json(self.path)) is not None and not gone(holder):
+            try:
+                renewed = self.path.stat().st_mtime
+            except FileNotFoundError:
+                return None
+            first = renewed if first is None else first
+            if holder.get("host") == socket.gethostname() or renewed != first:
+                raise WorkflowError(already_running(holder))
+            if self._file_system_time() - renewed > self.stale_s:
+                return holder
+            if not told:
+                self._say(
+                    f"A sweep on {holder.get('host')} (process {holder.get('pid')}) held this folder and may be "
+                    f"gone; waiting at most {self.stale_s:.0f} s to be sure."
+                )
+                told = True
+            if time.monotonic() - begun > 2 * self.stale_s:
+                return holder
+            time.sleep(min(1.0, self.stale_s / 10))
+        return holder
+
+    def _file_system_time(self) -> float:
+        probe = self.path.with_name(f".{self.path.name}.{self._nonce}")
+        probe.touch()
+        try:
+            return probe.stat().st_mtime
+        finally:
+            probe.unlink(missing_ok=True)
+
+
+def gone(holder: dict[str, Any]) -> bool:
+    """Whether the holder is a process of this host that no longer exists."""
+    if holder.get("host") != socket.gethostname():
+        return False
+    return process_start(int(holder["pid"])) != holder["process_start"]
+
+
+def process_start(pid: int) -> str | None:
+    """Boot and start time of a process, which no other process shares; None if there is none."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else f"{boot}:{fields[19]}"
+
+
+def already_running(holder: dict[str, Any]) -> str:
+    return (
+        f"another sweep runs in this folder: process {holder.get('pid')} on {holder.get('host')} "
+        f"({holder.get('user')}, since {holder.get('since')}). Wait until it is done, or end it; "
+        "`python -m snakemake_executor_plugin_submitit status` shows its jobs."
+    )

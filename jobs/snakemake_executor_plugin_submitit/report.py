@@ -1,0 +1,115 @@
+"""What a person reads when a job has failed: one block that says why."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from datetime import timedelta
+from pathlib import Path
+
+from .allocation.verdict import Verdict
+from .clusters.base import State
+
+TAIL_LINES = 12
+TAIL_BYTES = 20_000
+
+WORDS = {
+    "OUT_OF_MEMORY": "killed for using more memory than it asked for",
+    "TIMEOUT": "ran into its time limit without stopping in time",
+    "CANCELLED": "cancelled",
+    "NODE_FAIL": "its node failed",
+    "BOOT_FAIL": "its node did not start",
+    "DEADLINE": "missed its deadline",
+    "PREEMPTED": "preempted, and not requeued by this cluster",
+    "LOST": "no longer known to the cluster, and without a verdict",
+    "COMPLETED": "ended without leaving a verdict (was the node's disk full, or this folder not shared?)",
+    "FAILED": "ended without leaving a verdict; its command was never started, or was killed with it",
+}
+
+
+def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
+    """The last lines of the first of these files that has any."""
+    for path in paths:
+        try:
+            with path.open("rb") as file:
+                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+                text = file.read().decode(errors="replace")
+        except OSError:
+            continue
+        # A progress bar overwrites its line; what counts is what was on it last.
+        found = [line.rsplit("\r", 1)[-1] for line in text.rstrip().splitlines() if line.strip()]
+        if any(not line.startswith("== ") for line in found):
+            return found[-lines:]
+    return []
+
+
+def exit_words(code: int) -> str:
+    """An exit code in words: 139 is signal 11 (SIGSEGV)."""
+    if code > 128:
+        try:
+            return f"{code} ({signal.Signals(code - 128).name})"
+        except ValueError:
+            return str(code)
+    return str(code) if code >= 0 else "none"
+
+
+# How slurmstepd puts it into the job's output where SLURM itself watches memory, without cgroups:
+# the state is then only FAILED.
+MEMORY_WORDS = (
+    "exceeded memory limit",
+    "exceeded job memory limit",
+    "exceeded step memory limit",
+    "oom-kill",
+    "oom_kill",
+)
+
+
+def out_of_memory(verdict: Verdict | None, state: State | None, boot: Iterable[Path]) -> bool:
+    """Whether the job was killed for its memory, by its own account, SLURM's, or slurmstepd's."""
+    if verdict is not None and verdict.out_of_memory:
+        return True
+    if state is not None and state.name == "OUT_OF_MEMORY":
+        return True
+    if verdict is not None and verdict.exit_code <= 128:
+        return False
+    return any(word in line.lower() for line in tail(boot) for word in MEMORY_WORDS)
+
+
+def failure(
+    label: str,
+    verdict: Verdict | None,
+    state: State | None,
+    logs: list[Path],
+    boot: list[Path],
+    hint: str = "",
+) -> str:
+    """The block: what, why, where, how long, how much memory, the log's end and its path."""
+    memory = out_of_memory(verdict, state, boot)
+    name = "OUT_OF_MEMORY" if memory else state.name if state is not None else "FAILED"
+    if verdict is not None and not memory and (state is None or state.live or state.name == "COMPLETED"):
+        name = "FAILED"
+    why = verdict.reason if verdict is not None and verdict.reason else ""
+    if not why and (memory or verdict is None):
+        why = WORDS.get(name, "")
+    rows = [("state", f"{name}{' - ' + why if why else ''}")]
+    if verdict is not None:
+        rows += [
+            ("exit code", exit_words(verdict.exit_code)),
+            ("job", verdict.job_id),
+            ("node", verdict.node),
+            ("elapsed", str(timedelta(seconds=round(verdict.ended - verdict.started)))),
+            ("peak memory", f"{verdict.peak_rss_kb / 1024:.0f} MB (largest process)"),
+        ]
+        if verdict.lives > 1:
+            rows.append(("starts", str(verdict.lives)))
+    elif state is not None:
+        rows += [("job", state.job_id), ("node", state.node), ("elapsed", state.elapsed)]
+        rows += [("peak memory", state.peak_memory), ("reason", state.reason)]
+    if hint:
+        rows.append(("note", hint))
+    shown = [f"    {key:<12} {value}" for key, value in rows if value and value != "None"]
+    lines = tail([*logs, *boot])
+    log = next((p for p in logs if p.exists()), logs[0])
+    if lines:
+        shown += ["    last lines", *(f"      | {line}" for line in lines)]
+    return "\n".join([f"{label} failed", *shown, f"    {'log':<12} {log}"])

@@ -1,0 +1,137 @@
+"""From a Snakemake job's resources and the profile's settings to the parameters of an allocation.
+
+Resource names are those of Snakemake and of the public SLURM executor, so that rules can move over:
+
+    slurm_partition slurm_account qos clusters constraint exclude slurm_extra
+    runtime (minutes) mem_mb mem_mb_per_cpu cpus_per_task nodes tasks gpu gpu_model gres
+
+and three of our own, which never reach SLURM as a request:
+
+    job_label    what the job is called in `status` and what its log is named by
+    array_label  what the array is called; jobs with different labels go to different arrays
+    progress     a glob for files that change when the job gets further (a checkpoint): requeues after
+                 which they changed do not count against `submitit-max-requeues`
+
+A command that runs on several tasks starts them itself (`srun torchrun ...`): the allocation runs it
+once, on its first node, with MASTER_ADDR and MASTER_PORT set.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from snakemake_interface_common.exceptions import WorkflowError
+
+from .settings import ExecutorSettings
+
+SLURM_RESOURCES = (
+    "slurm_partition", "slurm_account", "slurm_extra", "qos", "clusters", "constraint", "exclude",
+    "runtime", "mem_mb", "mem_mb_per_cpu", "cpus_per_task", "nodes", "tasks", "gpu", "gpu_model", "gres",
+)  # fmt: skip
+OWN_RESOURCES = ("job_label", "array_label", "progress")
+# Resources of Snakemake's own that mean nothing to an allocation.
+OTHER_RESOURCES = ("mem", "mem_mib", "disk", "disk_mb", "disk_mib", "tmpdir", "threads", "_cores", "_nodes")
+# `clusters` (multi-cluster SLURM) is refused rather than ignored: it would change who answers squeue.
+GRES = re.compile(r"\w+(:[\w.-]+)?(:\d+)?(,\w+(:[\w.-]+)?(:\d+)?)*")
+
+Parameters = dict[str, Any]
+
+
+def parameters(
+    resources: Mapping[str, Any], threads: int, settings: ExecutorSettings, mem_mb_floor: int = 0
+) -> Parameters:
+    """sbatch parameters by submitit's names (`partition`, `time` in minutes, `mem` ...).
+
+    `mem_mb_floor` raises a memory request, after an out-of-memory kill.
+    Raises WorkflowError naming the valid resources for one that looks misspelt, or has a wrong value.
+    """
+    check_names(resources)
+    get = Reader(resources)
+    found: Parameters = {
+        "partition": get.text("slurm_partition", settings.partition),
+        "account": get.text("slurm_account", settings.account),
+        "qos": get.text("qos", settings.qos),
+        "constraint": get.text("constraint", settings.constraint),
+        "exclude": get.text("exclude", settings.exclude),
+        "time": get.whole("runtime", settings.time),
+        "cpus_per_task": get.whole("cpus_per_task", settings.cpus) or max(1, threads),
+        "nodes": get.whole("nodes", settings.nodes) or 1,
+        "ntasks_per_node": get.whole("tasks", settings.tasks),
+        **memory(get, settings, mem_mb_floor),
+        **gpus(get, settings),
+    }
+    extra = settings.extra_options()
+    if text := get.text("slurm_extra", None):
+        extra |= settings.extra_options(text)
+    if extra:
+        found["additional_parameters"] = extra
+    if setup := settings.setup_lines():
+        found["setup"] = setup
+    return {name: value for name, value in found.items() if value is not None}
+
+
+class Reader:
+    """Typed access to a job's resources: absent or "to be determined" counts as not given."""
+
+    def __init__(self, resources: Mapping[str, Any]) -> None:
+        self.resources = resources
+
+    def text(self, name: str, default: str | None) -> str | None:
+        value = self.resources.get(name)
+        return default if value is None or str(value) in ("", "<TBD>") else str(value)
+
+    def whole(self, name: str, default: int | None) -> int | None:
+        value = self.resources.get(name)
+        if value is None or str(value) == "<TBD>":
+            return default
+        try:
+            number = math.ceil(float(value))
+        except ValueError:
+            number = -1
+        if number < 0:
+            raise WorkflowError(f"resource {name}={value!r} must be a whole number, 0 or more")
+        return number
+
+
+def memory(get: Reader, settings: ExecutorSettings, floor: int) -> Parameters:
+    per_cpu, per_node = get.whole("mem_mb_per_cpu", None), get.whole("mem_mb", None)
+    if per_cpu:
+        return {"mem_per_cpu": f"{per_cpu}M"}
+    if per_node or floor:
+        return {"mem": f"{max(per_node or 0, floor)}M"}
+    return {"mem": settings.mem}
+
+
+def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:
+    gres, count, model = get.text("gres", None), get.whole("gpu", None), get.text("gpu_model", None)
+    if gres is not None and count is not None:
+        raise WorkflowError("a rule may name gpu or gres, not both")
+    if model is not None and count is None:
+        raise WorkflowError("resource gpu_model needs gpu, the number of GPUs")
+    if count is None and gres is None:
+        gres, count = settings.gres, settings.gpus
+    if gres is not None:
+        if not GRES.fullmatch(gres):
+            raise WorkflowError(f"resource gres={gres!r} must look like name:number or name:type:number")
+        return {"gres": gres}
+    if not count:
+        return {}
+    return {"gres": f"gpu:{model}:{count}"} if model else {"gpus_per_node": count}
+
+
+def check_names(resources: Mapping[str, Any]) -> None:
+    """Refuse names that look like a misspelling of ours; anything else is the workflow's own business."""
+    valid = [*SLURM_RESOURCES, *OWN_RESOURCES]
+    for name in resources:
+        if name in valid or name in OTHER_RESOURCES:
+            continue
+        near = difflib.get_close_matches(name, valid, n=1, cutoff=0.85)
+        if name.startswith("slurm_") or near:
+            hint = f" (did you mean {near[0]}?)" if near else ""
+            raise WorkflowError(f"unknown resource {name!r}{hint}; known are {', '.join(valid)}")
+    if resources.get("clusters"):
+        raise WorkflowError("resource clusters: jobs can only go to the cluster that SLURM_CONF names")

@@ -1,0 +1,45 @@
+"""The main process's side of a submitted job."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from .clusters.base import State
+from .journal import Batch, Task
+
+
+@dataclass(eq=False)
+class Ticket:
+    """A Snakemake job, the task that it became, and what is known of it."""
+
+    job: Any
+    batch: Batch
+    index: int
+    logs: list[Path]  # the rule's own and the allocation's, where its output is looked for
+    job_id: str = ""  # the task's, as far as the cluster has told it
+    state: State | None = None
+    absent_polls: int = 0  # answers in a row in which the cluster did not know it
+    ended_since: float | None = None  # when it was first seen over without a verdict
+    failure: str | None = None  # the block, once it has failed
+    succeeded: bool = False
+    memory_mb: int = 0  # what it asked for
+    told: set[str] = field(default_factory=set)  # messages that were given already
+
+    @property
+    def task(self) -> Task:
+        return self.batch.tasks[self.index]
+
+    @property
+    def id(self) -> tuple[str, int]:
+        return self.batch.token, self.index
+
+    @property
+    def boot(self) -> list[Path]:
+        """What SLURM itself wrote about the task, where there is such a file."""
+        return [self.batch.path / f"slurm-{self.job_id}.out"]
+
+    @property
+    def over(self) -> bool:
+        return self.succeeded or self.failure is not None

@@ -1,0 +1,172 @@
+"""What became of submitted jobs: verdict files often, the cluster seldom."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+
+from . import report
+from .allocation.files import read_json
+from .allocation.verdict import Verdict
+from .clusters.base import Cluster, NoAnswer, State
+from .tickets import Ticket
+
+LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
+GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
+PREEMPTED_GRACE_S = 60.0  # PREEMPTED passes into PENDING where the cluster requeues
+LOST_POLLS = 3  # answers without a job before it counts as lost
+HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
+
+
+class Watch:
+    """Follows tickets to their end. Asks the cluster for all of them in one call."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        floor_s: float,
+        requeue_wait: bool,
+        latency_s: float,
+        say: Callable[[str], None],
+    ) -> None:
+        self.cluster, self.floor_s, self.requeue_wait, self.say = cluster, floor_s, requeue_wait, say
+        self.grace_s = GRACE_S + latency_s
+        self._next_poll, self._last_poll = math.inf, -math.inf
+        self._last_change = time.monotonic()
+        self._silence = 0  # questions in a row without an answer
+        self._accounting_missing = False
+
+    def changed(self) -> None:
+        """Something happened: ask the cluster again before long."""
+        now = time.monotonic()
+        self._last_change = now
+        self._next_poll = max(self._last_poll + self.floor_s, min(self._next_poll, now + self.floor_s))
+
+    def look(self, tickets: Iterable[Ticket]) -> None:
+        """Settle every ticket whose end is known by now."""
+        waiting = [t for t in tickets if not t.over]
+        by_batch: dict[str, list[Ticket]] = defaultdict(list)
+        for ticket in waiting:
+            by_batch[ticket.batch.token].append(ticket)
+        for group in by_batch.values():
+            verdicts = group[0].batch.verdicts()
+            for ticket in group:
+                if ticket.index in verdicts and (verdict := ticket.batch.verdict(ticket.index)) is not None:
+                    self._settle(ticket, verdict)
+        waiting = [t for t in waiting if not t.over]
+        if waiting and (self.cluster.cheap or time.monotonic() >= self._next_poll):
+            self._poll(waiting)
+
+    def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
+        if verdict.succeeded:
+            self._last_change, ticket.succeeded = time.monotonic(), True
+        elif verdict.exit_code > 128 and not self.cluster.cheap and ticket.ended_since is None:
+            # Killed: was it for its memory? SLURM knows, a moment later.
+            ticket.ended_since = time.monotonic()
+            self.changed()
+        elif self.cluster.cheap or verdict.exit_code <= 128 or self._state_is_in(ticket):
+            self._fail(ticket, verdict)
+
+    def _state_is_in(self, ticket: Ticket) -> bool:
+        known = ticket.state is not None and not ticket.state.live
+        return known or time.monotonic() - (ticket.ended_since or 0.0) > self.grace_s
+
+    def _poll(self, tickets: list[Ticket]) -> None:
+        self._last_poll = time.monotonic()
+        try:
+            states = self.cluster.states({t.batch.token: t.batch for t in tickets}.values())
+        except NoAnswer as trouble:
+            self._silence += 1
+            pause = min(self.floor_s * 2**self._silence, LONGEST_INTERVAL_S)
+            if self._silence == 1:
+                self.say(f"The cluster does not answer, asking again: {trouble}")
+            self._next_poll = time.monotonic() + pause
+            return
+        if self._silence:
+            self.say("The cluster answers again.")
+        self._silence = 0
+        for ticket in tickets:
+            self._note(ticket, states.get(ticket.id))
+        self._ask_accounting(tickets)
+        self._hurry(tickets)
+        for ticket in tickets:
+            self._judge(ticket)
+        quiet = time.monotonic() - self._last_change
+        self._next_poll = time.monotonic() + max(self.floor_s, min(quiet / 10, LONGEST_INTERVAL_S))
+
+    def _note(self, ticket: Ticket, state: State | None) -> None:
+        if state is None:
+            ticket.absent_polls += 1
+            return
+        if ticket.state is None or ticket.state.name != state.name:
+            self._last_change = time.monotonic()
+        ticket.state, ticket.job_id, ticket.absent_polls = state, state.job_id, 0
+        if state.live:
+            ticket.ended_since = None
+        if state.reason.startswith(HELD_REASONS) and state.reason not in ticket.told:
+            ticket.told.add(state.reason)
+            self.say(
+                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}; `scontrol release` lets it go."
+            )
+
+    def _ask_accounting(self, tickets: list[Ticket]) -> None:
+        """Jobs that squeue has forgotten, all in one call."""
+        lost = {t.id: t.job_id for t in tickets if t.absent_polls >= LOST_POLLS - 1 and t.job_id}
+        if not lost or self._accounting_missing:
+            return
+        try:
+            ended = self.cluster.ended(lost)
+        except NoAnswer as trouble:
+            self._accounting_missing = "not on PATH" in str(trouble)
+            self.say(f"Accounting does not answer ({trouble}); going by squeue alone.")
+            return
+        for ticket in tickets:
+            if (state := ended.get(ticket.id)) is not None:
+                if ticket.ended_since is None and state.live:
+                    continue
+                ticket.state, ticket.absent_polls = state, max(ticket.absent_polls, LOST_POLLS)
+
+    def _hurry(self, tickets: list[Ticket]) -> None:
+        """Requeued jobs wait two minutes for nothing, except those that wait for another process."""
+        if self.requeue_wait:
+            return
+        ids = [
+            t.state.job_id
+            for t in tickets
+            if t.state is not None
+            and t.state.name == "PENDING"
+            and t.state.reason == "BeginTime"
+            and not (read_json(t.batch.path / "lives" / str(t.index)) or {}).get("waiting")
+        ]
+        if ids:
+            try:
+                self.cluster.hurry(ids)
+            except NoAnswer as trouble:
+                self.say(f"Requeued jobs start two minutes late: {trouble}")
+
+    def _judge(self, ticket: Ticket) -> None:
+        """Fail a ticket that the cluster says is over, once a verdict has had time to arrive."""
+        state, now = ticket.state, time.monotonic()
+        if ticket.over or (state is not None and state.live and ticket.absent_polls < LOST_POLLS):
+            return
+        if state is None and ticket.absent_polls < LOST_POLLS:
+            return
+        if ticket.ended_since is None:
+            ticket.ended_since = now
+        grace = self.grace_s
+        if state is not None and state.name == "PREEMPTED":
+            grace = max(grace, PREEMPTED_GRACE_S)
+        if now - ticket.ended_since < grace:
+            return
+        if (verdict := ticket.batch.verdict(ticket.index)) is not None:
+            self._settle(ticket, verdict)
+            return
+        if state is None or state.live:
+            ticket.state = State("LOST", ticket.job_id)
+        ticket.batch.bury(ticket.index)
+        self._fail(ticket, None)
+
+    def _fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
+        ticket.failure = report.failure(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)
