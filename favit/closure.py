@@ -61,7 +61,11 @@ class Closure:
 
 def short_digest(value: Any) -> str:
     """Sixteen hexadecimal digits of the SHA-256 of a plain value's canonical JSON."""
-    text = json.dumps(value, sort_keys=True, separators=(",", ":"))
+    return text_digest(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
+def text_digest(text: str) -> str:
+    """The same of a text that is canonical JSON already."""
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 

@@ -11,11 +11,12 @@ import importlib.util
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from favit import declared
-from favit.closure import Closure, Reader, short_digest
+from favit.closure import Closure, Reader, short_digest, text_digest
 from favit.files import sha256_of, write_atomic
 from favit.literals import literals
 from favit.sweep import Run
@@ -40,7 +41,7 @@ class Fingerprint:
     versions: Mapping[str, str]
     policy: Mapping[str, str]
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Twelve hexadecimal digits: the name of the run's folder."""
         return short_digest(
@@ -92,7 +93,7 @@ class Fingerprinter:
         """The fingerprint that a result of this run would have today."""
         closure = self.closure(run)
         return Fingerprint(
-            settings=short_digest(dict(run.settings)),
+            settings=text_digest(run.key),
             code=closure.digest,
             data=self._data_of(run),
             versions=self._versions_of(closure),

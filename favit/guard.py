@@ -1,11 +1,13 @@
-"""Before anything is trained: keep the code, and ask before finished work is done again. Free of torch."""
+"""Before anything is trained: keep settings and code, and ask before finished work is done again. Free of torch."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 
 from favit import explain, snapshot
 from favit.config import Config
+from favit.files import write_atomic
 from favit.state import Result, Results, State
 
 MOST_UNASKED = 3
@@ -16,7 +18,7 @@ class NeedsConfirmation(RuntimeError):
 
 
 def before_training(config: Config, results: Results, states: Iterable[State]) -> str:
-    """Keep a snapshot of each run's code; returns the summary to show.
+    """Keep each run's settings and a snapshot of its code; returns the summary to show.
 
     Raises ``NeedsConfirmation`` where a change of code or of defaults would
     retrain more than three finished runs and nobody has said ``retrain=yes``.
@@ -27,7 +29,15 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
         raise NeedsConfirmation(_question(again, results))
     for closure in {c.digest: c for c in (results.fingerprinter.closure(s.run) for s in states)}.values():
         snapshot.keep(closure, results.root, results.fingerprinter.reader)
+    for state in states:
+        write_request(state)
     return explain.summary(states, results.fingerprinter)
+
+
+def write_request(state: State) -> None:
+    """Leave in the run's folder what its job will read: the settings, and the fingerprint that they had now."""
+    request = {"run": dict(state.run.settings), "fingerprint": state.fingerprint.as_dict()}
+    write_atomic(state.folder / "run.json", json.dumps(request, indent=1, sort_keys=True) + "\n")
 
 
 def superseded(state: State) -> Result | None:

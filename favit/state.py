@@ -35,7 +35,7 @@ class Result:
     status: str
     seconds: float
     stamp: str
-    accepted: tuple[Mapping[str, str], ...] = ()
+    accepted: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -103,6 +103,10 @@ class Results:
             run, today, name, best.folder, best, others, tuple(self._notes(best, today, name, duplicates))
         )
 
+    def in_place(self, place: Path) -> list[Result]:
+        """The readable results of one place."""
+        return self._index.results_in(place)
+
     def place(self, run: Run) -> Path:
         """The folder that holds all results of a run's axes, whatever their fingerprints."""
         s = run.settings
@@ -125,8 +129,13 @@ class Results:
             return None
         if then.get("code") == today.code and self._same_versions(then.get("versions") or {}, today.versions):
             return 0
-        if any(record.get("code") == today.code for record in result.accepted):
-            return 1
+        return None if self._acceptance(result, today) is None else 1
+
+    def _acceptance(self, result: Result, today: Fingerprint) -> Mapping[str, Any] | None:
+        """The record by which a person declared a result valid under today's code and versions."""
+        for record in result.accepted:
+            if record.get("code") == today.code and self._same_versions(record["versions"], today.versions):
+                return record
         return None
 
     def _same_versions(self, then: Mapping[str, str], now: Mapping[str, str]) -> bool:
@@ -138,7 +147,8 @@ class Results:
 
     def _notes(self, best: Result, today: Fingerprint, name: str, duplicates: list[Result]) -> Iterable[str]:
         if name == "accepted":
-            record = next(r for r in best.accepted if r.get("code") == today.code)
+            record = self._acceptance(best, today)
+            assert record is not None
             yield f"accepted by {record['who']} on {record['when'][:10]}: {record['why']}"
         if today.data is None:
             yield "data not on this machine; their digest is taken from the result"
@@ -223,7 +233,7 @@ def _summary(path: Path) -> dict[str, Any]:
         return {"readable": False}
 
 
-def _acceptances(path: Path) -> tuple[Mapping[str, str], ...]:
+def _acceptances(path: Path) -> tuple[Mapping[str, Any], ...]:
     if not path.exists():
         return ()
     try:

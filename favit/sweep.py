@@ -172,14 +172,31 @@ def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
 
 
 def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Run:
-    """Resolve what a combination and its sweep's settings say to a run; ``ValueError`` names what is allowed."""
-    settings = settings or {}
-    merged = {**settings, **given}
+    """Resolve what a combination and its sweep's settings say; ``ValueError`` names what is allowed."""
+    merged = {**(settings or {}), **given}
+    if "seed" not in merged:
+        raise ValueError("seed is not given, neither in the matrix nor in the settings")
+    seed = declared.check("seed", merged.pop("seed"), 0, 0)
+    own = frozenset(key for key in given if key != "seed")
+    # Runs that differ by their seed alone are resolved once: sweeps have thousands of them.
+    flat, chosen = _resolved(tuple(merged.items()), own, _types(merged))
+    return Run({**flat, "seed": seed}, chosen)
+
+
+def _types(merged: Mapping[str, Any]) -> tuple[type, ...]:
+    """Keeps ``1``, ``1.0`` and ``True`` apart, which are equal as keys of a cache."""
+    return tuple(map(type, merged.values()))
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    items: tuple[tuple[str, Any], ...], given: frozenset[str], types: tuple[type, ...]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    merged = dict(items)
     axes = {axis: merged.pop(axis) for axis in AXES if axis in merged}
     _check_axes(axes)
     components = _component_settings(axes)
-    task = task_of(axes["dataset"])
-    training, minimum = _training(task)
+    training, minimum = _training(task_of(axes["dataset"]))
     flat = {**{name: declared.default_of(default) for name, default in training.items()}, **axes}
     for key, value in merged.items():
         if key in training:
@@ -191,7 +208,7 @@ def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None)
                 flat[key] = value
         elif "." not in key or key in given:
             raise ValueError(unknown(f"setting '{key}'", key, sorted([*AXES, *training, *components])))
-    return Run(dict(sorted(flat.items())), frozenset({*given, *settings}))
+    return dict(sorted({**flat, "seed": 0}.items())), frozenset({*axes, *merged, "seed"})
 
 
 @lru_cache
@@ -217,10 +234,9 @@ def _component_settings_of(dataset: str, model: str, aggregator: str, encoding: 
 
 
 def _check_axes(axes: Mapping[str, Any]) -> None:
-    for axis in AXES:
+    for axis in AXES[:4]:
         if axis not in axes:
             raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings")
-    declared.check("seed", axes["seed"], 0, 0)
     _check_names(*(axes[a] for a in AXES[:4]))
 
 

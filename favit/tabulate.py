@@ -33,14 +33,16 @@ def folder(config: Config) -> Path:
     return config.results / "tables"
 
 
-def digest(config: Config, sweep: SweepConfig, results: Results, states: Mapping[str, State]) -> str:
+def digest(
+    sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: Mapping[str, State]
+) -> str:
     """Of all that a sweep's table depends on: its heading and rows, the results, and the code that makes it."""
     closure = results.fingerprinter.reader.closure(
         ["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"]
     )
     assets = sorted(p for p in (ROOT / "favit" / "analysis").rglob("*") if p.suffix in _ASSETS)
     rows = []
-    for cell in cells(sweep):
+    for cell in in_sweep:
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else None
         rows.append(

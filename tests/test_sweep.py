@@ -117,7 +117,7 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "dataset": ["ETTh1"]}}, ["'ETTh1'", "etth1"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": []}}, ["seed", "empty"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": [-1]}}, ["seed", "at least 0"]),
-        ({"matrix": {"dataset": ["etth1"]}}, ["model is not given"]),
+        ({"matrix": {"dataset": ["etth1"], "seed": [0]}}, ["model is not given"]),
         ({"recipe": "favti"}, ["recipe", "favti"]),
         ({"matrx": {}}, ["'matrx'", "'matrix'"]),
         ({"exclude": [{"seed": 0}]}, ["leaves no run"]),

@@ -4,7 +4,7 @@
 from favit.files import write_atomic
 
 TODAY = {
-    name: tabulate.digest(SETUP, sweep, RESULTS, STATES)
+    name: tabulate.digest(sweep, CELLS[name], RESULTS, STATES)
     for name, sweep in SETUP.sweeps.items()
 }
 OUTDATED = [

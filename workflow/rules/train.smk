@@ -1,26 +1,51 @@
-# One rule trains every run. What is trained stands in the command itself, so that a queued job depends on no
-# file that an edit could change: the run's settings are its standard input, its code is a snapshot.
+# One rule trains every run. A queued job depends on nothing that an edit could change: before the first one is
+# submitted, each run's settings are written into its folder, and its code is kept as a snapshot.
+
+import shlex
 
 from favit import guard, snapshot
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 
-def envelope(wildcards):
-    state = MISSING[wildcards.digest]
-    return json.dumps({"run": dict(state.run.settings), "fingerprint": state.fingerprint.as_dict()}, sort_keys=True)
+# Only these folders can be made. Snakemake searches the whole expression once for each job, so where there are
+# very many the check is left to `state`.
+OFFERED = alternatives(MISSING) if len(MISSING) <= 500 else r"[^/]+"
+
+
+def state(wildcards):
+    if wildcards.digest not in MISSING:
+        raise WorkflowError(f"{wildcards.digest} is not a run that is to be trained: it has its result, or is unknown")
+    return MISSING[wildcards.digest]
+
+
+def sweep(wildcards):
+    """The sweep that asks for the run, the first of several."""
+    return FIRST_SWEEP[state(wildcards).run.key]
 
 
 def asked(name, default):
-    """A resource of the sweep that asks for the run."""
-    return lambda wildcards: FIRST_SWEEP[MISSING[wildcards.digest].run.key].resources.get(name, default)
+    """A resource, as a plain value where all runs agree: Snakemake evaluates a function many times for each job."""
+    wanted = {FIRST_SWEEP[s.run.key].resources.get(name, default) for s in MISSING.values()}
+    return wanted.pop() if len(wanted) == 1 else lambda w: sweep(w).resources.get(name, default)
+
+
+def why(wildcards):
+    run = state(wildcards).run
+    return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
+
+
+def command(wildcards):
+    """The interpreter and the code to train with, what to train, and where to."""
+    folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
+    return f"{shlex.quote(sys.executable)} {snapshot.folder_of(code, RESULTS.root)} --run {folder}/run.json --out {folder}"
 
 
 rule train:
     output:
         f"{RESULTS.root}/runs/{{dataset}}/{{model}}/{{aggregator}}/{{encoding}}/seed{{seed}}/{{digest}}/metrics.json",
     wildcard_constraints:
-        digest=alternatives(MISSING),
+        digest=OFFERED,
     message:
         "{resources.why}"
     threads: asked("cpus", 1)
@@ -28,19 +53,14 @@ rule train:
         mem_mb=asked("mem_mb", 4000),
         runtime=asked("runtime", 60),
         gpu=asked("gpus", 0),
-        why=lambda w: f"Train {MISSING[w.digest].run['dataset']} {MISSING[w.digest].run.name}: "
-        + reason(MISSING[w.digest], RESULTS.fingerprinter),
-        job_label=lambda w: MISSING[w.digest].run.name,
-        array_label=lambda w: f"{FIRST_SWEEP[MISSING[w.digest].run.key].name}.train",
+        why=why,
+        job_label=lambda w: state(w).run.name,
+        array_label=lambda w: f"{sweep(w).name}.train",
     params:
-        python=sys.executable,
-        code=lambda w: str(snapshot.folder_of(MISSING[w.digest].fingerprint.code, RESULTS.root)),
-        envelope=envelope,
-        folder=lambda w: str(MISSING[w.digest].folder),
-        where=f"--data {SETUP.data} --device {SETUP.device} --keep {SETUP.keep}",
+        command=command,
+        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep]),
     shell:
-        "exec {params.python:q} {params.code:q} --run - --out {params.folder:q} {params.where}"
-        " --threads {threads} <<< {params.envelope:q}"
+        "exec {params.command} {params.where} --threads {threads}"
 
 
 onstart:
