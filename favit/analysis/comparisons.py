@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -25,87 +24,71 @@ def differences(spec: TableSpec, cells: Mapping[str, list[RunResult]]) -> dict[s
     """Row id -> metric -> difference to the baseline. Predictions are read once, a row at a time."""
     if spec.baseline is None or spec.baseline not in cells:
         return {}
-    load = _loader(spec.task)
-    baseline = _Measured.of(cells[spec.baseline], load)
-    others = [row.id for row in spec.rows if row.id in cells and row.id != spec.baseline]
+    baseline = _measure(cells[spec.baseline], spec.task)
     found: dict[str, dict[str, Difference]] = {}
-    for row_id in others:
-        measured = _Measured.of(cells[row_id], load)
-        found[row_id] = {}
-        for metric in METRICS[spec.task]:
-            difference = _compare(measured, baseline, metric.key)
-            if difference is not None:
-                found[row_id][metric.key] = difference
+    for row_id, runs in cells.items():
+        if row_id != spec.baseline:
+            measured = _measure(runs, spec.task)
+            shared = measured.keys() & baseline.keys()
+            found[row_id] = {metric: _compare(measured[metric], baseline[metric]) for metric in shared}
     return found
-
-
-def _loader(task: str) -> Callable[[RunResult], Examples | None]:
-    def load(run: RunResult) -> Examples | None:
-        if run.predictions is None or not run.predictions.exists():
-            return None
-        examples = load_examples(run.predictions, task)
-        if task == "classification":
-            return examples
-        horizon = int((run.metrics or {}).get("run", {}).get("horizon", 1))
-        blocks = {
-            k: block_means(v[None].astype(float), block_length(horizon, len(v)))[0]
-            for k, v in examples.scores.items()
-        }
-        return Examples(blocks, examples.order)
-
-    return load
 
 
 @dataclass(frozen=True)
 class _Measured:
-    """A row's runs with their examples: what its comparisons need."""
+    """One metric of one row, seeds in the order of their randomness.
 
-    runs: list[RunResult]
-    examples: list[Examples | None]
+    randomness: of each seed; None where a seed names none or two name the same: nothing pairs with that.
+    order: of the test examples; None where a run has no predictions, or its test set is another.
+    """
 
-    @classmethod
-    def of(cls, runs: Sequence[RunResult], load: Callable[[RunResult], Examples | None]) -> _Measured:
-        counted = [
-            r for r in runs if r.state in ("valid", "accepted") and r.metrics is not None and not r.diverged
-        ]
-        return cls(counted, [load(run) for run in counted])
+    sample: Sample
+    randomness: tuple[Hashable, ...] | None
+    order: Hashable
 
-    def sample(self, metric: str, order: Mapping[Any, int] | None, with_examples: bool) -> Sample:
-        """Scores of the runs that have them, sorted as ``order`` says (randomness -> place)."""
-        kept = [i for i, run in enumerate(self.runs) if run.score(metric) is not None]
+
+def _measure(runs: Sequence[RunResult], task: str) -> dict[str, _Measured]:
+    """Metric -> scores and examples of the runs that have that score; without metrics that none has."""
+    counted = [(run, _examples(run, task)) for run in sorted(runs, key=lambda run: repr(run.randomness))]
+    measured = {}
+    for metric in METRICS[task]:
+        scored = [(run, examples) for run, examples in counted if run.score(metric.key) is not None]
+        if not scored:
+            continue
+        scores = np.array([run.score(metric.key) for run, _ in scored], dtype=float)
+        orders = {examples.order for _, examples in scored}
+        order = orders.pop() if len(orders) == 1 else None
+        by_example = None
         if order is not None:
-            kept.sort(key=lambda i: order[self.runs[i].randomness])
-        scores = np.array([self.runs[i].score(metric) for i in kept], dtype=float)
-        if not with_examples:
-            return Sample(scores)
-        chosen = [self.examples[i] for i in kept]
-        return Sample(scores, np.stack([e.scores[metric] for e in chosen if e is not None]).astype(float))
-
-    def randomness(self, metric: str) -> list[Any]:
-        return [run.randomness for run in self.runs if run.score(metric) is not None]
-
-    def orders(self, metric: str) -> set[Any]:
-        """The test sets met; None stands for a run without predictions."""
-        chosen = [e for e, run in zip(self.examples, self.runs, strict=True) if run.score(metric) is not None]
-        return {None if e is None or metric not in e.scores else e.order for e in chosen}
+            stacked = np.stack([examples.scores[metric.key] for _, examples in scored])
+            by_example = stacked * metric.per_example
+        keys = tuple(run.randomness for run, _ in scored)
+        distinct = None not in keys and len(set(keys)) == len(keys)
+        measured[metric.key] = _Measured(Sample(scores, by_example), keys if distinct else None, order)
+    return measured
 
 
-def _compare(a: _Measured, b: _Measured, metric: str) -> Difference | None:
-    if not a.randomness(metric) or not b.randomness(metric):
-        return None
-    shared = _shared_order(a.randomness(metric), b.randomness(metric))
-    orders = a.orders(metric) | b.orders(metric)
-    aligned = len(orders) == 1 and None not in orders
-    return compare(
-        a.sample(metric, shared, aligned), b.sample(metric, shared, aligned), paired=shared is not None
-    )
+def _examples(run: RunResult, task: str) -> Examples:
+    """A run's scores by example, by block where examples are windows; nothing where they are not known."""
+    if run.predictions is None or not run.counts or not run.predictions.exists():
+        return Examples()
+    examples = load_examples(run.predictions, task)
+    if task == "classification":
+        return examples
+    horizon = int((run.metrics or {}).get("run", {}).get("horizon", 1))
+    blocks = {
+        metric: block_means(errors[None].astype(float), block_length(horizon, len(errors)))[0]
+        for metric, errors in examples.scores.items()
+    }
+    return Examples(blocks, examples.order)
 
 
-def _shared_order(a: Sequence[Any], b: Sequence[Any]) -> dict[Any, int] | None:
-    """One order for both sides where each run has exactly one partner that shares its randomness."""
-    if None in a or len(set(a)) != len(a) or set(a) != set(b) or len(a) != len(b):
-        return None
-    return {key: place for place, key in enumerate(a)}
+def _compare(a: _Measured, b: _Measured) -> Difference:
+    """Paired where each seed has exactly one partner of the same randomness; examples only if they are the same."""
+    paired = a.randomness is not None and a.randomness == b.randomness
+    if a.order is None or a.order != b.order:
+        return compare(replace(a.sample, examples=None), replace(b.sample, examples=None), paired=paired)
+    return compare(a.sample, b.sample, paired=paired)
 
 
 def corrected(scores: Sequence[Score], differences: Sequence[Difference | None]) -> list[Score]:
