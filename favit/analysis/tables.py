@@ -30,7 +30,7 @@ __all__ = ["Cost", "Group", "Line", "Row", "RunResult", "Score", "Table", "Table
 def make(
     spec: TableSpec,
     results: Sequence[RunResult],
-    costs: Mapping[tuple[GroupKey, str], Cost] | None = None,
+    costs: Mapping[tuple[GroupKey, str], Cost | None] | None = None,
 ) -> Table:
     """Aggregate runs to a table.
 
@@ -86,7 +86,7 @@ def _group(
     spec: TableSpec,
     key: Mapping[str, Any],
     cells: Mapping[str, list[RunResult]],
-    costs: Mapping[tuple[GroupKey, str], Cost],
+    costs: Mapping[tuple[GroupKey, str], Cost | None],
 ) -> Group:
     metrics = METRICS[spec.task]
     rows = [row for row in spec.rows if row.id in cells]

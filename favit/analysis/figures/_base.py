@@ -38,6 +38,7 @@ _STYLE: Any = {
     "grid.linewidth": 0.5,
     "lines.linewidth": 1.2,
     "lines.markersize": 4,
+    "legend.handlelength": 3.5,
     "pdf.fonttype": 42,  # TrueType: embedded, and text stays text
     "svg.hashsalt": "favit",  # the same figure is the same file
     "svg.fonttype": "path",

@@ -20,10 +20,11 @@ def draw(names: Sequence[str]) -> Plot | None:
     found = {name: s for name in names if (s := _similarity(name)) is not None}
     if not found:
         return None
+    lowest = min(0.0, *(float(s.min()) for s in found.values()))
     with style():
         figure, [axes] = panels(1, len(found), height=2.6)
         for panel, (name, similarity) in zip(axes, found.items(), strict=True):
-            image = panel.imshow(similarity, cmap="RdGy", vmin=-1, vmax=1)
+            image = panel.imshow(similarity, cmap="gray_r", vmin=lowest, vmax=1)
             panel.set(title=name, xlabel="Position", ylabel="Position")
             panel.grid(visible=False)
         figure.colorbar(image, ax=axes, shrink=0.8, label="Cosine similarity")

@@ -29,13 +29,13 @@ def draw(section: Section, data: Path) -> Plot | None:
                 *zip(*front, strict=True), where="post", color="0.6", lw=1, zorder=0, label="Pareto front"
             )
             seen = set()
-            for x, y, std, row_id, model in points:
+            for x, y, std, row_id, _ in points:
                 look = {k: v for k, v in looks[row_id].items() if k != "linestyle"}
                 name = None if row_id in seen else labels[row_id]
                 panel.errorbar(x, y, yerr=std or None, capsize=2, linestyle="", label=name, **look)
-                if len({p[4] for p in points}) > 1:
-                    panel.annotate(model, (x, y), xytext=(4, 3), textcoords="offset points", fontsize=5.5)
                 seen.add(row_id)
+            for x, y, std, _, model in _best_of_each_model(points, metric.higher_is_better):
+                panel.annotate(model, (x, y + std), xytext=(0, 5), textcoords="offset points", ha="center")
             panel.set(xlabel="FLOPs (G)", title=place, ylabel=metric.title)
             panel.margins(0.15)
         legend(figure, axes[0])
@@ -55,6 +55,14 @@ def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) 
         if not front or sign * score > sign * front[-1][1]:
             front.append((cost, score))
     return front
+
+
+def _best_of_each_model(points: Sequence[Point], higher_is_better: bool) -> list[Point]:
+    """Where models are told apart by name: the best point of each; nothing where there is one model."""
+    best: dict[str, Point] = {}
+    for point in sorted(points, key=lambda p: p[1], reverse=higher_is_better):
+        best.setdefault(point[4], point)
+    return list(best.values()) if len(best) > 1 else []
 
 
 def _place(group: Group) -> str:

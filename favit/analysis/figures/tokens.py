@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.colors import ListedColormap
 
-from favit.analysis.figures._base import Plot, Section, panels, style
+from favit.analysis.figures._base import WIDTH, Plot, Section, panels, style
 from favit.analysis.figures._restored import data_of, facts_of, model_of, settings_of
 from favit.analysis.results import RunResult
 
@@ -31,23 +32,26 @@ def draw(section: Section, data: Path) -> Plot | None:
 def _plot(images: np.ndarray, stages: list[tuple[int, np.ndarray]], label: str) -> Plot:
     """Images (N, S, S, 3) and by stage how often each place is selected (N, S, S), as a share of selections."""
     with style():
-        figure, axes = panels(len(images), 1 + len(stages), height=7.0 / (1 + len(stages)))
-        for i, row_of_panels in enumerate(axes):
-            for panel in row_of_panels:
-                panel.set_axis_off()
-            row_of_panels[0].imshow(images[i])
-            for panel, (stage, share) in zip(row_of_panels[1:], stages, strict=True):
-                panel.imshow(images[i].mean(axis=2), cmap="gray", alpha=0.6, vmin=0, vmax=1)
-                shown = panel.imshow(share[i], cmap="inferno", alpha=0.65, vmin=0, vmax=share.max())
-                if i == 0:
-                    panel.set_title(f"stage {stage}")
-                if i == len(images) - 1:
-                    figure.colorbar(shown, ax=panel, orientation="horizontal", shrink=0.8, format="%.2g")
+        figure, axes = panels(1 + len(stages), len(images), height=WIDTH / len(images))
+        for panel in (panel for row_of_panels in axes for panel in row_of_panels):
+            panel.set(xticks=[], yticks=[])
+            panel.spines[:].set_visible(False)
+        axes[0][0].set_ylabel("image")
+        for panel, image in zip(axes[0], images, strict=True):
+            panel.imshow(image)
+        for row_of_panels, (stage, shares) in zip(axes[1:], stages, strict=True):
+            row_of_panels[0].set_ylabel(f"stage {stage}")
+            for panel, image, share in zip(row_of_panels, images, shares, strict=True):
+                panel.imshow(0.5 + 0.5 * image.mean(axis=2), cmap="gray", vmin=0, vmax=1)
+                panel.imshow(np.ones_like(share), cmap=_SHADE, vmin=0, vmax=1, alpha=0.8 * share)
     caption = (
-        f"{label}: share of heads and blocks of a stage that select a token, over the first test images of as "
-        "many classes. Stages with one window select everything and are not shown."
+        f"{label}: the darker a token, the more of a stage's heads and blocks select it (clear: none, dark: all), on "
+        "the first test images of as many classes. Stages with one window select everything and are not shown."
     )
     return Plot("tokens", "Tokens that ProbSparse selects", caption, figure)
+
+
+_SHADE = ListedColormap(["#8B2500"])
 
 
 def _shown(run: RunResult, root: Path) -> tuple[np.ndarray, list[tuple[int, np.ndarray]]] | None:
