@@ -9,9 +9,9 @@ One aggregator a file, its name the file's. Each defines a class ``Aggregator``:
   - ``samples`` (B, heads, 49, windows, channels): what each window holds at each of its 7 x 7 positions, both
     in row-major order;
   - ``queries`` (B, heads, N, channels);
-  - ``key_map()`` returns the weight (channels, channels) and the bias (channels,) of the linear map that turns
-    a token into its key;
-  - ``grid``: rows and columns of windows, in which their product is the number of windows;
+  - ``key_map()`` returns the weight (channels, channels) and the bias (channels,) of the linear map that
+    turns a token into its key;
+  - ``grid``: rows and columns of windows, their product is the number of windows;
   - the tokens are (B, heads, 49, channels).
 
 An aggregator never mixes images, draws no random number in ``forward`` and compiles as one graph. Tests find

@@ -1,4 +1,4 @@
-"""ProbSparse fusion: the windows' 49 most attended samples, as seen by the queries whose attention is sparsest.
+"""ProbSparse fusion: of all windows, the 49 samples that the queries of sparsest attention score highest.
 
 Sparsity measure and sampling follow Informer (Zhou et al. 2021, section 3.1, equations 2 to 4); its use in place
 of a pool over windows follows the FaViT-ProbSparse study.
@@ -30,9 +30,9 @@ class Aggregator(nn.Module):
 
     The selection has no gradient; the gathered samples have. With one window it is the identity.
 
-    Sampled keys are fixed in evaluation. In training they are those of the last ``resample``, so a training loop
-    calls that before each step; without it they stay fixed as well. At another number of windows than the one
-    that the model was built for they are fixed and evenly spread.
+    Sampled keys are fixed in evaluation. In training they are those of the last ``resample``, so a training
+    loop calls that before each step; without it they stay fixed as well. With another number of windows than
+    the model was built for they are always fixed and evenly spread.
     """
 
     def __init__(
@@ -47,14 +47,15 @@ class Aggregator(nn.Module):
         super().__init__()
         if factor < 1:
             raise ValueError(f"factor is {factor}; it must be at least 1")
-        if measure not in SETTINGS["measure"]:
-            raise ValueError(f"unknown measure '{measure}'; valid: {', '.join(SETTINGS['measure'])}")
-        if pool not in SETTINGS["pool"]:
-            raise ValueError(f"unknown pool '{pool}'; valid: {', '.join(SETTINGS['pool'])}")
+        _check("measure", measure, ("sampled", "exact"))
+        _check("pool", pool, ("mean", "max"))
         self.factor, self.measure, self.pool = factor, measure, pool
         self.keys = windows * _POSITIONS
         self.register_buffer("evaluation_sample", evenly_spread(self.keys), persistent=False)
         self.register_buffer("training_sample", evenly_spread(self.keys), persistent=False)
+
+    evaluation_sample: Tensor
+    training_sample: Tensor
 
     def resample(self, generator: torch.Generator) -> None:
         """Draw the sampled keys of the next training step from a CPU generator, without replacement."""
@@ -100,9 +101,9 @@ class Aggregator(nn.Module):
     def _scores(self, samples_blhc: Tensor, voters_bhuc: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         """The voters' scores of each key before softmax, pooled over voters: (B, heads, L)."""
         if self.pool == "mean":
-            # Pooled before the product with the keys: the mean is linear. The key map is folded into the query,
-            # its bias is the same for all keys. A sum of products, not a matrix product, so that equal samples,
-            # which padding makes, get equal scores to the bit and the tie goes to the lower index.
+            # The mean is linear: queries are pooled before the product with the keys. The key map is folded
+            # into them; its bias is the same for all keys. A sum of products, not a matrix product, so that
+            # equal samples, which padding makes, score equal to the bit and the tie goes to the lower index.
             voter_bhc = voters_bhuc.mean(dim=2) @ weight
             return (samples_blhc * voter_bhc.unsqueeze(1)).sum(dim=3).transpose(1, 2)
         offset_bhu = voters_bhuc @ bias
@@ -152,6 +153,11 @@ def in_windows(index: Tensor, grid: Grid) -> Tensor:
     row, column = index // width, index % width
     window = row // 7 * grid[1] + column // 7
     return window * _POSITIONS + row % 7 * 7 + column % 7
+
+
+def _check(setting: str, value: str, valid: tuple[str, ...]) -> None:
+    if value not in valid:
+        raise ValueError(f"unknown {setting} '{value}'; valid: {', '.join(valid)}")
 
 
 def _full(x: Tensor) -> Tensor:

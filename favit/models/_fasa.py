@@ -9,11 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from favit.models._fasa_windows import WINDOW, Windows
+from favit.models._attend import attend
+from favit.models._fasa_windows import WINDOW, Windows, windows_along
 
 MakeAggregator = Callable[[int, int, int], nn.Module]  # channels, heads, windows -> aggregator
 
@@ -40,9 +40,9 @@ class FaSA(nn.Module):
         self.pointwise = nn.Linear(fine, fine)
         self.windows = nn.ModuleList(Windows(size, dilation) for dilation in dilations)
         self.aggregators = nn.ModuleList()
-        for windows in self.windows:
-            rows, columns = windows.grid(size)
-            self.aggregators.append(make_aggregator(self.head_dim, heads, rows * columns))
+        for dilation in dilations:
+            count = windows_along(size[0], dilation) * windows_along(size[1], dilation)
+            self.aggregators.append(make_aggregator(self.head_dim, heads, count))
         self.fuse = GroupedLinear(self.groups, self.head_dim, self.head_dim)
         self.kv = GroupedLinear(self.groups, self.head_dim, 2 * self.head_dim)
         self.local = nn.Conv2d(fine, fine, 3, padding=1, groups=fine)
@@ -78,6 +78,7 @@ class FaSA(nn.Module):
     def _fused(self, group: int, map_bhwc: Tensor, q_bnhgc: Tensor) -> Tensor:
         """The fused tokens (B, h, 49, c) of one group."""
         windows = self.windows[group]
+        assert isinstance(windows, Windows)
         samples = windows(map_bhwc, self.heads)
         queries = q_bnhgc[:, :, :, group].transpose(1, 2)
         grid = windows.grid((map_bhwc.shape[1], map_bhwc.shape[2]))
@@ -134,9 +135,3 @@ class GroupedLinear(nn.Module):
 def depthwise(conv: nn.Conv2d, x_bhwc: Tensor) -> Tensor:
     """A convolution of maps (B, H, W, C), which are channels-last images."""
     return conv(x_bhwc.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)
-
-
-def attend(q_bnhc: Tensor, k_bhmc: Tensor, v_bhmc: Tensor) -> Tensor:
-    """softmax(q k^T / sqrt(c)) v for queries (B, N, heads, c), keys and values (B, heads, M, c): (B, N, heads c)."""
-    out_bhnc = F.scaled_dot_product_attention(q_bnhc.transpose(1, 2), k_bhmc, v_bhmc)
-    return out_bhnc.transpose(1, 2).flatten(2)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from einops import rearrange
 from torch import Tensor, nn
 
 WINDOW = 7  # positions a side
@@ -42,16 +43,17 @@ class Windows(nn.Module):
         """Rows and columns of windows on a map of ``size`` (H, W)."""
         return windows_along(size[0], self.dilation), windows_along(size[1], self.dilation)
 
+    rows: Tensor
+    columns: Tensor
+
     def forward(self, map_bhwc: Tensor, heads: int) -> Tensor:
         """Map (B, H, W, heads x c) to samples (B, heads, 49, windows, c), row-major in both windows and positions."""
         size = (map_bhwc.shape[1], map_bhwc.shape[2])
         samples = map_bhwc if self._is_tiled(size) else self._gathered(map_bhwc, size)
-        rows, columns = self.grid(size)
-        samples = (
-            samples.unflatten(3, (heads, -1)).unflatten(2, (columns, WINDOW)).unflatten(1, (rows, WINDOW))
+        samples_bwphc = rearrange(
+            samples, "b (row y) (col x) (h c) -> b (row col) (y x) h c", y=WINDOW, x=WINDOW, h=heads
         )
-        # (B, rows, 7, columns, 7, heads, c): in memory windows lie outside positions, for whoever reduces over them.
-        samples_bwphc = samples.transpose(2, 3).flatten(3, 4).flatten(1, 2)
+        # In memory windows stay outside positions, for whoever reduces over them.
         return samples_bwphc.permute(0, 3, 2, 1, 4)
 
     def _is_tiled(self, size: tuple[int, int]) -> bool:

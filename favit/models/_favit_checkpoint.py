@@ -11,6 +11,8 @@ import torch
 from einops import rearrange
 from torch import Tensor, nn
 
+from favit.models._fasa import FaSA
+
 _RENAMED = (
     (r"^patch_embed(\d)\.", "stages.{stage}.embed."),
     (r"^block(\d)\.", "stages.{stage}.blocks."),
@@ -74,6 +76,7 @@ def _reordered(state_dict: Mapping[str, Tensor], model: nn.Module) -> Iterator[t
             yield name, weight.flatten(1)  # a 1 x 1 convolution there
         elif name.endswith(".attn.proj.weight"):
             attention = model.get_submodule(name.removesuffix(".proj.weight"))
+            assert isinstance(attention, FaSA)
             coarse, fine = weight.tensor_split([attention.coarse], dim=1)
             axes = {"g": attention.groups, "h": attention.heads}
             yield name, torch.cat((coarse, rearrange(fine, "o (g h c) -> o (h g c)", **axes)), dim=1)

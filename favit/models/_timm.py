@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import sys
 from collections.abc import Sequence
 from types import ModuleType
@@ -16,6 +17,8 @@ _IMAGE_MODELS = "favit"  # the module that registers them; absent from the code 
 
 def when_timm_is_imported() -> None:
     """Register now if timm is imported already, else right after its import."""
+    if _IMAGE_MODELS not in registry.names("models"):
+        return
     if "timm" in sys.modules:
         _register()
     else:
@@ -23,8 +26,7 @@ def when_timm_is_imported() -> None:
 
 
 def _register() -> None:
-    if _IMAGE_MODELS in registry.names("models"):
-        registry.load("models", _IMAGE_MODELS)
+    registry.load("models", _IMAGE_MODELS)
 
 
 class _TimmFinder(importlib.abc.MetaPathFinder):

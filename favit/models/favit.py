@@ -14,6 +14,9 @@ from functools import partial
 from typing import Any
 
 import favit.torchvision_cpu  # noqa: F401  (before timm, which imports torchvision)
+
+# isort: split
+
 import timm.layers
 import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
@@ -198,6 +201,7 @@ class FaViT(nn.Module):
     def set_grad_checkpointing(self, enable: bool = True) -> None:
         """Recompute each block's activations in the backward pass instead of keeping them."""
         for stage in self.stages:
+            assert isinstance(stage, Stage)
             stage.grad_checkpointing = enable
 
     def get_classifier(self) -> nn.Module:
@@ -215,7 +219,7 @@ class FaViT(nn.Module):
 
 
 def build(run: Mapping[str, Any], facts: Mapping[str, Any]) -> nn.Module:
-    """The model of a run: its keys ``model``, ``aggregator``, ``encoding``, ``image_size``, ``drop_path`` and settings."""
+    """The model of a run, from its keys ``model``, ``aggregator``, ``encoding``, ``image_size``, ``drop_path``."""
     return _create(
         run["model"],
         pretrained=False,
@@ -274,7 +278,8 @@ def _initialise(root: nn.Module) -> None:
         elif isinstance(module, nn.Conv2d):
             fan_out = math.prod(module.kernel_size) * module.out_channels // module.groups
             nn.init.normal_(module.weight, std=math.sqrt(2 / fan_out))
-            nn.init.zeros_(module.bias)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
 
 
 def _create(variant: str, pretrained: bool = False, **kwargs: Any) -> nn.Module:
