@@ -98,6 +98,7 @@ def _train(
     reporter: Reporter,
 ) -> int:
     if world.first:
+        record.remove_leftovers(options.out)
         record.write_json(options.out / "run.json", wanted.envelope)
     module = importlib.import_module(f"favit.train.{wanted.task}")
     task = _or_bad_input(lambda: module.Task(wanted.run, options.data, device, world))

@@ -29,7 +29,7 @@ def is_there(folder: Path, wanted: Request) -> bool:
 
 
 def write_finished(folder: Path, wanted: Request, trainer: Trainer, result: Result, keep: str) -> None:
-    """Predictions, weights if kept, metrics; then the resume state goes."""
+    """History, predictions, weights if kept, metrics; then the resume state goes."""
     metrics = {
         "status": "finished",
         "diverged_at_step": None,
@@ -41,6 +41,9 @@ def write_finished(folder: Path, wanted: Request, trainer: Trainer, result: Resu
     if not trainer.world.first:
         return
     trainer.check_lease()
+    record.write_history(
+        folder, trainer.history
+    )  # a life that ended right after its last checkpoint wrote none
     with atomic_path(folder / "predictions.npz") as path, path.open("wb") as file:
         np.savez_compressed(file, **result.predictions)  # type: ignore[arg-type]
     if keep != "none":

@@ -40,6 +40,12 @@ def write_json(path: Path, value: Any) -> None:
     write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
+def remove_leftovers(folder: Path) -> None:
+    """Delete the temporary files of a life that ended while it wrote."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+
+
 def commit() -> str | None:
     """The git commit of the code that runs, "+changes" where files differ from it; ``None`` where unknown.
 

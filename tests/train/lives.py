@@ -1,0 +1,112 @@
+"""Lives of a run: ``favit.train`` in processes of their own, which can be killed and started again.
+
+They are forked from a server that has imported torch already, so that a life
+costs milliseconds instead of seconds. Imported by name in those processes: kept
+free of fixtures.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_SERVER = multiprocessing.get_context("forkserver")
+_SERVER.set_forkserver_preload(
+    [
+        "favit.train.__main__",
+        "favit.train.classification",
+        "favit.train.forecasting",
+        "favit.models.favit",
+        "favit.models.informer",
+        "sklearn.datasets",
+        "pandas",
+    ]
+)
+
+
+def shrink() -> None:
+    """Make FaViT-B0 a model of the same parts that trains in milliseconds a step."""
+    from favit.models import favit
+
+    favit.SHAPES["favit_b0"] = favit.Shape((32, 64, 64, 64), (1, 1, 1, 1), (1, 2, 2, 2), (2, 2, 2, 2))
+
+
+def _live(
+    arguments: list[str], small: bool, prepare: Callable[..., None] | None, given: tuple[Any, ...], log: str
+) -> None:
+    import torch
+
+    from favit.train.__main__ import main
+
+    out = os.open(log, os.O_CREAT | os.O_WRONLY | os.O_APPEND)
+    os.dup2(out, 1), os.dup2(out, 2)
+    torch.set_num_threads(1)
+    if small:
+        shrink()
+    if prepare is not None:
+        prepare(*given)
+    status = main(arguments)
+    sys.stdout.flush(), sys.stderr.flush()
+    os._exit(status)
+
+
+class Life:
+    """One process that trains; ``output`` is what it said."""
+
+    def __init__(
+        self,
+        folder: Path,
+        envelope: dict[str, Any],
+        *options: str,
+        prepare: Callable[..., None] | None = None,
+        given: tuple[Any, ...] = (),
+        small: bool = True,
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        request = folder.with_suffix(".json")
+        request.write_text(json.dumps(envelope))
+        self.log = folder.with_suffix(f".{time.monotonic_ns()}.log")
+        self.out = folder
+        arguments = ["--run", str(request), "--out", str(folder), "--device", "cpu", *options]
+        self.process = _SERVER.Process(target=_live, args=(arguments, small, prepare, given, str(self.log)))
+        self.process.start()
+
+    def wait(self, seconds: float = 120) -> int:
+        """Its exit status."""
+        self.process.join(seconds)
+        assert self.process.exitcode is not None, f"still running after {seconds} s: {self.output}"
+        return self.process.exitcode
+
+    def signal(self, number: int) -> None:
+        """Send a signal."""
+        assert self.process.pid
+        os.kill(self.process.pid, number)
+
+    def kill(self) -> None:
+        """SIGKILL."""
+        self.process.kill()
+        self.process.join(30)
+
+    @property
+    def alive(self) -> bool:
+        """Whether it still runs."""
+        return self.process.is_alive()
+
+    @property
+    def output(self) -> str:
+        """Both streams."""
+        return self.log.read_text() if self.log.exists() else ""
+
+    def until(self, condition: Callable[[], bool], seconds: float = 60) -> None:
+        """Wait for a condition while it runs."""
+        end = time.monotonic() + seconds
+        while not condition():
+            assert self.alive, f"ended too early ({self.process.exitcode}): {self.output}"
+            assert time.monotonic() < end, f"waited {seconds} s: {self.output}"
+            time.sleep(0.005)

@@ -1,0 +1,233 @@
+"""Interrupted anywhere and started again, a run ends with the bits of one that nobody disturbed."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import random
+import signal
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from conftest import assert_same_result, envelope, history  # type: ignore[attr-defined]
+from lives import Life  # type: ignore[import-not-found]
+
+from favit.train import checkpoint
+
+
+def straight(folder: Path, wanted: dict, small: bool = True) -> Life:
+    """A run from beginning to end."""
+    life = Life(folder, wanted, "--keep", "weights", small=small)
+    assert life.wait() == 0, life.output
+    return life
+
+
+def test_two_runs_are_the_same_bits(tmp_path: Path, task: str) -> None:
+    wanted = envelope(task, epochs=2)
+    straight(tmp_path / "one", wanted)
+    straight(tmp_path / "two", wanted)
+    assert_same_result(tmp_path / "one", tmp_path / "two")
+
+
+def test_another_seed_is_another_run(tmp_path: Path, task: str) -> None:
+    straight(tmp_path / "one", envelope(task, epochs=1))
+    straight(tmp_path / "two", envelope(task, epochs=1, seed=1))
+    assert history(tmp_path / "one") != history(tmp_path / "two")
+
+
+def killed_at_random(tmp_path: Path, wanted: dict, kills: int, small: bool = True) -> None:
+    """Kill a run so many times, each life at a random moment of its training, then let it finish; compare."""
+    straight(tmp_path / "straight", wanted, small)
+    wall_time = json.loads((tmp_path / "straight" / "metrics.json").read_text())["wall_time_s"]
+    took = wall_time / wanted["run"]["epochs"]
+    chance = random.Random(os.urandom(8))
+    epochs_seen = set()
+    for _ in range(kills):
+        after = chance.uniform(0, 2.5 * took)
+        life = Life(
+            tmp_path / "killed", wanted, "--keep", "weights", prepare=die_after, given=(after,), small=small
+        )
+        assert life.wait() == -signal.SIGKILL, f"this life was to be killed: {life.output}"
+        epochs_seen.add(len(rows(tmp_path / "killed")))
+    straight(tmp_path / "killed", wanted, small)
+    assert len(epochs_seen) > 1, "no life got through an epoch"
+    assert_same_result(tmp_path / "straight", tmp_path / "killed")
+
+
+def rows(folder: Path) -> list[dict[str, str]]:
+    """Of ``history.csv``, where there is one."""
+    path = folder / "history.csv"
+    return list(csv.DictReader(path.open())) if path.exists() else []
+
+
+def die_after(seconds: float) -> None:
+    """This process dies so many seconds after it begins to train, whatever it is doing then."""
+    from favit.train.loop import Trainer
+
+    original = Trainer.train
+
+    def train(self: Trainer) -> object:
+        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        return original(self)
+
+    Trainer.train = train  # type: ignore[method-assign,assignment]
+
+
+def test_killed_at_ten_random_points(tmp_path: Path, task: str) -> None:
+    killed_at_random(tmp_path, envelope(task, epochs=25), kills=10)
+
+
+@pytest.mark.slow
+def test_killed_at_ten_random_points_at_length(tmp_path: Path, task: str) -> None:
+    larger = (
+        {"limit_train": 200, "image_size": 64, "batch_size": 16}
+        if task == "classification"
+        else {"batch_size": 16}
+    )
+    killed_at_random(tmp_path, envelope(task, epochs=30, **larger), kills=10, small=False)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+def test_a_signal_saves_in_mid_epoch(tmp_path: Path, task: str, number: signal.Signals) -> None:
+    wanted = envelope(task, epochs=3)
+    straight(tmp_path / "straight", wanted)
+    life = Life(tmp_path / "asked", wanted, "--keep", "weights", prepare=signal_after_step, given=(5, number))
+    assert life.wait() == 4, life.output
+    assert f"stopped by {number.name} after step 5" in life.output
+    saved = checkpoint.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
+    assert saved is not None
+    assert (saved["epoch"], saved["step"]) == divmod(5, len(saved["losses"][0]))
+    assert saved["step"] != 0, "meant to stop within an epoch"
+    assert not (tmp_path / "asked" / "metrics.json").exists()
+    straight(tmp_path / "asked", wanted)
+    assert_same_result(tmp_path / "straight", tmp_path / "asked")
+
+
+def signal_after_step(step: int, number: int) -> None:
+    """This process sends itself a signal in its so-manieth training step."""
+    from favit.train.loop import Trainer
+
+    taken, original = [], Trainer._train_step
+
+    def counted(self: Trainer, *arguments: object) -> object:
+        taken.append(1)
+        if len(taken) == step:
+            os.kill(os.getpid(), number)
+        return original(self, *arguments)  # type: ignore[arg-type]
+
+    Trainer._train_step = counted  # type: ignore[method-assign,assignment]
+
+
+def test_a_signal_while_scoring_repeats_no_training(tmp_path: Path, task: str) -> None:
+    wanted = envelope(task, epochs=2)
+    straight(tmp_path / "straight", wanted)
+    life = Life(tmp_path / "asked", wanted, "--keep", "weights", prepare=signal_while_scoring)
+    assert life.wait() == 4, life.output
+    saved = checkpoint.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
+    assert saved is not None
+    assert (saved["epoch"], saved["step"], saved["history"]) == (0, len(saved["losses"][0]), [])
+    straight(tmp_path / "asked", wanted)
+    assert_same_result(tmp_path / "straight", tmp_path / "asked")
+
+
+def signal_while_scoring() -> None:
+    """This process sends itself SIGTERM when it first scores."""
+    from favit.train.loop import Trainer
+
+    original = Trainer._evaluate
+
+    def evaluate(self: Trainer) -> object:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return original(self)
+
+    Trainer._evaluate = evaluate  # type: ignore[method-assign,assignment]
+
+
+@pytest.mark.parametrize("call", range(1, 9))
+def test_killed_while_writing(tmp_path: Path, call: int) -> None:
+    """Between a temporary file and its name, whatever file that is."""
+    wanted = envelope("forecasting", epochs=2, batch_size=512)
+    straight(tmp_path / "straight", wanted)
+    life = Life(tmp_path / "killed", wanted, "--keep", "weights", prepare=die_before_naming, given=(call,))
+    assert life.wait() == -signal.SIGKILL, life.output
+    straight(tmp_path / "killed", wanted)
+    assert_same_result(tmp_path / "straight", tmp_path / "killed")
+    assert not list((tmp_path / "killed").glob(".*.tmp")), "temporary files stay behind"
+
+
+def die_before_naming(call: int) -> None:
+    """This process dies when it is about to give a file its name for the so-manieth time."""
+    calls, original = [], Path.replace
+
+    def replace(self: Path, target: Path) -> Path:
+        calls.append(target)
+        if len(calls) == call:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return original(self, target)
+
+    Path.replace = replace  # type: ignore[method-assign,assignment]
+
+
+def test_the_previous_checkpoint_serves_where_the_last_is_torn(tmp_path: Path, task: str) -> None:
+    wanted = envelope(task, epochs=3)
+    straight(tmp_path / "straight", wanted)
+    life = Life(
+        tmp_path / "torn", wanted, "--keep", "weights", prepare=signal_after_step, given=(7, signal.SIGTERM)
+    )
+    assert life.wait() == 4
+    last = max((tmp_path / "torn").glob("checkpoint-*.pt"))
+    content = bytearray(last.read_bytes())
+    content[len(content) // 2] ^= 1
+    last.write_bytes(content)
+    again = straight(tmp_path / "torn", wanted)
+    assert f"{last.name} is not used: it is torn" in again.output
+    assert "resumed at epoch" in again.output
+    assert_same_result(tmp_path / "straight", tmp_path / "torn")
+
+
+def test_a_foreign_checkpoint_is_told_and_not_used(tmp_path: Path) -> None:
+    ours, theirs = (
+        envelope("forecasting", epochs=2),
+        envelope("forecasting", digest="f" * 12, epochs=2, seed=5),
+    )
+    straight(tmp_path / "straight", ours)
+    life = Life(tmp_path / "both", theirs, prepare=signal_after_step, given=(6, signal.SIGTERM))
+    assert life.wait() == 4
+    again = straight(tmp_path / "both", ours)
+    assert "is not used: it belongs to another run (ffffffffffff, this is 0123456789ab)" in again.output
+    assert "resumed" not in again.output
+    assert_same_result(tmp_path / "straight", tmp_path / "both")
+
+
+@pytest.mark.parametrize("keep", ["none", "weights", "all"])
+def test_what_is_kept_after_success(tmp_path: Path, keep: str) -> None:
+    life = Life(tmp_path / "run", envelope("forecasting", epochs=1), "--keep", keep)
+    assert life.wait() == 0, life.output
+    names = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
+    extra = {"none": set(), "weights": {"weights.pt"}, "all": {"weights.pt", "checkpoint"}}[keep]
+    assert names == {"run.json", "metrics.json", "history.csv", "predictions.npz", "train.log"} | extra
+
+
+def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
+    wanted = envelope("forecasting", epochs=1)
+    straight(tmp_path / "run", wanted)
+    before = (tmp_path / "run" / "metrics.json").read_bytes()
+    again = straight(tmp_path / "run", wanted)
+    assert "nothing to do" in again.output
+    assert (tmp_path / "run" / "metrics.json").read_bytes() == before
+
+
+def test_time_adds_up_over_lives(tmp_path: Path) -> None:
+    wanted = envelope("forecasting", epochs=2)
+    first = Life(tmp_path / "run", wanted, prepare=signal_after_step, given=(4, signal.SIGTERM))
+    assert first.wait() == 4
+    saved = checkpoint.load(tmp_path / "run", wanted["fingerprint"]["digest"], print)
+    assert saved is not None
+    time.sleep(1.1)
+    straight(tmp_path / "run", wanted)
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert metrics["wall_time_s"] > saved["seconds"] > 0
+    assert metrics["started"] == saved["started"] < metrics["finished"]
