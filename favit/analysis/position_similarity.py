@@ -225,7 +225,9 @@ def correlation_figure(encodings: dict[str, Tensor]) -> Figure:
     for panel, ((label, table), (name, edges)) in zip(
         panels.flat, product(encodings.items(), BANDS.items()), strict=True
     ):
-        image = panel.imshow(correlation(band(table, *edges)), vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest")
+        image = panel.imshow(
+            correlation(band(table, *edges)).numpy(), vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest"
+        )
         panel.set(xticks=[], yticks=[])
         if panel in panels[0]:
             panel.set_title(name, fontsize=9)

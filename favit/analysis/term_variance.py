@@ -83,7 +83,8 @@ def measure(model: nn.Module, batches: Iterator[tuple[Tensor, ...]]) -> dict[str
 
 def _record(module: CrossTerms, inputs: tuple[Tensor, ...], moments: dict[str, Moments]) -> None:
     q, k, _, q_pos, k_pos = inputs
-    terms_tbhls = torch.stack([module.scores(q, k, q_pos, k_pos)[term] for term in TERMS])
+    scores = module.scores(q, k, q_pos, k_pos)
+    terms_tbhls = torch.stack([scores[term] for term in TERMS])
     length = terms_tbhls.shape[-1]
     visible = torch.ones(length, length, dtype=torch.bool).tril(0 if module.causal else length)
     centred = terms_tbhls - _mean_over(terms_tbhls, visible)
