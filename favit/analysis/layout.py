@@ -247,9 +247,9 @@ def _more_seeds(table: Table) -> Iterable[str]:
         parts = []
         for group in table.groups:
             open_rows = [(line.row.label, line.scores[metric.key].more_seeds) for line in group.lines]
-            told = [f"{label} {_count(more)}" for label, more in open_rows if more]
+            told = [f"{label}: {_count(more)}" for label, more in open_rows if more]
             if told:
-                parts.append((f"{group.title}: " if group.title else "") + ", ".join(told))
+                parts.append((f"({group.title}) " if group.title else "") + "; ".join(told))
         if parts:
             yield (
                 f"Further seeds a row that would settle a {metric.label} difference of the size seen "

@@ -251,7 +251,7 @@ def test_open_differences_say_how_many_seeds_would_settle_them():
     table = make(_two(), results)
     more = table.lines[1].scores["top1"].more_seeds
     assert 1 <= more < 100
-    assert f"of the size seen (80 % power): B {more:.0f}." in to_markdown(table)
+    assert f"of the size seen (80 % power): B: {more:.0f}." in to_markdown(table)
 
 
 def test_a_sweep_that_has_not_begun_has_a_table(tmp_path, images):

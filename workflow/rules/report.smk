@@ -1,1 +1,34 @@
-# The report of all sweeps as one page, and the analyses that need no training.
+# The report: one page of what is there now, partial where runs are missing. It is made anew when any table's
+# digest or the report's code changed: a note that holds them all is rewritten then, and only then.
+
+
+def digests_of_tables(wildcards):
+    note = RESULTS.root / ".cache" / "tables.txt"
+    code = RESULTS.fingerprinter.reader.closure(["favit.report"]).digest
+    today = "".join(f"{name} {digest}\n" for name, digest in [("code", code), *TODAY.items()])
+    if not note.exists() or note.read_text() != today:
+        write_atomic(note, today)
+    return str(note)
+
+
+localrules:
+    report,
+
+
+rule report:
+    output:
+        page=report(f"{RESULTS.root}/report.html", caption="../report/page.rst", category="Study"),
+        figures=report(
+            directory(f"{RESULTS.root}/figures"),
+            patterns=["{figure}.pdf"],
+            caption="../report/figure.rst",
+            category="Figures",
+        ),
+    input:
+        digests_of_tables,
+    message:
+        "Report of all results"
+    params:
+        python=sys.executable,
+    shell:
+        "{params.python:q} -m favit.report"
