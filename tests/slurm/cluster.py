@@ -9,7 +9,8 @@
 Everything (configuration, keys, state, sockets, database, logs) lives in DIR, ports are free ones
 bound to loopback, and each daemon runs without systemd. Partitions: `low` (default, preempted by
 requeue with SIGTERM only), `graced` (preempted after a grace time, so that SIGUSR2 comes first) and
-`high`, which preempts both. Nodes claim more CPUs than the machine has; GPUs are plain files.
+`high`, which preempts both. Nodes claim more CPUs than the machine has; GPUs are
+devices that swallow everything.
 
 Needs Debian's slurmctld slurmd slurm-client slurmdbd munge mariadb-server; `--install` fetches them.
 """
@@ -24,6 +25,7 @@ import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -73,7 +75,7 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 SlurmctldParameters=preempt_send_user_signal
 SlurmdParameters=config_overrides
-SlurmdTimeout=20
+SlurmdTimeout=10
 SlurmctldTimeout=20
 ReturnToService=2
 KillWait=10
@@ -86,7 +88,7 @@ PartitionName=graced PriorityTier=1 GraceTime=20
 PartitionName=high PriorityTier=10 PreemptMode=off
 """
 
-GRES_CONF = "NodeName=node[1-2] Name=gpu File={dir}/gpu[0-1] Flags=nvidia_gpu_env\n"
+GRES_CONF = "NodeName=node[1-2] Name=gpu File={dir}/gpu[0-1]\n"
 
 SLURMDBD_CONF = """\
 AuthType=auth/munge
@@ -163,8 +165,11 @@ class Cluster:
         self.dir.chmod(0o755)  # munged refuses a socket in a folder that others cannot reach
         for name in ("log", "state", "pid", *(f"spool.{node}" for node in NODES)):
             (self.dir / name).mkdir()
-        for gpu in ("gpu0", "gpu1"):
-            (self.dir / gpu).touch()
+        for gpu in (self.dir / "gpu0", self.dir / "gpu1"):
+            try:  # SLURM sets CUDA_VISIBLE_DEVICES only for devices: another /dev/null will do
+                os.mknod(gpu, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
+            except PermissionError:
+                gpu.touch()
         values = {
             "dir": self.dir,
             "user": self.user,

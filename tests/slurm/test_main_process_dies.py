@@ -1,0 +1,136 @@
+"""The main process goes away, in every manner and at any moment; no run is lost, none runs twice."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+MIXED = """
+rule all:
+    input: expand("plain/{i}", i=range(30)), expand("nested/{i}", i=range(4))
+rule plain:
+    output: "plain/{i}"
+    log: "log/{i}"
+    shell: "sleep 1.{wildcards.i}; echo plain/{wildcards.i} >> ran; echo x > {output}; echo done > {log}"
+rule nested:
+    output: "nested/{i}"
+    run:
+        import time
+        time.sleep(1)
+        with open("ran", "a") as ran:
+            print(output[0], file=ran)
+        open(output[0], "w").write("x")
+"""
+OUTPUTS = [f"plain/{i}" for i in range(30)] + [f"nested/{i}" for i in range(4)]
+
+ONE_NESTED = """
+rule slow:
+    output: "out/x"
+    run:
+        open("started", "w").close()
+        import os, time
+        while not os.path.exists("finish"):
+            time.sleep(0.2)
+        open(output[0], "w").write("x")
+        with open("ran", "a") as ran:
+            print("x", file=ran)
+"""
+
+
+def check_each_ran_once(s: Any, outputs: list[str]) -> None:
+    ran = Counter((s.folder / "ran").read_text().split())
+    assert ran == Counter(outputs), {name: n for name, n in ran.items() if n != 1}
+    for output in outputs:
+        record = s.metadata(output)
+        assert record is not None and record["rule"] == output.split("/")[0], output
+        assert not record["incomplete"] and record["starttime"] <= record["endtime"] + 1
+    assert s.incomplete() == []
+
+
+def test_ten_kills_at_random_moments(sweep: Callable[..., Any]) -> None:
+    """Killed while submitting, running and finishing, each time started again with the same command."""
+    seed = random.randrange(10**6)
+    print(f"seed {seed}")
+    draw = random.Random(seed)
+    s = sweep(MIXED, "--submitit-array-parallelism", "3")
+    for _ in range(10):
+        s.start()
+        time.sleep(draw.uniform(1.0, 4.0))
+        if s.process.poll() is None:
+            s.kill()
+    s.succeed(timeout=200)
+    check_each_ran_once(s, OUTPUTS)
+
+
+def test_finished_while_dead(sweep: Callable[..., Any]) -> None:
+    """Everything ends between the kill and the next start, plain and nested; nothing is run again."""
+    s = sweep(MIXED)
+    s.start()
+    s.until("all is submitted", lambda: "as" in s.text() and len(s.arrays()) == 2)
+    s.kill()
+    s.until("all have ended", lambda: len(s.verdicts()) == len(OUTPUTS), 90)
+    arrays = s.arrays()
+    s.succeed()
+    assert s.arrays() == arrays and s.text().count("finished meanwhile") == len(OUTPUTS)
+    check_each_ran_once(s, OUTPUTS)
+    s.succeed("--forcerun", "nested", "--", "nested/0")
+    assert len(s.arrays()) == 3, "what was dealt with runs again when forced"
+
+
+def test_changed_command_replaces_the_running_job(sweep: Callable[..., Any]) -> None:
+    first = (
+        'rule a:\n    output: "a"\n    shell: "touch started; sleep 60; echo old >> ran; touch {output}"\n'
+    )
+    s = sweep(first)
+    s.start("a")
+    s.until("it runs", lambda: (s.folder / "started").exists())
+    s.kill()
+    (s.folder / "Snakefile").write_text(first.replace("sleep 60; echo old", "echo new"))
+    s.succeed("a")
+    assert (s.folder / "ran").read_text() == "new\n" and "has changed since it started" in s.text()
+
+
+def test_interrupt_cancels_everything_at_once(sweep: Callable[..., Any]) -> None:
+    s = sweep(MIXED.replace("sleep 1", "sleep 100"))
+    s.start()
+    s.until("they run", lambda: [r for r in s.queue() if r[2] == "RUNNING"])
+    s.interrupt()
+    assert s.wait(60) != 0
+    s.until("all are gone", lambda: not [r for r in s.queue() if r[2] != "COMPLETING"], 40)
+    assert "Cancelled" in s.text()
+
+
+def test_left_running_by_interrupt(sweep: Callable[..., Any]) -> None:
+    """A queued nested job that Ctrl-C leaves to itself finishes, and the next start takes it over."""
+    s = sweep(ONE_NESTED, "--submitit-keep-running")
+    s.cluster.run("scontrol", "update", "PartitionName=low", "State=DOWN")
+    try:
+        s.start("out/x")
+        s.until("it is queued", lambda: s.queue())
+        s.interrupt()
+        s.wait(60)
+    finally:
+        s.cluster.run("scontrol", "update", "PartitionName=low", "State=UP")
+    s.until("it runs, alone", lambda: (s.folder / "started").exists())
+    s.start("out/x")
+    s.until("it is taken over", lambda: "is running already" in s.text())
+    (s.folder / "finish").touch()
+    assert s.wait() == 0, s.text()
+    assert (s.folder / "ran").read_text() == "x\n" and len(s.arrays()) == 1
+    record = s.metadata("out/x")
+    assert record is not None and record["rule"] == "slow"
+
+
+def test_second_sweep_in_the_folder_is_told_to_wait(sweep: Callable[..., Any]) -> None:
+    s = sweep(ONE_NESTED)
+    s.start("out/x")
+    s.until("it runs", lambda: (s.folder / "started").exists())
+    first = s.process
+    assert s.run("--", "out/x") == 1
+    assert "another sweep runs in this folder" in s.text()
+    s.process = first
+    (s.folder / "finish").touch()
+    assert s.wait() == 0, s.text()
