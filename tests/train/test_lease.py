@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -49,7 +50,7 @@ def test_a_second_process_is_told_who_the_first_is(tmp_path: Path) -> None:
 
 def test_another_node_keeps_it_until_it_goes_stale(tmp_path: Path) -> None:
     theirs = lease(tmp_path, holder("7", **ELSEWHERE), renew_every=60).acquire()
-    with pytest.raises(Busy, match="process .* on node9, job 7"):
+    with pytest.raises(Busy, match=r"process .* on node9, job 7"):
         lease(tmp_path, stale_after=0.3).acquire()
     time.sleep(0.4)
     ours = lease(tmp_path, stale_after=0.3).acquire()
@@ -117,10 +118,8 @@ def test_of_many_that_find_it_stale_one_gets_it(tmp_path: Path) -> None:
     got: list[Lease] = []
 
     def try_it() -> None:
-        try:
+        with contextlib.suppress(Busy):
             got.append(lease(tmp_path, stale_after=0.1, settle=0.3).acquire())
-        except Busy:
-            pass
 
     together = [threading.Thread(target=try_it) for _ in range(8)]
     for thread in together:

@@ -15,8 +15,8 @@ def auto_contrast(images: Tensor, argument: Tensor) -> Tensor:
     """Stretch each channel to 0 to 255 (``ImageOps.autocontrast``)."""
     low, high = images.aminmax(dim=3)
     low, high = low.amin(2)[:, :, None, None], high.amax(2)[:, :, None, None]
-    # In float64, as Pillow, whose truncation shows the least error
-    scale = 255 / (high - low).double()
+    # In float64 and by a true division, as Pillow, whose truncation shows the least error; 255 / tensor is none
+    scale = torch.full_like(low, 255, dtype=torch.float64) / (high - low)
     stretched = torch.where(high > low, images * scale - low * scale, images.double())
     return stretched.floor_().clamp_(0, 255).float()
 

@@ -52,7 +52,7 @@ class Policy:
         operation[uniform((n,), 0, 1, generator) >= self.probability] = -1
         noise = torch.randn(n, generator=generator, dtype=torch.float64)
         level = (self.magnitude + self.magnitude_std * noise).clamp(0, self.magnitude_max) / _TOP
-        sign = torch.randint(2, (n,), generator=generator) * 2.0 - 1
+        sign = torch.randint(2, (n,), generator=generator).double() * 2 - 1
         argument = torch.stack([transform.argument(level, sign) for transform in _TRANSFORMS.values()])
         return operation, argument.gather(0, operation.clamp(min=0)[None])[0]
 

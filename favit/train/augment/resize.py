@@ -54,8 +54,8 @@ def resampling_matrix(start: Tensor, length: Tensor, full: int, size: int, inter
 
 
 def _whole(values: Tensor) -> Tensor:
-    # Pillow keeps bytes between its two passes
-    return values.round_().clamp_(0, 255)
+    # Pillow keeps bytes between its two passes; it rounds halves up, and halves are frequent
+    return values.add_(0.5).floor_().clamp_(0, 255)
 
 
 def _triangle(x: Tensor) -> Tensor:

@@ -1,0 +1,135 @@
+"""The learning rate at every epoch of the recipes."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+
+from favit.train import optimizer, schedule
+
+FAVIT = {
+    "schedule": "warmup_cosine",
+    "lr": 1e-3,
+    "epochs": 300,
+    "warmup_epochs": 10,
+    "cooldown_epochs": 10,
+    "min_lr": 1e-5,
+}
+
+
+@pytest.mark.parametrize("epoch", range(300))
+def test_favit(epoch: int) -> None:
+    rate = schedule.learning_rate(FAVIT, epoch)
+    if epoch < 10:
+        assert rate == pytest.approx(1e-3 * (epoch + 1) / 10, rel=1e-12)
+    elif epoch >= 290:
+        assert rate == 1e-5
+    else:
+        angle = math.pi * (epoch - 10) / 280
+        assert rate == pytest.approx(1e-5 + 0.5 * (1e-3 - 1e-5) * (1 + math.cos(angle)), rel=1e-12)
+
+
+def test_favit_has_no_jumps() -> None:
+    rates = [schedule.learning_rate(FAVIT, e) for e in range(300)]
+    assert rates[9] == rates[10] == max(rates) == 1e-3
+    falling = rates[10:291]
+    assert all(a > b for a, b in zip(falling, falling[1:], strict=False))
+    assert max(abs(a - b) for a, b in zip(falling, falling[1:], strict=False)) < 6e-6
+
+
+def test_favit_against_torch() -> None:
+    """The falling part is torch's cosine annealing over 280 epochs."""
+    parameter = torch.nn.Parameter(torch.zeros(1))
+    theirs = torch.optim.SGD([parameter], lr=1e-3)
+    annealing = torch.optim.lr_scheduler.CosineAnnealingLR(theirs, T_max=280, eta_min=1e-5)
+    for epoch in range(10, 291):
+        assert schedule.learning_rate(FAVIT, epoch) == pytest.approx(theirs.param_groups[0]["lr"], rel=1e-9)
+        theirs.step()
+        annealing.step()
+
+
+@pytest.mark.parametrize(
+    ("epoch", "rate"),
+    [(1, 1e-4), (2, 1e-4), (3, 5e-5), (4, 2.5e-5), (5, 1.25e-5), (6, 6.25e-6), (12, 1e-4 / 1024)],
+)
+def test_informer(epoch: int, rate: float) -> None:
+    """Epochs counted from 1, as the recipe is told."""
+    assert schedule.learning_rate({"schedule": "halving", "lr": 1e-4}, epoch - 1) == pytest.approx(
+        rate, rel=1e-12
+    )
+
+
+def test_constant() -> None:
+    assert {schedule.learning_rate({"schedule": "constant", "lr": 0.1}, e) for e in range(50)} == {0.1}
+
+
+def short(epochs: int, warmup: int, cooldown: int) -> list[float]:
+    run = {**FAVIT, "epochs": epochs, "warmup_epochs": warmup, "cooldown_epochs": cooldown}
+    schedule.check(run)
+    return [schedule.learning_rate(run, e) for e in range(epochs)]
+
+
+def test_short_schedules() -> None:
+    assert short(1, 0, 0) == [1e-3]
+    assert short(2, 1, 0) == [1e-3, 1e-3]
+    assert short(2, 2, 0) == pytest.approx([5e-4, 1e-3])
+    assert short(4, 1, 1) == pytest.approx([1e-3, 1e-3, 5.05e-4, 1e-5])
+    assert short(3, 0, 0) == pytest.approx([1e-3, 7.525e-4, 2.575e-4])
+
+
+def test_phases_that_do_not_fit() -> None:
+    with pytest.raises(
+        ValueError, match=r"warmup_epochs \(2\) and cooldown_epochs \(2\) must fit into epochs \(3\)"
+    ):
+        short(3, 2, 2)
+
+
+class Small(torch.nn.Module):
+    """Every kind of parameter that decay tells apart."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.norm = torch.nn.Conv2d(3, 4, 3), torch.nn.LayerNorm(4)
+        self.linear, self.position = torch.nn.Linear(4, 2), torch.nn.Parameter(torch.ones(5, 4))
+        self.frozen = torch.nn.Parameter(torch.ones(3, 3), requires_grad=False)
+
+    def no_weight_decay(self) -> set[str]:
+        return {"position"}
+
+
+def test_what_is_decayed() -> None:
+    assert {name for name, decay in optimizer.decayed(Small()).items() if decay} == {
+        "conv.weight",
+        "linear.weight",
+    }
+
+
+@pytest.mark.parametrize(("kind", "theirs"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
+@pytest.mark.parametrize("fused", [True, False])
+def test_the_optimizer_is_torchs(kind: str, theirs: Any, fused: bool) -> None:
+    """Ten steps against the plain one, a group a parameter."""
+    torch.manual_seed(0)
+    ours, reference = Small(), Small()
+    reference.load_state_dict(ours.state_dict())
+    mine = optimizer.build(ours, {"optimizer": kind, "lr": 1e-2, "weight_decay": 0.1, "fused": fused})
+    optimizer.set_learning_rate(mine, 5e-3)
+    decayed = {"conv.weight", "linear.weight"}
+    groups = [
+        {"params": [p], "weight_decay": 0.1 if n in decayed else 0.0}
+        for n, p in reference.named_parameters()
+        if p.requires_grad
+    ]
+    plain = theirs(groups, lr=5e-3, foreach=False)
+    for step in range(10):
+        for model, chosen in ((ours, mine), (reference, plain)):
+            chosen.zero_grad()
+            generator = torch.Generator().manual_seed(step)
+            for p in model.parameters():
+                p.grad = torch.randn(p.shape, generator=generator)
+            chosen.step()
+    for (name, a), b in zip(ours.named_parameters(), reference.parameters(), strict=True):
+        torch.testing.assert_close(a, b, msg=name)
+    assert torch.equal(ours.frozen, torch.ones(3, 3))
