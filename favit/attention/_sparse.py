@@ -84,7 +84,8 @@ class ProbSparse(nn.Module):
         kept_bhu = self.select(q_bhld, k_bhld)
         out_bhue = self._attend(q_bhld, k_bhld, v_bhle, kept_bhu)
         rows = kept_bhu[..., None].expand_as(out_bhue)
-        return self._default(v_bhle).scatter(-2, rows, out_bhue)
+        default_bhle = self._default(v_bhle)
+        return default_bhle.scatter(-2, rows, out_bhue.to(default_bhle.dtype))  # autocast sums in float32
 
     @torch.no_grad()
     def select(self, q_bhld: Tensor, k_bhld: Tensor) -> Tensor:

@@ -2,9 +2,11 @@
 Forecasting", arXiv 2012.07436), with its self-attention and its encoding chosen by name.
 
 Where the paper and its authors' code differ, the code is followed: its numbers
-are the ones that the tables compare with. The code's decoder has ``mix`` on,
-which lets a step read later ones of the decoder's input: no leak of the
-target, which is zeros there, but no causality either.
+are the ones that the tables compare with. The decoder is causal in its masks
+only: with ``mix``, on as in the code, a step's attention output is put together
+from other steps, later ones included, and the value embedding reads one step
+ahead and joins the two ends of the window. Neither sees the target, whose
+steps hold zeros in the decoder's input.
 """
 
 from __future__ import annotations

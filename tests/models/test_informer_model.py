@@ -328,3 +328,30 @@ def test_the_graph_is_whole(aggregator: str) -> None:
     model = make(aggregator).eval()
     compiled = torch.compile(model, fullgraph=True, backend="eager")
     torch.testing.assert_close(compiled(*batch()), model(*batch()))
+
+
+@pytest.mark.parametrize("aggregator", ATTENTION)
+def test_bfloat16_autocast_stays_near_float32(aggregator: str) -> None:
+    """With all queries kept, so that rounding changes no choice."""
+    keep_all = {"aggregator.factor": 16} if aggregator in ("probsparse", "delta_v") else {}
+    model = make(aggregator, **{"model.dropout": 0.0}, **keep_all)
+    expected = model(*batch())
+    with torch.autocast("cpu", torch.bfloat16):
+        found = model(*batch())
+    assert (found.float() - expected).norm() / expected.norm() < 0.03
+    found.float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+@pytest.mark.parametrize("aggregator", ATTENTION)
+def test_cuda_forecasts_as_the_cpu_and_trains_under_autocast(aggregator: str) -> None:
+    model = make(aggregator).eval()
+    expected = model(*batch())
+    model.cuda()
+    inputs = [t.cuda() for t in batch()]
+    torch.testing.assert_close(model(*inputs).cpu(), expected, rtol=1e-3, atol=1e-4)
+    with torch.autocast("cuda", torch.bfloat16):
+        model.train()(*inputs).float().square().sum().backward()
+    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
