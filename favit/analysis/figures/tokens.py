@@ -126,8 +126,8 @@ def _shares(choices: list[tuple[Any, Any]], size: int, stride: int) -> np.ndarra
         index = chosen_bht.numpy()
         for b in range(batch):
             for head in index[b]:
-                token = np.unique(rows[head // len(columns)] * side + columns[head % len(columns)])
-                counts[b].flat[token] += 1
+                token = rows[head // len(columns)] * side + columns[head % len(columns)]
+                counts[b].flat[token] += 1  # once, however many of its samples are chosen
         selections += index.shape[1]
     pixels = np.arange(size) // stride
     return counts[:, pixels][:, :, pixels] / selections
