@@ -56,7 +56,7 @@ class Closure:
 
     def definitions(self) -> dict[str, dict[str, str]]:
         """Digests of all definitions, by module: enough to say later what was changed."""
-        return {name: module.definitions for name, module in self.modules.items()}
+        return {name: dict(module.definitions) for name, module in self.modules.items()}
 
 
 def short_digest(value: Any) -> str:
@@ -127,6 +127,7 @@ class Reader:
         return Module(facts["digest"], facts["definitions"], tuple(sorted(imports)), tuple(facts["outside"]))
 
 
+@functools.lru_cache(maxsize=4096)
 def analyse(source: str, name: str, is_package: bool = False) -> Module:
     """Digest a module's source. ``imports`` may still hold names of things that are no modules."""
     tree = ast.parse(source)

@@ -121,7 +121,7 @@ def _sweep(
     return SweepConfig(
         name=name,
         matrix=body["matrix"],
-        settings={**recipes.get(recipe, {}), **body.get("settings", {})},
+        settings={**(recipes[recipe] if recipe else {}), **body.get("settings", {})},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
         table=TableConfig(**body.get("table", {})),

@@ -30,13 +30,18 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
     for closure in {c.digest: c for c in (results.fingerprinter.closure(s.run) for s in states)}.values():
         snapshot.keep(closure, results.root, results.fingerprinter.reader)
     for state in states:
-        write_request(state)
+        write_request(state, results)
     return explain.summary(states, results.fingerprinter)
 
 
-def write_request(state: State) -> None:
+def write_request(state: State, results: Results) -> None:
     """Leave in the run's folder what its job will read: the settings, and the fingerprint that they had now."""
-    request = {"run": dict(state.run.settings), "fingerprint": state.fingerprint.as_dict()}
+    definitions = results.fingerprinter.closure(state.run).definitions()
+    fingerprint = {**state.fingerprint.as_dict(), "modules": definitions}
+    commit = json.loads(
+        (snapshot.folder_of(state.fingerprint.code, results.root) / snapshot.FACTS).read_text()
+    )
+    request = {"run": dict(state.run.settings), "fingerprint": fingerprint, "commit": commit["commit"]}
     write_atomic(state.folder / "run.json", json.dumps(request, indent=1, sort_keys=True) + "\n")
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 from favit.closure import Closure, Reader
 from favit.files import write_atomic
 
+FACTS = "closure.json"
+
 _MAIN = '''"""Trains a run with the code kept beside this file."""
 
 import os
@@ -70,7 +72,7 @@ def _copy(closure: Closure, reader: Reader, building: Path) -> None:
         "modules": closure.definitions(),
     }
     write_atomic(building / "uncommitted.diff", diff)
-    write_atomic(building / "closure.json", json.dumps(facts, indent=1, sort_keys=True))
+    write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
 
 

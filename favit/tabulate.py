@@ -33,9 +33,7 @@ def folder(config: Config) -> Path:
     return config.results / "tables"
 
 
-def digest(
-    sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: Mapping[str, State]
-) -> str:
+def digest(sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: Mapping[str, State]) -> str:
     """Of all that a sweep's table depends on: its heading and rows, the results, and the code that makes it."""
     closure = results.fingerprinter.reader.closure(
         ["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"]
@@ -83,7 +81,7 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     base = folder(config) / sweep.name
     tables.write(table, folder(config), sweep.name)
     write_atomic(
-        base.with_suffix(".json"), json.dumps({"digest": digest(config, sweep, results, states)}) + "\n"
+        base.with_suffix(".json"), json.dumps({"digest": digest(sweep, in_sweep, results, states)}) + "\n"
     )
     return base.with_suffix(".md")
 

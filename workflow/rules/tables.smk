@@ -1,5 +1,7 @@
-# Tables. One that is today's is a plain existing file; one that is not waits for the sweep's missing runs, or
+# Tables. One that is today's is a plain existing file; one that is not waits for the sweep's missing runs, and
 # for a note that it is out of date, which is always newer than the table.
+
+import os
 
 from favit.files import write_atomic
 
@@ -15,11 +17,17 @@ OUTDATED = [
 
 
 def awaited(wildcards):
-    missing = runs_to_train(wildcards.sweep)
-    if missing or not Path(tables_of(wildcards.sweep)[0]).exists():
-        return missing
-    note = RESULTS.root / ".cache" / "outdated" / f"{wildcards.sweep}.txt"
-    write_atomic(note, f"The table is not that of {TODAY[wildcards.sweep]}.\n")
+    """A sweep's missing runs. Where a table exists they would not be made for its sake alone: the note sees to it."""
+    table = Path(tables_of(wildcards.sweep)[0])
+    return [*runs_to_train(wildcards.sweep), *([outdated(wildcards.sweep, table)] if table.exists() else [])]
+
+
+def outdated(sweep, table):
+    """Write a note that the table is not today's, newer than the table whatever the clocks say."""
+    note = RESULTS.root / ".cache" / "outdated" / f"{sweep}.txt"
+    write_atomic(note, f"{table} is not the table of {TODAY[sweep]}\n")
+    late = max(note.stat().st_mtime, table.stat().st_mtime + 1)
+    os.utime(note, (late, late))
     return str(note)
 
 

@@ -1,0 +1,269 @@
+"""What counts today is decided by the results on disk alone; made-up results, nothing trained."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from favit import accept, explain, guard, prune, snapshot
+from favit.config import Config, parse
+from favit.files import write_atomic
+from favit.state import Results, State
+from favit.sweep import runs
+
+AXES = {"dataset": ["csv"], "model": ["informer"], "aggregator": ["full"], "encoding": ["none"]}
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "own.csv").write_text("date,x\n2020-01-01,1\n")
+    return configured(tmp_path)
+
+
+def configured(folder: Path, **sweep: Any) -> Config:
+    settings = {"dataset.path": "own.csv", "epochs": 3, **sweep.pop("settings", {})}
+    body = {"matrix": {**AXES, "seed": [0, 1, 2, 3, 4]}, "settings": settings, **sweep}
+    raw = {"data": str(folder / "data"), "results": str(folder / "results"), "sweeps": {"s": body}}
+    return parse(raw)
+
+
+def states(config: Config) -> list[State]:
+    return Results(config).states(runs(config))
+
+
+def finish(state: State, finished: str = "2026-01-01T00:00:00", **changes: Any) -> Path:
+    """Write the result that a job would leave, with parts of its fingerprint changed."""
+    fingerprint = {**state.fingerprint.as_dict(), "modules": {}, **changes}
+    content = {
+        "status": "finished",
+        "run": dict(state.run.settings),
+        "fingerprint": fingerprint,
+        "metrics": {"mse": 0.5, "mae": 0.5},
+        "wall_time_s": 3600.0,
+        "finished": finished,
+    }
+    write_atomic(state.folder / "metrics.json", json.dumps(content))
+    return state.folder
+
+
+def test_missing_until_its_result_is_there(config: Config) -> None:
+    before = states(config)
+    assert {s.name for s in before} == {"missing"}
+    finish(before[0])
+    after = states(config)
+    assert [s.name for s in after] == ["valid"] + ["missing"] * 4
+    assert after[0].folder == before[0].folder
+
+
+def test_times_and_caches_and_places_mean_nothing(config: Config, tmp_path: Path) -> None:
+    for state in states(config):
+        finish(state)
+    states(config)
+    for path in tmp_path.rglob("*"):
+        os.utime(path, (1, 1))
+    assert all(s.counts for s in states(config))
+    shutil.rmtree(tmp_path / "results" / ".cache")
+    assert all(s.counts for s in states(config))
+    moved = tmp_path / "elsewhere"
+    shutil.copytree(tmp_path / "results", moved / "results")
+    shutil.copytree(tmp_path / "data", moved / "data")
+    assert all(s.counts for s in states(configured(moved)))
+
+
+def test_settings_lead_to_a_new_place_and_back(config: Config, tmp_path: Path) -> None:
+    old = finish(states(config)[0])
+    changed = states(configured(tmp_path, settings={"lr": 0.01}))
+    assert changed[0].name == "missing" and changed[0].folder != old
+    finish(changed[0])
+    assert states(config)[0].folder == old
+    assert states(configured(tmp_path, settings={"lr": 0.01}))[0].folder == changed[0].folder
+
+
+def test_only_other_content_of_data_invalidates(config: Config, tmp_path: Path) -> None:
+    finish(states(config)[0])
+    data = tmp_path / "data" / "own.csv"
+    os.utime(data, (5, 5))
+    assert states(config)[0].counts
+    content = data.read_text()
+    data.write_text(content.replace("1\n", "2\n"))
+    state = states(config)[0]
+    assert not state.counts
+    assert list(explain.differences(state.others[0], state, Results(config).fingerprinter)) == [
+        "data: own.csv"
+    ]
+    data.write_text(content)
+    assert states(config)[0].counts
+
+
+def test_without_the_data_the_recorded_digest_is_trusted_and_said_so(config: Config, tmp_path: Path) -> None:
+    finish(states(config)[0])
+    (tmp_path / "data" / "own.csv").unlink()
+    state = states(config)[0]
+    assert state.counts and "data not on this machine" in state.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("policy", "recorded", "counts"),
+    [
+        ("minor", "same.same.999", True),
+        ("minor", "same.999.0", False),
+        ("major", "same.999.0", True),
+        ("major", "999.0.0", False),
+        ("none", "999.0.0", True),
+        ("exact", "same.same.999", False),
+    ],
+)
+def test_versions_count_as_far_as_the_policy_says(
+    config: Config, policy: str, recorded: str, counts: bool
+) -> None:
+    config = replace(config, versions={"torch": policy})
+    state = states(config)[0]
+    major, minor, *_ = state.fingerprint.versions["torch"].split(".")
+    version = recorded.replace("same.same", f"{major}.{minor}").replace("same", major)
+    finish(state, versions={"torch": version})
+    now = states(config)[0]
+    assert now.counts is counts
+    if counts:
+        assert f"made with torch {version}" in now.notes
+    else:
+        assert f"torch {version} ->" in explain.reason(now, Results(config).fingerprinter)
+
+
+def test_a_place_that_is_taken_by_something_else_is_never_written_to(config: Config) -> None:
+    state = states(config)[0]
+    finish(state, code="0" * 16)  # in today's folder, but made with other code
+    now = states(config)[0]
+    assert not now.counts and now.folder != state.folder
+    assert not (now.folder / "metrics.json").exists()
+    write_atomic(now.folder / "metrics.json", "{torn")
+    again = states(config)[0]
+    assert again.folder not in (state.folder, now.folder)
+
+
+def test_a_result_that_contradicts_itself_does_not_count(config: Config) -> None:
+    folder = finish(states(config)[0])
+    content = json.loads((folder / "metrics.json").read_text())
+    content["run"]["epochs"] = 1
+    write_atomic(folder / "metrics.json", json.dumps(content))
+    assert not states(config)[0].counts
+
+
+def test_a_duplicate_with_other_numbers_is_shown(config: Config) -> None:
+    folder = finish(states(config)[0])
+    twin = folder.with_name("colleague")
+    shutil.copytree(folder, twin)
+    assert not states(config)[0].notes
+    content = json.loads((twin / "metrics.json").read_text())
+    content["metrics"]["mse"] = 0.4
+    write_atomic(twin / "metrics.json", json.dumps(content))
+    state = states(config)[0]
+    assert state.folder == folder and "colleague" in state.notes[0]
+
+
+def test_differences_are_named_in_words(config: Config, tmp_path: Path) -> None:
+    state = states(configured(tmp_path, settings={"lr": 0.0005}))[0]
+    results = Results(config)
+    modules = results.fingerprinter.closure(state.run).definitions()
+    modules["favit.attention.full"]["Attention.forward"] = "changed!"
+    del modules["favit.train.loop"]
+    finish(state, code="0" * 16, modules=modules)
+    now = states(configured(tmp_path, settings={"lr": 0.001}))[0]
+    words = explain.reason(now, results.fingerprinter)
+    assert "settings: lr 0.0005 -> 0.001" in words
+    assert "attention/full.py: Attention.forward" in words
+    assert "train/loop.py (new)" in words
+
+
+def test_nearest_result_differs_in_the_least(config: Config, tmp_path: Path) -> None:
+    far = finish(states(configured(tmp_path, settings={"lr": 0.1, "epochs": 9}))[0])
+    near = finish(states(configured(tmp_path, settings={"lr": 0.1}))[0])
+    found = explain.nearest(states(config)[0])
+    assert found is not None and found.folder == near != far
+
+
+def test_more_than_three_finished_runs_are_not_retrained_unasked(config: Config) -> None:
+    before = states(config)
+    for state in before[:4]:
+        finish(state, code="0" * 16)
+    with pytest.raises(guard.NeedsConfirmation) as stopped:
+        guard.before_training(config, Results(config), states(config))
+    message = str(stopped.value)
+    assert "4 finished runs, 4.00 device hours" in message
+    assert message.count("code:") == 4 and "retrain=yes" in message
+    assert not (config.results / "snapshots").exists()
+    summary = guard.before_training(replace(config, retrain=True), Results(config), states(config))
+    assert "5 to train" in summary and "never run before" in summary
+
+
+def test_three_are(config: Config) -> None:
+    for state in states(config)[:3]:
+        finish(state, code="0" * 16)
+    guard.before_training(config, Results(config), states(config))
+
+
+def test_what_the_configuration_changed_itself_needs_no_confirmation(config: Config, tmp_path: Path) -> None:
+    for state in states(config):
+        finish(state)
+    changed = configured(tmp_path, settings={"lr": 0.01})
+    guard.before_training(changed, Results(changed), states(changed))
+
+
+def test_a_changed_default_does(config: Config, tmp_path: Path) -> None:
+    for state in states(configured(tmp_path, settings={"lr": 0.123})):
+        finish(
+            state, code="0" * 16
+        )  # the default learning rate was another, and so was the code that says so
+    with pytest.raises(guard.NeedsConfirmation, match=r"lr 0\.123"):
+        guard.before_training(config, Results(config), states(config))
+
+
+def test_request_and_snapshot_are_left_for_the_job(config: Config) -> None:
+    before = states(config)
+    guard.before_training(config, Results(config), before)
+    request = json.loads((before[0].folder / "run.json").read_text())
+    assert request["run"] == dict(before[0].run.settings)
+    assert request["fingerprint"]["digest"] == before[0].fingerprint.digest
+    folder = snapshot.folder_of(before[0].fingerprint.code, config.results)
+    assert (folder / "favit" / "attention" / "full.py").is_file()
+    assert not (folder / "favit" / "attention" / "probsparse.py").exists()
+
+
+def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.CaptureFixture[str]) -> None:
+    for state in states(config):
+        finish(state, code="0" * 16)
+    results = Results(config)
+    for state in states(config):
+        found = accept.candidate(state)
+        assert found is not None
+        accept.accept(state, found, "ada", "only a variable was renamed")
+    after = states(config)
+    assert {s.name for s in after} == {"accepted"}
+    assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]
+    assert explain.line(after[0], results.fingerprinter).startswith("accepted")
+
+
+def test_other_settings_cannot_be_accepted(config: Config, tmp_path: Path) -> None:
+    finish(states(config)[0])
+    assert accept.candidate(states(configured(tmp_path, settings={"lr": 0.01}))[0]) is None
+
+
+def test_prune_lists_what_no_sweep_asks_for(config: Config, tmp_path: Path) -> None:
+    asked = finish(states(config)[0])
+    old_code = finish(states(config)[1], code="0" * 16)
+    unasked = finish(states(configured(tmp_path, settings={"lr": 0.01}))[0])
+
+    def listed(stale: bool) -> set[Path]:
+        return {r.folder for r in prune.superfluous(config, Results(config), stale)}
+
+    assert listed(stale=False) == {unasked}
+    assert listed(stale=True) == {unasked, old_code}
+    prune.remove(unasked)
+    assert not unasked.exists() and asked.exists()
+    assert listed(stale=False) == set()
