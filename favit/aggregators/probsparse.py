@@ -7,6 +7,8 @@ of a pool over windows follows the FaViT-ProbSparse study.
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,11 +70,27 @@ class Aggregator(nn.Module):
             return samples.squeeze(3)
         # Windows before positions is how the samples lie in memory: this view costs nothing.
         samples_blhc = samples.permute(0, 3, 2, 1, 4).flatten(1, 2)
-        with torch.no_grad(), torch.autocast(samples.device.type, enabled=False):
+        with torch.no_grad(), _without_autocast(samples.device):
             chosen_bht = self.select(_full(samples_blhc), _full(queries), key_map, grid)
         index = in_windows(chosen_bht, grid).transpose(1, 2).unsqueeze(3)
         tokens_bthc = samples_blhc.gather(1, index.expand(-1, -1, -1, samples.shape[4]))
         return tokens_bthc.transpose(1, 2)
+
+    def elementwise_macs(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> int:
+        """Multiply-accumulates of ``forward`` that are written as elementwise products or a matrix times a vector."""
+        batch, heads, positions, windows, channels = samples.shape
+        if windows == 1:
+            return 0
+        keys = windows * positions
+        sampled = keys if self.measure == "exact" else sample_size(keys)
+        voters = self.voters(queries.shape[2])
+        entropy = queries.shape[2] * sampled
+        scores = keys * channels if self.pool == "mean" else voters * (keys + 1) * channels
+        return batch * heads * (entropy + scores) + channels**2
+
+    def voters(self, queries: int) -> int:
+        """How many queries vote: min(L_Q, max(1, c ceil(ln L_Q)))."""
+        return min(queries, max(1, self.factor * math.ceil(math.log(queries))))
 
     def select(self, samples_blhc: Tensor, queries_bhnc: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
         """The 49 chosen samples (B, heads, 49), ascending, counted by row then column of the padded map.
@@ -85,9 +103,7 @@ class Aggregator(nn.Module):
         sampled_blhc = samples_blhc if sample is None else samples_blhc.index_select(1, sample)
         keys_bhlc = (sampled_blhc @ weight.T).transpose(1, 2)  # the bias shifts all of a query's scores alike
         measure_bhn = sparsity(queries_bhnc, keys_bhlc)
-        length = queries_bhnc.shape[2]
-        voters = min(length, max(1, self.factor * math.ceil(math.log(length))))
-        top_bhu = measure_bhn.topk(voters, dim=2).indices
+        top_bhu = measure_bhn.topk(self.voters(queries_bhnc.shape[2]), dim=2).indices
         voters_bhuc = queries_bhnc.gather(2, top_bhu.unsqueeze(3).expand(-1, -1, -1, queries_bhnc.shape[3]))
         scores_bhl = self._scores(samples_blhc, voters_bhuc, weight, bias)
         order = by_map(scores_bhl, grid).sort(dim=2, descending=True, stable=True).indices
@@ -153,6 +169,12 @@ def in_windows(index: Tensor, grid: Grid) -> Tensor:
     row, column = index // width, index % width
     window = row // 7 * grid[1] + column // 7
     return window * _POSITIONS + row % 7 * 7 + column % 7
+
+
+def _without_autocast(device: torch.device) -> AbstractContextManager[Any]:
+    if torch.amp.is_autocast_available(device.type):
+        return torch.autocast(device.type, enabled=False)
+    return nullcontext()
 
 
 def _check(setting: str, value: str, valid: tuple[str, ...]) -> None:
