@@ -85,7 +85,7 @@ class ProbSparse(nn.Module):
         out_bhue = self._attend(q_bhld, k_bhld, v_bhle, kept_bhu)
         rows = kept_bhu[..., None].expand_as(out_bhue)
         default_bhle = self._default(v_bhle)
-        return default_bhle.scatter(-2, rows, out_bhue.to(default_bhle.dtype))  # autocast sums in float32
+        return default_bhle.scatter(-2, rows, out_bhue.to(default_bhle.dtype))  # autocast may mix precisions
 
     @torch.no_grad()
     def select(self, q_bhld: Tensor, k_bhld: Tensor) -> Tensor:
@@ -110,5 +110,6 @@ class ProbSparse(nn.Module):
 
     def _default(self, v_bhle: Tensor) -> Tensor:
         if self.causal:
-            return v_bhle.cumsum(-2)
+            # A cumulative sum as a product: unlike cumsum, a GPU repeats it bit for bit.
+            return v_bhle.new_ones(self.length, self.length).tril() @ v_bhle
         return v_bhle.mean(-2, keepdim=True).expand_as(v_bhle)
