@@ -24,6 +24,7 @@ MINIMUM = {"factor": 1}
 
 _POSITIONS = 49
 _SAMPLES = 5  # sampled keys: 5 ceil(ln L_K)
+_LARGEST = 80.0  # score above the mean whose exponential still sums in single precision; attention is one-hot by then
 _QUERIES_AT_ONCE = 1024  # bounds the memory of the exact measure
 
 
@@ -134,15 +135,19 @@ class Aggregator(nn.Module):
 def sparsity(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
     """D_KL(P_i || U) = log L + sum_j P_i(j) log P_i(j) of each query (B, heads, N); P_i is its attention.
 
-    Zhou et al. 2021, equation 2; L is the number of keys given, a sample or all.
+    Zhou et al. 2021, equation 2; L is the number of keys given, a sample or all. Computed from scores less their
+    mean, so that nearly uniform attention, as before training, is told from uniform attention: log L and the
+    entropy cancel to all digits there.
     """
     scale = queries_bhnc.shape[3] ** -0.5
-    keys_bhcl = keys_bhlc.transpose(2, 3) * scale
+    keys_bhcl = (keys_bhlc - keys_bhlc.mean(dim=2, keepdim=True)).transpose(2, 3) * scale
     parts = []
     for part_bhnc in queries_bhnc.split(_QUERIES_AT_ONCE, dim=2):
-        log_p = (part_bhnc @ keys_bhcl).log_softmax(dim=3)
-        parts.append((log_p.exp() * log_p).sum(dim=3))
-    return torch.cat(parts, dim=2) + math.log(keys_bhlc.shape[2])
+        scores = (part_bhnc @ keys_bhcl).clamp(max=_LARGEST)
+        growth = scores.expm1()
+        excess = growth.mean(dim=3)  # mean exp(score) - 1
+        parts.append((growth * scores + scores).mean(dim=3) / (1 + excess) - excess.log1p())
+    return torch.cat(parts, dim=2)
 
 
 def sample_size(keys: int) -> int:
