@@ -51,14 +51,11 @@ class Sweep:
         (folder / "trainer.py").write_text(TRAINER)
         self.output = folder / "output.txt"
         self.process: subprocess.Popen[bytes] | None = None
-        self.path_prefix: Path | None = None
+        self.path = os.environ["PATH"]
 
     @property
     def env(self) -> dict[str, str]:
-        path = os.environ["PATH"]
-        if self.path_prefix is not None:
-            path = f"{self.path_prefix}:{path}"
-        return os.environ | self.cluster.env | {"PATH": path}
+        return os.environ | self.cluster.env | {"PATH": self.path}
 
     def command(self, *options: str) -> list[str]:
         base = [sys.executable, "-m", "snakemake", "--profile", str(PROFILE)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import signal
 from collections.abc import Callable
@@ -32,7 +33,7 @@ def words(events: list[str]) -> list[str]:
 def went_on(events: list[str]) -> bool:
     """Whether each start began at the step that the one before had saved."""
     steps = [(e.split()[0], int(e.split()[1])) for e in events]
-    pairs = zip(steps, steps[1:], strict=False)
+    pairs = itertools.pairwise(steps)
     return all(a[1] == b[1] for a, b in pairs if b[0] == "start") and steps[-1][0] == "done"
 
 

@@ -1,0 +1,33 @@
+"""`python -m snakemake_executor_plugin_submitit status|site`."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+from . import site, status
+from .clusters.base import NoAnswer
+from .settings import ExecutorSettings
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m snakemake_executor_plugin_submitit")
+    verbs = parser.add_subparsers(dest="verb", required=True)
+    listing = verbs.add_parser("status", help="what is queued, running and finished in a folder")
+    listing.add_argument("--all", action="store_true", help="show finished jobs too")
+    listing.add_argument(
+        "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
+    )
+    verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
+    options = parser.parse_args(arguments)
+    try:
+        print(status.report(options.folder, options.all) if options.verb == "status" else site.describe())
+    except NoAnswer as trouble:
+        print(f"SLURM does not answer: {trouble}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,124 @@
+"""`python -m snakemake_executor_plugin_submitit site`: what this cluster has, and profile lines for it."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import subprocess
+from dataclasses import dataclass
+
+from .clusters.base import NoAnswer
+
+TIMEOUT_S = 60
+
+
+@dataclass(frozen=True)
+class Partition:
+    name: str
+    default: bool
+    limit: str  # as SLURM writes it, days-hours:minutes:seconds
+    nodes: int
+    cpus: str  # per node
+    memory_mb: str  # per node
+    gres: str  # such as gpu:a100:4, per node
+
+    @property
+    def gpus(self) -> str | None:
+        """The first GPU type that a node has, and how many of it: `gpu:a100:4`."""
+        found = re.search(r"gpu(:[\w.-]+?)?:\d+", self.gres)
+        return found.group(0) if found else None
+
+
+@dataclass(frozen=True)
+class Account:
+    account: str
+    qos: str
+    default: bool
+
+
+def ask(*command: str) -> list[list[str]]:
+    """The rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoAnswer(str(error)) from error
+    if done.returncode:
+        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
+    return [line.split("|") for line in done.stdout.splitlines() if line.strip()]
+
+
+def partitions() -> list[Partition]:
+    """The cluster's partitions, one entry for each kind of node in each."""
+    rows = ask("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
+    found = []
+    for name, limit, nodes, cpus, memory, gres in (row[:6] for row in rows):
+        gres = re.sub(r"\([^)]*\)", "", gres)
+        found.append(
+            Partition(
+                name.rstrip("*"),
+                name.endswith("*"),
+                limit,
+                int(nodes),
+                cpus,
+                memory,
+                "" if gres == "null" else gres,
+            )
+        )
+    return sorted(found, key=lambda p: p.name)
+
+
+def accounts() -> list[Account]:
+    """The accounts that this user may charge, the default one first."""
+    user = getpass.getuser()
+    rows = ask("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
+    default = ask("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
+    found = {Account(row[0], row[1], default=[row[0]] in default) for row in rows if row[0]}
+    return sorted(found, key=lambda a: (not a.default, a.account))
+
+
+def minutes(limit: str) -> int | None:
+    """SLURM's time format in minutes, None where it has no limit."""
+    found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
+    if found is None:
+        return None
+    days, hours, mins, _ = (int(x or 0) for x in found.groups())
+    return (days * 24 + hours) * 60 + mins
+
+
+def describe() -> str:
+    """The cluster in a few lines, then lines to paste into a profile."""
+    lines = ["Partitions (nodes of one kind each):"]
+    listed = partitions()
+    for p in listed:
+        star = " (default)" if p.default else ""
+        lines.append(
+            f"  {p.name}{star}: {p.nodes} nodes, {p.cpus} CPUs and {p.memory_mb} MB each"
+            f"{', ' + p.gres if p.gres else ''}, time limit {p.limit}"
+        )
+    try:
+        charged = accounts()
+        lines.append("Accounts:")
+        lines += [f"  {a.account}{f' (qos {a.qos})' if a.qos else ''}" for a in charged] or ["  none"]
+    except NoAnswer as trouble:
+        charged = []
+        lines.append(f"Accounts: not known ({trouble})")
+    return "\n".join([*lines, "", *profile_lines(listed, charged)])
+
+
+def profile_lines(listed: list[Partition], charged: list[Account]) -> list[str]:
+    """Lines for `default-resources` in slurm/config.yaml: a partition with GPUs, if there is one, else
+    the default one."""
+    best = min(listed, key=lambda p: (p.gpus is None, not p.default), default=None)
+    lines = ["# For slurm/config.yaml:", "default-resources:"]
+    if best is not None:
+        lines.append(f"  slurm_partition: {best.name}")
+        if (limit := minutes(best.limit)) is not None:
+            lines.append(f"  runtime: {min(limit, 24 * 60)}  # minutes; the partition allows {limit}")
+        if best.gpus:
+            kind = best.gpus.split(":")
+            lines.append("  gpu: 1")
+            if len(kind) == 3:
+                lines.append(f"  gpu_model: {kind[1]}")
+    lines += [f"  slurm_account: {a.account}" for a in charged[:1]]
+    lines += [f"#  slurm_account: {a.account}" for a in charged[1:]]
+    return lines

@@ -1,0 +1,118 @@
+"""A SLURM that is away, refuses, or has lost its memory; jobs that run out of theirs."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+SLEEPERS = """
+rule all:
+    input: expand("out/{i}", i=range(4))
+rule sleeper:
+    output: "out/{i}"
+    shell: "sleep 6; echo {wildcards.i} >> ran; touch {output}"
+"""
+
+HUNGRY = """
+rule hungry:
+    output: "out/x"
+    retries: 1
+    resources: mem_mb=60
+    shell: "echo try >> tries; python -c 'x = bytearray(120_000_000); import time; time.sleep(4)'; touch {output}"
+"""
+
+
+def ran_once(s: Any) -> bool:
+    return sorted((s.folder / "ran").read_text().split()) == ["0", "1", "2", "3"]
+
+
+def test_controller_away_before_submission(sweep: Callable[..., Any], cluster: Any) -> None:
+    """sbatch finds no controller for 30 s: it is tried again, and every job runs once."""
+    s = sweep(SLEEPERS)
+    cluster.stop("slurmctld")
+    try:
+        s.start()
+        time.sleep(30)
+        assert s.process.poll() is None, s.text()
+    finally:
+        cluster.start("slurmctld")
+    assert s.wait(150) == 0, s.text()
+    assert ran_once(s) and "not submitted yet" in s.text()
+
+
+def test_controller_away_while_running(sweep: Callable[..., Any], cluster: Any) -> None:
+    s = sweep(SLEEPERS)
+    s.start()
+    s.until("they run", lambda: len([r for r in s.queue() if r[2] == "RUNNING"]) == 4)
+    cluster.stop("slurmctld")
+    try:
+        time.sleep(12)
+    finally:
+        cluster.start("slurmctld")
+    assert s.wait(150) == 0, s.text()
+    assert ran_once(s)
+
+
+def test_accounting_down(sweep: Callable[..., Any], cluster: Any, tmp_path: Path) -> None:
+    """Neither slurmdbd nor sacct: the ends of jobs are seen all the same, cancelled ones included."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    for tool in ("sbatch", "squeue", "scancel", "scontrol"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    for tool in ("python", "bash", "sh", "sleep", "touch", "env", "mkdir", "head"):
+        (tools / tool).symlink_to(shutil.which(tool))
+    s = sweep(SLEEPERS)
+    s.path = str(tools)
+    cluster.stop("slurmdbd")
+    try:
+        s.start()
+        s.until("they run", lambda: len([r for r in s.queue() if r[2] == "RUNNING"]) == 4)
+        cluster.run("scancel", s.arrays()[0] + "_2")
+        assert s.wait(120) == 1
+    finally:
+        cluster.start("slurmdbd")
+    assert s.text().count("CANCELLED - cancelled") == 1
+    assert len((s.folder / "ran").read_text().split()) == 3
+
+
+def test_out_of_memory_is_told_and_retried_with_more(sweep: Callable[..., Any]) -> None:
+    s = sweep(HUNGRY, "--retries", "1", "--submitit-memory-factor", "4")
+    s.succeed("out/x")
+    assert "OUT_OF_MEMORY - killed for using more memory than it asked for" in s.text()
+    assert "retrying with 240 MB" in s.text()
+    assert (s.folder / "tries").read_text().split() == ["try", "try"]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says", "offers"),
+    [
+        ("slurm_partition=nowhere", "invalid partition", "Its partitions are: graced, high, low"),
+        ("slurm_account=nobody", "Invalid account", "Your accounts are: lab (qos normal), guests"),
+        ("gpu=9", "not available", "gpu:2"),
+    ],
+)
+def test_wrong_requests_are_told_at_once(
+    sweep: Callable[..., Any], wrong: str, says: str, offers: str
+) -> None:
+    s = sweep(SLEEPERS, "--default-resources", "mem_mb=100", "runtime=5", wrong)
+    begun = time.monotonic()
+    assert s.run() == 1
+    assert time.monotonic() - begun < 15
+    assert says.lower() in s.text().lower() and offers in s.text()
+
+
+def test_submit_limit_is_waited_for(sweep: Callable[..., Any], cluster: Any) -> None:
+    """An association that may have three jobs at once in the queue: pieces, one after the other."""
+    s = sweep(SLEEPERS.replace("range(4)", "range(7)").replace("sleep 6", "sleep 2"))
+    limit = ("sacctmgr", "-i", "modify", "user", cluster.user, "where", "account=lab", "set")
+    cluster.run(*limit, "MaxSubmitJobs=3")
+    try:
+        s.succeed(timeout=150)
+    finally:
+        cluster.run(*limit, "MaxSubmitJobs=-1")
+    assert len((s.folder / "ran").read_text().split()) == 7 and len(s.arrays()) >= 3
