@@ -115,11 +115,17 @@ def _train(
 
 
 def _lease(folder: Path, world: World, stack: ExitStack) -> Lease | None:
-    """The first process holds it for all."""
-    if not world.first:
-        return None
-    lease = Lease(folder).acquire()
-    stack.callback(lease.release)
+    """The first process takes it for all; if it cannot, none goes on."""
+    lease, refusal = None, None
+    if world.first:
+        try:
+            lease = Lease(folder).acquire()
+            stack.callback(lease.release)
+        except Busy as busy:
+            refusal = str(busy)
+    refusal = distributed.broadcast_object(refusal, world)
+    if refusal:
+        raise Busy(refusal)
     return lease
 
 

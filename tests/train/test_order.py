@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import functools
+import operator
+
 import pytest
 import torch
 
@@ -20,14 +23,14 @@ def test_an_incomplete_batch_is_left_out_unless_it_is_all(examples: int, steps: 
     order = Order(examples, 4, drop_last=True, seed=0)
     batches = indices(order)
     assert len(batches) == order.steps == steps
-    seen = sum(batches, [])
+    seen = functools.reduce(operator.iadd, batches, [])
     assert len(seen) == len(set(seen)) == order.examples_an_epoch == min(examples, 4 * steps)
 
 
 @pytest.mark.parametrize("examples", [1, 3, 4, 9, 12])
 def test_or_nothing_is_left_out(examples: int) -> None:
     order = Order(examples, 4, drop_last=False, seed=0)
-    assert sorted(sum(indices(order), [])) == list(range(examples))
+    assert sorted(functools.reduce(operator.iadd, indices(order), [])) == list(range(examples))
     assert order.examples_an_epoch == examples
     torch.testing.assert_close(order.step_weights.sum(), torch.tensor(1.0, dtype=torch.float64))
 
@@ -41,7 +44,9 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 
 def test_what_an_epoch_leaves_out_differs_from_epoch_to_epoch() -> None:
     order = Order(11, 4, drop_last=True, seed=0)
-    left_out = [set(range(11)) - set(sum(indices(order, e), [])) for e in range(40)]
+    left_out = [
+        set(range(11)) - set(functools.reduce(operator.iadd, indices(order, e), [])) for e in range(40)
+    ]
     assert set.union(*left_out) == set(range(11))
 
 

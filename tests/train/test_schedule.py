@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from typing import Any
 
@@ -36,8 +37,8 @@ def test_favit_has_no_jumps() -> None:
     rates = [schedule.learning_rate(FAVIT, e) for e in range(300)]
     assert rates[9] == rates[10] == max(rates) == 1e-3
     falling = rates[10:291]
-    assert all(a > b for a, b in zip(falling, falling[1:], strict=False))
-    assert max(abs(a - b) for a, b in zip(falling, falling[1:], strict=False)) < 6e-6
+    assert all(a > b for a, b in itertools.pairwise(falling))
+    assert max(abs(a - b) for a, b in itertools.pairwise(falling)) < 6e-6
 
 
 def test_favit_against_torch() -> None:

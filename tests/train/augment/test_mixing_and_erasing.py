@@ -169,7 +169,7 @@ def test_a_step_augments_alike_each_time_and_unlike_any_other() -> None:
 def test_with_everything_off_training_sees_what_scoring_sees() -> None:
     images, labels = pixels()
     off: dict[str, Any] = {"crop_scale_min": 1.0, "randaugment": "", "label_smoothing": 0.0}
-    off.update({name: 0.0 for name in ("flip", "erasing", "mixup", "cutmix")})
+    off.update(dict.fromkeys(("flip", "erasing", "mixup", "cutmix"), 0.0))
     x, targets = augmentation(**off)(images, labels, (0, 0, 0))
     assert torch.equal(x, prepare(images, 48, "bicubic", MEAN, STD))
     assert torch.equal(targets.argmax(1), labels) and torch.equal(targets.sum(1), torch.ones(8))
@@ -185,7 +185,7 @@ def expected(images: Tensor) -> Tensor:
 def test_half_the_images_are_mirrored() -> None:
     images, labels = pixels(1)
     off: dict[str, Any] = {"crop_scale_min": 1.0, "randaugment": "", "image_size": 32}
-    off.update({name: 0.0 for name in ("erasing", "mixup", "cutmix")})
+    off.update(dict.fromkeys(("erasing", "mixup", "cutmix"), 0.0))
     x, _ = augmentation(**off)(images.expand(2000, -1, -1, -1), labels.expand(2000), (0, 0, 0))
     plain = expected(images)[0]
     mirrored = (x == plain.flip(2)).flatten(1).all(1)
