@@ -1,7 +1,7 @@
-"""What each term of attention contributes: ``python -m favit.analysis.term_variance RUN --data DATA``.
+"""What each term of attention contributes: ``python -m favit.analysis.term_variance RUN [RUN ...] --data DATA``.
 
-RUN is the folder of a finished run with the aggregator ``cross_terms``, all
-four terms, and its weights kept. Over the test windows, heads and visible
+Each RUN is the folder of a finished run with the aggregator ``cross_terms``,
+all four terms, and its weights kept. Over the test windows, heads and visible
 pairs of steps, for each self-attention layer: the variance of each term of the
 scaled scores, its share of the sum of the four variances, and the covariances
 of each two, which together make up the variance of the score:
@@ -9,7 +9,7 @@ of each two, which together make up the variance of the score:
 
 ``pairs`` is over which pairs of steps the moments are taken: ``all``, or
 ``within query``, each query's mean over its keys removed first, because the
-softmax does not see it.
+softmax does not see it. The figure shows the mean over the runs.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import torch
@@ -97,7 +98,7 @@ def _mean_over(terms_tbhls: Tensor, visible_ls: Tensor) -> Tensor:
     return (terms_tbhls * visible_ls).sum(-1, keepdim=True) / visible_ls.sum(-1, keepdim=True)
 
 
-def rows_of(covariances: dict[str, dict[str, Tensor]]) -> Rows:
+def rows_of(covariances: dict[str, dict[str, Tensor]], run: str) -> Rows:
     """One row a layer, kind of pairs and (co)variance; shares of the four variances and of the score's variance."""
     rows = []
     for layer, by_pairs in covariances.items():
@@ -108,6 +109,7 @@ def rows_of(covariances: dict[str, dict[str, Tensor]]) -> Rows:
                 value = float(c[i, j])
                 rows.append(
                     {
+                        "run": run,
                         "layer": layer,
                         "pairs": pairs,
                         "moment": "variance" if i == j else "covariance",
@@ -143,7 +145,10 @@ def _stack(panel: Any, layers: list[str], rows: Rows, key: str) -> None:
     """Bars by layer, positive parts stacked upwards and negative ones downwards."""
     up, down = [0.0] * len(layers), [0.0] * len(layers)
     for term in dict.fromkeys(row["term"] for row in rows):
-        shares = [next(r[key] for r in rows if r["term"] == term and r["layer"] == layer) for layer in layers]
+        shares = [
+            fmean(row[key] for row in rows if (row["term"], row["layer"]) == (term, layer))
+            for layer in layers
+        ]
         bottoms = [u if share >= 0 else d for share, u, d in zip(shares, up, down, strict=True)]
         panel.bar(range(len(layers)), shares, bottom=bottoms, label=term, width=0.6)
         up = [u + max(s, 0.0) for u, s in zip(up, shares, strict=True)]
@@ -158,7 +163,8 @@ def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ..
     for name in ("metrics.json", "weights.pt"):
         if not (folder / name).is_file():
             raise ValueError(
-                f"{folder / name} not found; a finished run trained with --keep weights is needed"
+                f"{folder / name} not found; a finished run is needed that was trained with --keep weights "
+                "(in the configuration, keep: weights)"
             )
     run = json.loads((folder / "metrics.json").read_text())["run"]
     if run["aggregator"] != "cross_terms" or run.get("aggregator.terms", "all") != "all":
@@ -187,12 +193,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m favit.analysis.term_variance", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("run", type=Path, help="folder of the run, with metrics.json and weights.pt")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders with metrics.json and weights.pt")
     parser.add_argument("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
     chosen = parser.parse_args(arguments)
     try:
-        rows = rows_of(measure(*load(chosen.run, chosen.data)))
+        rows = [
+            row for folder in chosen.runs for row in rows_of(measure(*load(folder, chosen.data)), str(folder))
+        ]
     except (ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1

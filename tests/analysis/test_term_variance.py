@@ -75,7 +75,7 @@ def test_moments_over_two_batches_are_numpys(causal: bool) -> None:
 
 
 def test_shares_add_up() -> None:
-    rows = tv.rows_of(tv.measure(OneAttention(True), iter([heads(0)])))
+    rows = tv.rows_of(tv.measure(OneAttention(True), iter([heads(0)])), "a run")
     for pairs in tv.PAIRS:
         here = [row for row in rows if row["pairs"] == pairs]
         assert len(here) == 4 + 6
@@ -101,12 +101,13 @@ def finished_run(folder: Path, **changes: Any) -> Path:
 
 def test_command_on_a_run(tmp_path: Path) -> None:
     pytest.importorskip("vega_datasets")
-    run = finished_run(tmp_path / "run")
-    assert tv.main([str(run), "--out", str(tmp_path / "out")]) == 0
+    runs = [str(finished_run(tmp_path / name)) for name in ("one", "two")]
+    assert tv.main([*runs, "--out", str(tmp_path / "out")]) == 0
     assert {p.suffix for p in (tmp_path / "out").iterdir()} == {".pdf", ".png", ".csv"}
     with (tmp_path / "out" / f"{tv.NAME}.csv").open() as file:
-        layers = {row["layer"] for row in csv.DictReader(file)}
-    assert layers == {f"{where}.attention.mechanism" for where in ("encoder.0", "encoder.1", "decoder.0")}
+        found = {(row["run"], row["layer"]) for row in csv.DictReader(file)}
+    layers = [f"{where}.attention.mechanism" for where in ("encoder.0", "encoder.1", "decoder.0")]
+    assert found == {(run, layer) for run in runs for layer in layers}
 
 
 def test_runs_that_will_not_do_are_answered(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
