@@ -215,21 +215,27 @@ def _example_variance(a: Sample, b: Sample, paired: bool) -> float:
         return 0.0
     if a.examples.shape[1] != b.examples.shape[1]:
         raise ValueError(f"samples were tested on {a.examples.shape[1]} and {b.examples.shape[1]} examples")
-    layouts = [a.examples - b.examples] if paired else [a.examples, b.examples]
-    interaction = sum(_interaction(x) / len(x) for x in layouts)
-    by_example = a.examples.mean(axis=0) - b.examples.mean(axis=0)  # (K,)
-    count = len(by_example)
+    count = a.examples.shape[1]
     if count < 2:
         return 0.0
+    if paired:
+        by_example, interaction = _two_way(a.examples - b.examples)
+    else:
+        (a_by_example, a_interaction), (b_by_example, b_interaction) = (
+            _two_way(a.examples),
+            _two_way(b.examples),
+        )
+        by_example, interaction = a_by_example - b_by_example, a_interaction + b_interaction
     return max(0.0, float(np.var(by_example, ddof=1)) - interaction) / count
 
 
-def _interaction(x: Floats) -> float:
-    """Mean square of the residuals of the two-way layout x (n, K): Var(I)."""
+def _two_way(x: Floats) -> tuple[Floats, float]:
+    """Of the layout x (n seeds, K examples): means by example (K,), and the variance Var(I) / n in each of them.
+
+    Var(I) is the mean square of what seed means and example means leave unexplained.
+    """
     n, count = x.shape
-    if count < 2:
-        return 0.0
-    x = x - x.mean()
-    rows, columns = x.mean(axis=1), x.mean(axis=0)
-    squares = np.vdot(x, x) - count * np.vdot(rows, rows) - n * np.vdot(columns, columns)
-    return max(0.0, float(squares)) / ((n - 1) * (count - 1))
+    by_seed, by_example = x.mean(axis=1), x.mean(axis=0)
+    total = np.vdot(x, x) + n * count * by_seed.mean() ** 2
+    unexplained = total - count * np.vdot(by_seed, by_seed) - n * np.vdot(by_example, by_example)
+    return by_example, max(0.0, float(unexplained)) / ((n - 1) * (count - 1)) / n

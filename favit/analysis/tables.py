@@ -50,7 +50,7 @@ def make(
 
 
 def _by_place(spec: TableSpec, results: Sequence[RunResult]) -> dict[tuple[GroupKey, str], list[RunResult]]:
-    known = {row.id for row in spec.rows}
+    known = [row.id for row in spec.rows]
     places: dict[tuple[GroupKey, str], list[RunResult]] = {}
     for run in results:
         if run.row_id not in known:
