@@ -164,7 +164,7 @@ def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ..
         if not (folder / name).is_file():
             raise ValueError(
                 f"{folder / name} not found; a finished run is needed that was trained with --keep weights "
-                "(in the configuration, keep: weights)"
+                "(in the configuration, keep: weights); one that was not must be deleted and trained again"
             )
     run = json.loads((folder / "metrics.json").read_text())["run"]
     if run["aggregator"] != "cross_terms" or run.get("aggregator.terms", "all") != "all":
