@@ -26,8 +26,6 @@ _FIGURES: tuple[Callable[[Section, Path], Plot | None], ...] = (
     tokens.draw,
 )
 
-_WITHOUT_RUNS = ("sinusoidal", "legendre")
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -61,14 +59,13 @@ def write(sections: Sequence[Section], folder: Path, data: Path, title: str = "R
                 "absent": _absent(section, plots),
             }
         )
-    general = encodings.draw(_WITHOUT_RUNS)
-    if general is not None:
-        _save(general, folder, general.name)
+    general = encodings.draw()
+    _save(general, folder, general.name)
     hours = sum(provenance(s.results).device_hours for s in sections)
     page = template("report.html.j2").render(
         title=title,
         chapters=chapters,
-        general=[] if general is None else [_embedded(general)],
+        general=_embedded(general),
         averaged=sum(s.table.averaged for s in sections),
         asked=sum(s.table.asked for s in sections),
         hours=hours,

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from favit.analysis import report
-from favit.analysis.figures import encodings, errors, gains, learning_curves, pareto
+from favit.analysis.figures import errors, gains, learning_curves, pareto
 from favit.analysis.figures._base import Section, style
 from favit.analysis.tables import Cost, make
 
@@ -111,13 +111,6 @@ def test_errors_by_step_and_variable_are_the_stored_ones(forecasts):
 
 def test_images_have_no_forecast_errors(section):
     assert errors.draw(section, Path()) is None
-
-
-def test_encodings_correlate_with_themselves():
-    figure = encodings.draw(["sinusoidal", "learned", "none"]).figure
-    image = figure.axes[0].images[0].get_array()
-    np.testing.assert_allclose(np.diag(image), 1.0)
-    assert [a.get_title() for a in figure.axes if a.images] == ["sinusoidal"]
 
 
 def test_pdf_has_its_fonts_and_is_the_same_every_time(section, tmp_path):

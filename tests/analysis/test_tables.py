@@ -231,7 +231,9 @@ def test_examples_in_another_order_are_not_compared(runs, images):
         other = {k: v[::-1] for k, v in file.items()}
     np.savez(results[3].predictions, **other)
     assert make(images, results).lines[1].scores["top1"].difference.example_df is None
-    np.savez(results[2].predictions, **other)  # now the whole row agrees with itself, but not with the baseline
+    np.savez(
+        results[2].predictions, **other
+    )  # now the whole row agrees with itself, but not with the baseline
     assert make(images, results).lines[1].scores["top1"].difference.example_df is None
 
 
