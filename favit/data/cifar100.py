@@ -50,8 +50,13 @@ def load(root: Path, run: Mapping[str, Any]) -> ImageData:
 def _unpickle(path: Path) -> dict[bytes, Any]:
     if not path.is_file():
         raise DataMissing(path)
-    with path.open("rb") as file:
-        return pickle.load(file, encoding="bytes")
+    try:
+        with path.open("rb") as file:
+            return pickle.load(file, encoding="bytes")
+    except (EOFError, pickle.UnpicklingError) as error:
+        raise ValueError(
+            f"{path} is damaged ({error}); delete it and fetch it again with `snakemake data`"
+        ) from None
 
 
 def _images_and_labels(part: dict[bytes, Any]) -> tuple[Tensor, Tensor]:

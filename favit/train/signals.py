@@ -28,7 +28,7 @@ class StopRequest:
 
 @contextmanager
 def unheard_by_children() -> Iterator[None]:
-    """Processes started inside never see SIGUSR2; this one sees it afterwards.
+    """Processes started inside never see SIGUSR2; this one does, afterwards at the latest.
 
     A signal mask is inherited by fork and by exec, unlike a handler, so that a
     spawned data worker is safe from its first instruction on: a signal sent to

@@ -43,13 +43,17 @@ def member(rank: int, size: int, port: int, prepare: str = "", given: tuple = ()
         signal_after_step(*given)
 
 
-def together(folder: Path, wanted: dict, size: int, signals: dict[int, tuple[int, int]] | None = None) -> list[Life]:
+def together(
+    folder: Path, wanted: dict, size: int, signals: dict[int, tuple[int, int]] | None = None
+) -> list[Life]:
     """Start ``size`` processes; ``signals`` says which rank gets which signal after which step."""
     port = free_port()
     lives = []
     for rank in range(size):
         extra = ("signal", signals[rank]) if signals and rank in signals else ()
-        lives.append(Life(folder, wanted, "--keep", "weights", prepare=member, given=(rank, size, port, *extra)))
+        lives.append(
+            Life(folder, wanted, "--keep", "weights", prepare=member, given=(rank, size, port, *extra))
+        )
     return lives
 
 
@@ -137,7 +141,16 @@ def test_torchrun(tmp_path: Path) -> None:
     request = tmp_path / "request.json"
     request.write_text(json.dumps(wanted))
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    options = ["--run", str(request), "--out", str(tmp_path / "torchrun"), "--device", "cpu", "--keep", "weights"]
+    options = [
+        "--run",
+        str(request),
+        "--out",
+        str(tmp_path / "torchrun"),
+        "--device",
+        "cpu",
+        "--keep",
+        "weights",
+    ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*torchrun, "-m", "--", "favit.train", *options], check=True, timeout=300, env=environment)
     assert_finished(together(tmp_path / "ours", wanted, 2))
