@@ -92,7 +92,7 @@ def test_out_of_memory_is_told_and_retried_with_more(sweep: Callable[..., Any]) 
     ("wrong", "says", "offers"),
     [
         ("slurm_partition=nowhere", "invalid partition", "Its partitions are: graced, high, low"),
-        ("slurm_account=nobody", "Invalid account", "Your accounts are: lab (qos normal), guests"),
+        ("slurm_account=nobody", "Invalid account", "lab (qos normal)"),
         ("gpu=9", "not available", "gpu:2"),
     ],
 )

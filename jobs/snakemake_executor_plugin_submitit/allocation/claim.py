@@ -78,7 +78,7 @@ class Life:
 
     def beat(self) -> None:
         """Show that this life still runs."""
-        write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()])
+        write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()], sync=False)
 
     def goes_on(self) -> bool:
         """Beat, unless a newer life has begun."""

@@ -10,14 +10,18 @@ from pathlib import Path
 from typing import Any
 
 
-def write_json(path: Path, value: Any) -> None:
-    """Write `value` under a temporary name, sync it, rename it to `path`."""
+def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
+    """Write `value` under a temporary name, sync it, rename it to `path`.
+
+    Without `sync` a power cut may leave an empty file: for what matters only while processes live.
+    """
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         with temporary.open("w") as file:
             json.dump(value, file)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.rename(path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 import warnings
@@ -97,6 +98,12 @@ class SlurmCluster(Cluster):
 
     def largest(self) -> int:
         if self._largest is None:
+            if shutil.which("sbatch") is None:
+                raise Refused(
+                    "sbatch is not on PATH, so this is no SLURM login node (`--submitit-cluster local` uses "
+                    "this machine)",
+                    final=True,
+                )
             found = re.search(r"MaxArraySize\s*=\s*(\d+)", call("scontrol", "show", "config", timeout=60))
             self._largest = max(1, int(found.group(1)) if found else DEFAULT_MAX_ARRAY)
         return self._largest

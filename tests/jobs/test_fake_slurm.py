@@ -1,0 +1,95 @@
+"""The executor against a SLURM that misbehaves on command."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+TWENTY = """
+rule all:
+    input: expand("{i}", i=range(20))
+rule a:
+    output: "{i}"
+    resources: array_label="sweep.a", job_label=lambda w: f"run.{w.i}"
+    shell: "echo {wildcards.i} >> ran; touch {output}"
+"""
+ONE = 'rule a:\n    output: "o"\n    shell: "echo o >> ran; touch {output}"\n'
+LOST = "lost"
+TRANSIENT = "error sbatch: error: Batch job submission failed: Resource temporarily unavailable"
+
+
+def each_once(w: Any, names: list[str]) -> bool:
+    return Counter(w.read("ran").split()) == Counter(names)
+
+
+def test_few_calls_for_many_jobs(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+    """20 jobs where an array holds 8: three arrays, named and marked, and hardly another call."""
+    w = on_fake_slurm(TWENTY)
+    w.succeed()
+    assert each_once(w, [str(i) for i in range(20)])
+    tools = Counter(call.split()[0] for call in fake_slurm.calls)
+    assert tools["sbatch"] == 3 and tools["scontrol"] == 1 and tools.total() <= 5
+    script = next(w.folder.glob(".snakemake/submitit/batches/*/submission-8.sh")).read_text()
+    assert "--job-name=sweep.a" in script and "--array=0-7%8" in script and "--requeue" in script
+    assert re.search(r"--comment=submitit:\w+:8", script) and "--signal=B:USR2@120" in script
+    assert "srun" not in script and re.search(
+        r"^exec .*allocation .* \$\(\(8 \+ SLURM_ARRAY_TASK_ID\)\)$", script, re.M
+    )
+
+
+@pytest.mark.parametrize("wrong", [[TRANSIENT], [LOST]], ids=["refused", "answer lost"])
+def test_transient_errors_are_retried_after_a_look(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, wrong: list[str]
+) -> None:
+    """The answer of a submission that went through may get lost: then it must not be repeated."""
+    fake_slurm.behave(sbatch=wrong)
+    w = on_fake_slurm(ONE)
+    text = w.succeed("o")
+    assert each_once(w, ["o"]) and "not submitted yet" in text
+    submissions = [call for call in fake_slurm.calls if call.startswith("sbatch")]
+    assert len(submissions) == (1 if wrong == [LOST] else 2)
+
+
+@pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
+def test_killed_in_the_middle_of_a_submission(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, moment: str
+) -> None:
+    fake_slurm.behave(sbatch=[moment])
+    w = on_fake_slurm(TWENTY)
+    assert w.run().returncode == -9
+    w.succeed()
+    assert each_once(w, [str(i) for i in range(20)])
+
+
+def test_real_errors_are_told_with_what_there_is(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+) -> None:
+    fake_slurm.behave(sbatch=["error sbatch: error: invalid partition specified: larg"])
+    text = on_fake_slurm(ONE).fail("o")
+    assert "invalid partition specified: larg" in text and "Its partitions are: big, small" in text
+    assert len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 1
+
+
+def test_submit_limits_halve_the_array(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+    limit = "error sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy"
+    fake_slurm.behave(sbatch=[limit.replace("\n", " ")] * 2)
+    w = on_fake_slurm(TWENTY)
+    w.succeed()
+    assert each_once(w, [str(i) for i in range(20)])
+    assert len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 7  # 2 refused, 2+2+4+8+4
+
+
+def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+    """No SLURM at all is told at once; no sacct is no trouble."""
+    fake_slurm.remove("sacct")
+    w = on_fake_slurm(ONE)
+    w.succeed("o")
+    fake_slurm.remove("scontrol")
+    fake_slurm.remove("sbatch")
+    w.env["PATH"] = w.env["PATH"].split(":")[0]  # the machine may have a real one
+    (w.folder / "o").unlink()
+    assert "sbatch is not on PATH" in w.fail("o")

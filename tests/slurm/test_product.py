@@ -1,0 +1,96 @@
+"""The product on a real SLURM: the demonstration, and small sweeps on the real ETTh1 and CIFAR-100."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.conftest import Project, copy_project
+
+
+@pytest.fixture
+def project(cluster: Any, tmp_path: Path) -> Project:
+    """A copy of the project whose commands see the test cluster."""
+    copied = copy_project(tmp_path / "project")
+    copied.environment = dict(cluster.env)
+    return copied
+
+
+def metrics(project: Project) -> list[dict[str, Any]]:
+    return [json.loads(path.read_text()) for path in project.results()]
+
+
+def test_the_demonstration_trains_through_submitit(project: Project) -> None:
+    """As shipped but for its size: what it reaches is measured elsewhere, where nothing else runs."""
+    config = project.config()
+    config["sweeps"]["demo-digits"]["settings"] = {
+        "epochs": 1,
+        "limit_train": 64,
+        "limit_test": 32,
+        "image_size": 32,
+    }
+    config["sweeps"]["demo-weather"]["settings"] = {"epochs": 1}
+    project.configure(config)
+    project.on_cluster("demo")
+    found = metrics(project)
+    assert len(found) == 9 and {m["status"] for m in found} == {"finished"}
+    for name in ("demo-digits", "demo-weather"):
+        for suffix in (".csv", ".tex", ".md"):
+            assert (project.root / "results" / "tables" / f"{name}{suffix}").stat().st_size > 0
+    assert "Nothing to be done" in project.on_cluster("demo").stderr
+
+
+def test_real_series_and_images_train_on_the_cluster(project: Project, real_data: Path) -> None:
+    data = project.root / "data"
+    data.mkdir()
+    shutil.copytree(real_data / "ett", data / "ett")
+    subprocess.run([sys.executable, str(real_data / "unpack_cifar100"), str(data)], check=True, timeout=300)
+    config = project.config()
+    small = {"cpus": 1, "gpus": 0, "mem_mb": 2000, "runtime": 20}
+    narrow = {"epochs": 1, "model.d_model": 16, "model.n_heads": 2, "model.d_ff": 16, "batch_size": 256}
+    config["sweeps"] = {
+        "etth1": {
+            **config["sweeps"]["etth1-delta-v"],
+            "settings": narrow,
+            "resources": small,
+            "exclude": [{"seed": [1, 2]}],
+        },
+        "cifar100": {
+            "recipe": "seed",
+            "resources": small,
+            "settings": {
+                "epochs": 1,
+                "warmup_epochs": 0,
+                "cooldown_epochs": 0,
+                "batch_size": 32,
+                "image_size": 32,
+                "precision": "float32",
+                "limit_train": 128,
+                "limit_test": 64,
+            },
+            "matrix": {
+                "dataset": ["cifar100"],
+                "model": ["favit_b0"],
+                "aggregator": ["max_pool", "probsparse"],
+                "encoding": ["none"],
+                "seed": [0],
+            },
+        },
+    }
+    config["groups"] = {}
+    project.configure(config)
+    project.on_cluster("all")
+    found = metrics(project)
+    series = [m for m in found if m["run"]["dataset"] == "etth1"]
+    images = [m for m in found if m["run"]["dataset"] == "cifar100"]
+    assert len(series) == 5 and len(images) == 2
+    assert all(m["test_examples"] == 2857 and 0 < m["metrics"]["mse"] < 5 for m in series)
+    assert all(m["test_examples"] == 64 and 0 <= m["metrics"]["top1"] <= 100 for m in images)
+    assert all(m["fingerprint"]["data"] for m in found)
+    assert "0.519" in (project.root / "results" / "tables" / "etth1.md").read_text()
