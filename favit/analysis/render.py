@@ -82,6 +82,7 @@ def _costs(line: Line) -> dict[str, Any]:
         "Params (M)": cost and cost.params / 1e6,
         "Params with 1000 classes (M)": cost and cost.params_1000 and cost.params_1000 / 1e6,
         "Params published (M)": published[0] and published[0].value,
+        "Params with 1000 classes minus published (M)": line.params_minus_published,
         "FLOPs (G)": cost and cost.macs / 1e9,
         "FLOPs published (G)": published[1] and published[1].value,
     }

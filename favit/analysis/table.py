@@ -128,6 +128,13 @@ class Line:
     notes: tuple[str, ...] = ()
 
     @property
+    def params_minus_published(self) -> float | None:
+        """Millions of parameters, both with a head of 1,000 classes."""
+        if self.cost is None or self.cost.params_1000 is None or self.published_params is None:
+            return None
+        return self.cost.params_1000 / 1e6 - self.published_params.value
+
+    @property
     def averaged(self) -> int:
         """Runs that entered the scores."""
         return max((score.n for score in self.scores.values()), default=0)

@@ -219,3 +219,26 @@ def test_blocks_know_that_windows_overlap():
         by_window.append(errors.var(ddof=1) / windows)
     assert np.mean(by_block) == pytest.approx(np.var(means), rel=0.2)
     assert np.mean(by_window) < np.var(means) / 5
+
+
+def test_intervals_over_overlapping_windows_cover():
+    """Errors that last (0.8 left in the next step), windows of 12 steps; windows taken as examples fail here."""
+    rng = np.random.default_rng(7)
+    horizon, windows, tables = 12, 600, 300
+
+    def errors(size: float) -> np.ndarray:
+        noise = rng.normal(size=windows + horizon + 99)
+        steps = np.convolve(noise, 0.8 ** np.arange(100), mode="valid")
+        return size * np.convolve(steps[: windows + horizon - 1], np.full(horizon, 1 / horizon), mode="valid")
+
+    covered = {"blocks": 0, "windows": 0}
+    for _ in range(tables):
+        own = errors(1.0)  # what tells the two mechanisms apart, with mean zero
+        sides = [np.stack([mean + errors(0.3) for _ in range(3)]) for mean in (own, 0.0)]
+        blocks = [block_means(x, block_length(horizon, windows)) for x in sides]
+        for name, examples in (("blocks", blocks), ("windows", sides)):
+            a, b = (Sample(x.mean(axis=1), e) for x, e in zip(sides, examples, strict=True))
+            found = compare(a, b, paired=False)
+            covered[name] += found.low <= 0 <= found.high
+    assert covered["blocks"] / tables >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / tables)
+    assert covered["windows"] / tables < 0.9

@@ -207,6 +207,7 @@ def test_costs_are_shown_as_trained_and_at_a_thousand_classes(mixed, images):
     assert frame["Params (M)"][0] == 3.212345
     assert frame["Params with 1000 classes (M)"][0] == 3.443245
     assert frame["Params published (M)"][0] == 3.5
+    assert frame["Params with 1000 classes minus published (M)"][0] == pytest.approx(-0.056755)
     assert frame["FLOPs (G)"][0] == 0.612
     assert "multiply-accumulates" in to_latex(table)
     assert "3.21 | 3.44 | 3.5" in to_markdown(table)
