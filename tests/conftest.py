@@ -6,7 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,13 @@ def real_data() -> Path:
 
 @dataclass
 class Project:
-    """A copy of the project's code with a configuration of its own."""
+    """A copy of the project's code with a configuration of its own.
+
+    ``environment`` is set on top of this process's own in everything that it runs.
+    """
 
     root: Path
+    environment: dict[str, str] = field(default_factory=dict)
 
     def configure(self, config: dict[str, Any]) -> None:
         """Write ``config.yaml``."""
@@ -47,6 +51,10 @@ class Project:
         """Run Snakemake on one core, as a person would type it."""
         return self._call([sys.executable, "-m", "snakemake", "--cores", "1", *arguments], check)
 
+    def on_cluster(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run Snakemake with the shipped profile, as a person on a cluster would type it."""
+        return self._call([sys.executable, "-m", "snakemake", "--profile", "slurm", *arguments], check)
+
     def results(self) -> list[Path]:
         """All finished results, sorted."""
         return sorted((self.root / "results" / "runs").rglob("metrics.json"))
@@ -59,7 +67,8 @@ class Project:
         file.write_text(text.replace(old, new))
 
     def _call(self, command: list[str], check: bool) -> subprocess.CompletedProcess[str]:
-        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(self.root)}
+        paths = os.pathsep.join(map(str, (self.root, self.root / "jobs")))
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths, **self.environment}
         environment.pop("PYTEST_CURRENT_TEST", None)
         done = subprocess.run(
             command, cwd=self.root, env=environment, capture_output=True, text=True, timeout=600
