@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from favit.analysis import report
 from favit.analysis.figures import errors, gains, learning_curves, pareto
-from favit.analysis.figures._base import Section, style
+from favit.analysis.figures._base import Plot, Section, style
 from favit.analysis.tables import Cost, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -61,6 +62,13 @@ def forecasts(runs, series) -> Section:
         np.savez(run.predictions, **arrays, **profile)
     results = _with_history(results)
     return Section(make(series, results), results)
+
+
+@pytest.fixture
+def no_encodings(monkeypatch):
+    """Leaves out the figure of the encodings, which is slow and needs no run; the browser's test has it."""
+    plot = Plot("encodings", "", "", Figure(figsize=(1, 1)))
+    monkeypatch.setattr(report.encodings, "draw", lambda: plot)
 
 
 def _lines(panel):
@@ -148,7 +156,7 @@ class _Sources(HTMLParser):
         self.found += [v for k, v in attributes if k == "href" and tag == "link"]
 
 
-def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, tmp_path):
+def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, no_encodings, tmp_path):
     path = report.write([section, forecasts], tmp_path, tmp_path / "no-data")
     page = path.read_text(encoding="utf-8")
     sources = _Sources()
@@ -162,7 +170,7 @@ def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, tmp
     assert {p.name for p in (tmp_path / "figures").iterdir()} >= {"images-gains.pdf", "series-errors.pdf"}
 
 
-def test_a_study_that_has_not_begun_has_a_report(images, tmp_path):
+def test_a_study_that_has_not_begun_has_a_report(images, no_encodings, tmp_path):
     path = report.write([Section(make(images, []), [])], tmp_path, tmp_path)
     assert "Partial: 0 of 0 runs are in." in path.read_text(encoding="utf-8")
 
