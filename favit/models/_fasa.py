@@ -50,9 +50,11 @@ class FaSA(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        q_bnc = self.q(x_bhwc).flatten(1, 2)
-        coarse_bnc = self.global_group(q_bnc[:, :, : self.coarse], x_bhwc[..., : self.coarse])
-        fine_bnc = self._dilated_groups(q_bnc[:, :, self.coarse :], x_bhwc[..., self.coarse :])
+        channels = (self.coarse, x_bhwc.shape[3] - self.coarse)
+        q_coarse, q_fine = self.q(x_bhwc).flatten(1, 2).split(channels, dim=2)
+        x_coarse, x_fine = x_bhwc.split(channels, dim=3)
+        coarse_bnc = self.global_group(q_coarse, x_coarse)
+        fine_bnc = self._dilated_groups(q_fine, x_fine)
         out_bnc = self.proj(torch.cat((coarse_bnc, fine_bnc), dim=2))
         return out_bnc.unflatten(1, x_bhwc.shape[1:3])
 

@@ -35,6 +35,10 @@ SMALLEST = 32  # pixels a side: below, a map is smaller than the kernel that red
 _EPS = 1e-6  # of the LayerNorms in blocks and at stage ends; the others have torch's 1e-5
 
 
+_LARGE_BYTES = 24 * 2**20  # of a hidden map, from which on a CPU computes it in parts
+_CACHED_BYTES = 13 * 2**19  # 6.5 MiB: of a part
+
+
 @dataclass(frozen=True)
 class Shape:
     """What tells the variants apart: channels and blocks of the four stages."""
@@ -79,7 +83,30 @@ class Mlp(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
+        at_once = self._images_at_once(x_bhwc)
+        if at_once >= len(x_bhwc):
+            return self._whole(x_bhwc)
+        parts = [
+            checkpoint(self._whole, part, use_reentrant=False, preserve_rng_state=False)
+            for part in x_bhwc.split(at_once)
+        ]
+        return torch.cat(parts)
+
+    def _whole(self, x_bhwc: Tensor) -> Tensor:
         return self.fc2(self.act(depthwise(self.depthwise, self.fc1(x_bhwc))))
+
+    def _images_at_once(self, x_bhwc: Tensor) -> int:
+        """All images, but on a CPU as many as stay in its caches.
+
+        Computing the hidden maps a second time in the backward pass is cheaper there than fetching tens of
+        megabytes from memory, which the allocator hands back to the system after each use.
+        """
+        images, height, width, _ = x_bhwc.shape
+        image_bytes = height * width * self.fc1.out_features * x_bhwc.element_size()
+        eager = x_bhwc.is_cpu and torch.is_grad_enabled() and not torch.compiler.is_compiling()
+        if not eager or images * image_bytes <= _LARGE_BYTES:
+            return images
+        return max(1, _CACHED_BYTES // image_bytes)
 
 
 class Block(nn.Module):
