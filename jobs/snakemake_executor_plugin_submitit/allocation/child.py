@@ -94,14 +94,15 @@ def run(
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:
-    """Send SIGUSR2; whether anyone but the shell around the command handles it."""
+    """Send SIGUSR2; whether anyone but the shell around the command (or its fork) handles it."""
     handled = tree.send(root, signal.SIGUSR2, only_catching=True)
-    return any(pid != root or not _runs(pid, argv) for pid in handled)
+    return not all(_runs(pid, argv) for pid in handled)
 
 
 def _runs(pid: int, argv: Sequence[str]) -> bool:
-    """Whether the process is still the one that was started, or has replaced itself by `exec`."""
+    """Whether the process is what was started, not something that it became by `exec`; or is ending."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes() == b"".join(os.fsencode(a) + b"\0" for a in argv)
+        found = Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
-        return False
+        return True
+    return found in (b"", b"".join(os.fsencode(argument) + b"\0" for argument in argv))

@@ -1,0 +1,223 @@
+"""What runs on a node: claims, lives, signals, verdicts."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from snakemake_executor_plugin_submitit import allocation
+from snakemake_executor_plugin_submitit.allocation import child, tree
+from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim, owner_of, progress
+from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
+from snakemake_executor_plugin_submitit.command import STAY
+
+FOLDER = Path(allocation.__file__).parent
+HANDLER = "import signal, sys, time; signal.signal(signal.SIGUSR2, lambda *a: sys.exit(4)); print('ready', flush=True);"
+
+
+@pytest.fixture
+def batch(tmp_path: Path) -> Path:
+    for name in ("claims", "lives", "beats", "verdicts"):
+        (tmp_path / "batch" / name).mkdir(parents=True)
+    return tmp_path / "batch"
+
+
+def contend(batch: Path, owner: str, start: Any, won: Any) -> None:
+    start.wait()
+    if claim(batch, 0, owner):
+        won.put(owner)
+
+
+def test_one_of_many_gets_the_claim(batch: Path) -> None:
+    context = multiprocessing.get_context("fork")
+    start, won = context.Event(), context.Queue()
+    names = [f"allocation{i}" for i in range(12)] + [TOMBSTONE]
+    workers = [context.Process(target=contend, args=(batch, name, start, won)) for name in names]
+    for worker in workers:
+        worker.start()
+    start.set()
+    for worker in workers:
+        worker.join()
+    assert [won.get(timeout=5)] == [owner_of(batch, 0)] and won.empty()
+    assert claim(batch, 0, owner_of(batch, 0) or ""), "a requeued allocation holds its claim still"
+
+
+def test_lives_without_progress_are_counted(batch: Path) -> None:
+    def live(seen: str, waiting: bool = False) -> int:
+        life = Life.begin(batch, 0, seen, 0.01)
+        if waiting:
+            life.note(seen, waiting=True)
+        life.end()
+        return life.stalled
+
+    assert [live("a"), live("a"), live("b"), live("b", True), live("b"), live("b")] == [0, 1, 0, 1, 1, 2]
+
+
+def test_newer_life_fences_the_older_and_waits_for_its_silence(batch: Path) -> None:
+    older = Life.begin(batch, 0, "", 0.05)
+    beat = json.loads((batch / "beats/0").read_text())
+    (batch / "beats/0").write_text(json.dumps([0, "another node", *beat[2:]]))
+    begun = time.monotonic()
+    newer = Life.begin(batch, 0, "", 0.05)
+    assert time.monotonic() - begun > 0.15, "it could not know that the older one was dead"
+    assert older.fenced() and not newer.fenced() and not older.goes_on() and newer.goes_on()
+
+
+def test_progress_is_a_change_of_the_files_that_match(tmp_path: Path) -> None:
+    before = progress(["save*"], tmp_path)
+    (tmp_path / "other").touch()
+    assert progress(["save*"], tmp_path) == before
+    (tmp_path / "save1").write_text("x")
+    assert (
+        progress(["save*"], tmp_path) != before and progress([str(tmp_path / "save*")], Path("/")) != before
+    )
+
+
+def run(
+    script: str, *, after: float | None = None, signum: int = signal.SIGUSR2, shell: str = STAY, **more: Any
+) -> tuple[child.Ending, float]:
+    """Run a shell script as an allocation does; a signal to ourselves, as SLURM sends it, after a while."""
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, child.WATCHED)
+    me = threading.main_thread().ident
+    assert me is not None
+    timer = threading.Timer(after or 0, lambda: os.kill(os.getpid(), signum))
+    begun = time.monotonic()
+    try:
+        if after is not None:
+            timer.start()
+        options: dict[str, Any] = {"pulse": lambda: True, "pulse_s": 5.0, "limits": None} | more
+        return child.run(
+            ["bash", "-c", shell + script], dict(os.environ), **options
+        ), time.monotonic() - begun
+    finally:
+        timer.join() if after is not None else None
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+
+
+def test_warning_reaches_the_training_and_nobody_else(tmp_path: Path) -> None:
+    """In a pipeline with tee, which a signal would kill; the shell waits; the exit code is the training's."""
+    script = f"set -euo pipefail; python -c \"{HANDLER} time.sleep(20); print('late')\" | tee {tmp_path}/log"
+    ending, seconds = run(script, after=1.0)
+    assert ending == child.Ending(4, warned=True, terminated=False, fenced=False) and seconds < 10
+    assert (tmp_path / "log").read_text() == "ready\n"
+
+
+def test_warning_waits_for_a_handler() -> None:
+    """A training that is still importing has none yet."""
+    ending, _ = run(f'python -c "import time; time.sleep(2); {HANDLER} time.sleep(20)"', after=0.3)
+    assert ending.warned and ending.exit_code == 4
+
+
+def test_warning_reaches_sessions_of_their_own_and_replaced_shells() -> None:
+    """torchrun's workers have their own session; `exec` puts the training in the shell's place."""
+    ending, _ = run(f'setsid -w python -c "{HANDLER} time.sleep(20)"', after=1.0)
+    assert ending.warned and ending.exit_code == 4
+    ending, _ = run(f'exec python -c "{HANDLER} time.sleep(20)"', after=1.0)
+    assert ending.warned and ending.exit_code == 4
+
+
+def test_nobody_handles_the_warning() -> None:
+    ending, seconds = run("sleep 1.5; exit 3", after=0.2)
+    assert ending == child.Ending(3, warned=False, terminated=False, fenced=False) and seconds > 1.4
+
+
+def test_termination_is_for_everybody() -> None:
+    ending, seconds = run("sleep 20", after=0.3, signum=signal.SIGTERM)
+    assert ending.terminated and ending.exit_code == 143 and seconds < 5
+
+
+def test_fenced_command_is_killed() -> None:
+    ending, seconds = run("sleep 20", pulse=lambda: False, pulse_s=0.3)
+    assert ending.fenced and seconds < 5
+
+
+def test_limits_that_slurm_would_keep() -> None:
+    limits = child.Limits(limit_s=1.5, warning_s=0.9, kill_wait_s=0.5)
+    ending, seconds = run("trap '' TERM; sleep 20 & sleep 20", limits=limits, shell="")
+    assert ending.terminated and ending.exit_code == 137 and 1.9 < seconds < 6
+
+
+def test_descendants(tmp_path: Path) -> None:
+    with subprocess.Popen(["bash", "-c", "sleep 5 & (sleep 5; true) & wait"]) as process:
+        time.sleep(0.5)
+        assert len(tree.descendants(process.pid)) == 4
+        tree.send(process.pid, signal.SIGKILL, only_catching=False)
+
+
+@pytest.fixture
+def start(batch: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
+    """Run the allocation program on a task of its own, as SLURM's script does."""
+
+    def start(script: str, job: str = "7", **task: Any) -> subprocess.CompletedProcess[str]:
+        whole = {
+            "label": "run", "log": "logs/run.log", "argv": ["bash", "-c", script], "env": {"EXTRA": "1"}, "inputs": [],
+            "stale": ["out"], "progress": [], "tmpdir": True, "limit_s": None,
+        } | task  # fmt: skip
+        intent = {
+            "cluster": "slurm", "folder": str(tmp_path), "heartbeat_s": 5, "max_requeues": 1, "busy_exit_codes": [3],
+            "latency_wait_s": 0.1, "signal_delay_s": 1, "tasks": [whole],
+        }  # fmt: skip
+        (batch / "intent.json").write_text(json.dumps(intent))
+        tools = tmp_path / "tools"
+        tools.mkdir(exist_ok=True)
+        (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/scontrol.calls\n')
+        (tools / "scontrol").chmod(0o755)
+        env = os.environ | {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": job}
+        env["PATH"] = f"{tools}:{env['PATH']}"
+        command = [sys.executable, "-I", "-S", str(FOLDER), str(batch), "0"]
+        return subprocess.run(command, env=env, capture_output=True, text=True, timeout=30, check=False)
+
+    return start
+
+
+def test_verdict_of_a_success_and_a_failure(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
+    assert start("echo $EXTRA $TMPDIR; touch out").returncode == 0
+    verdict = read_verdict(batch, 0)
+    assert verdict is not None and verdict.succeeded and verdict.job_id == "7_0" and verdict.lives == 1
+    log = (tmp_path / "logs/run.log").read_text().splitlines()
+    assert log[0].startswith("== run: job 7_0 on ") and log[1].startswith("1 /")
+    assert (tmp_path / "logs/run.log").stat().st_mode & 0o077 == 0
+    start("touch again")
+    assert not (tmp_path / "again").exists(), "a task with a verdict is over"
+    (batch / "verdicts/0.json").unlink()
+    (batch / "claims/0").unlink()
+    start("kill -SEGV $$")
+    verdict = read_verdict(batch, 0)
+    assert verdict is not None and verdict.exit_code == 139
+
+
+def test_foreign_claims_and_tombstones_keep_a_task_from_starting(
+    start: Callable[..., Any], batch: Path, tmp_path: Path
+) -> None:
+    for owner in ("6", TOMBSTONE):
+        (batch / "claims/0").write_text(owner)
+        assert start("touch out").returncode == 0 and not (tmp_path / "out").exists()
+        assert read_verdict(batch, 0) is None
+
+
+def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
+    for _ in range(3):  # more often than max_requeues: waiting for another is no lack of progress
+        assert start("exit 3").returncode == 0 and read_verdict(batch, 0) is None
+    assert (tmp_path / "scontrol.calls").read_text() == "requeue 7\n" * 3
+    (tmp_path / "out").write_text("half")
+    start("[ ! -e out ] && touch out")
+    verdict = read_verdict(batch, 0)
+    assert verdict is not None and verdict.succeeded and verdict.lives == 4, (
+        "what an earlier life left is removed"
+    )
+
+
+def test_missing_inputs_are_named(start: Callable[..., Any], batch: Path) -> None:
+    start("true", inputs=["not/there"])
+    verdict = read_verdict(batch, 0)
+    assert verdict is not None and not verdict.succeeded and "not/there" in verdict.reason

@@ -1,0 +1,300 @@
+"""Getting past sbatch and following jobs to their end, with a cluster and a clock made up for it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from snakemake_executor_plugin_submitit import desk as desk_module
+from snakemake_executor_plugin_submitit import watch as watch_module
+from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, write_verdict
+from snakemake_executor_plugin_submitit.clusters.base import Cluster, NoAnswer, Refused, State, States, TaskId
+from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
+from snakemake_executor_plugin_submitit.desk import Desk
+from snakemake_executor_plugin_submitit.journal import Batch, Task
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings
+from snakemake_executor_plugin_submitit.tickets import Ticket
+from snakemake_executor_plugin_submitit.watch import Watch
+
+
+class Clock:
+    """`time.monotonic` that a test sets forward."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 1000.0
+        fake = SimpleNamespace(monotonic=lambda: self.now, time=time.time)
+        monkeypatch.setattr(desk_module, "time", fake)
+        monkeypatch.setattr(watch_module, "time", fake)
+
+
+class Scripted(Cluster):
+    """Answers what the test says, and counts the questions."""
+
+    def __init__(self) -> None:
+        self.answers: list[Any] = []  # to submissions: job ids or Refused
+        self.known: dict[TaskId, State] = {}
+        self.accounting: dict[TaskId, State] = {}
+        self.silent = False
+        self.questions = 0
+        self.submissions: list[tuple[int, int]] = []
+        self.hurried: list[str] = []
+
+    def largest(self) -> int:
+        return 4
+
+    def submit(self, batch: Batch, first: int, count: int) -> str:
+        answer = self.answers.pop(0) if self.answers else f"{10 + len(self.submissions)}"
+        if isinstance(answer, Exception):
+            raise answer
+        self.submissions.append((first, count))
+        return str(answer)
+
+    def find(self, batch: Batch, first: int) -> str | None:
+        return None
+
+    def states(self, batches: Iterable[Batch]) -> States:
+        self.questions += 1
+        if self.silent:
+            raise NoAnswer("down")
+        return dict(self.known)
+
+    def ended(self, tasks: Mapping[TaskId, str]) -> States:
+        if not self.accounting:
+            raise NoAnswer("sacct is not on PATH")
+        return {task: self.accounting[task] for task in tasks if task in self.accounting}
+
+    def cancel(self, job_ids: Iterable[str]) -> None: ...
+
+    def hurry(self, job_ids: Iterable[str]) -> None:
+        self.hurried += job_ids
+
+    def task_id(self, job_id: str, offset: int) -> str:
+        return f"{job_id}_{offset}"
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    return Clock(monkeypatch)
+
+
+@pytest.fixture
+def cluster() -> Scripted:
+    return Scripted()
+
+
+def tickets(root: Path, count: int) -> list[Ticket]:
+    task = {
+        "key": "k",
+        "digest": "d",
+        "log": "l",
+        "argv": [],
+        "env": {},
+        "inputs": [],
+        "stale": [],
+        "progress": [],
+    }
+    tasks = [Task(label=f"run{i}", tmpdir=False, nested=False, limit_s=None, **task) for i in range(count)]  # type: ignore[arg-type]
+    batch = Batch(root, "a", "slurm", {}, {}, str(root), tasks=tasks)
+    batch.write_intent()
+    return [Ticket(None, batch, i, [root / f"{i}.log"]) for i in range(count)]
+
+
+def on_desk(cluster: Scripted, found: list[Ticket]) -> tuple[Desk, list[str]]:
+    said: list[str] = []
+    desk = Desk(cluster, patience_s=100, say=said.append, may_submit=lambda: True)
+    desk.open_batch("g", lambda: found[0].batch)
+    for ticket in found:
+        desk.add("g", ticket)
+    desk.seal()
+    return desk, said
+
+
+def test_split_at_what_the_cluster_allows(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:
+    found = tickets(tmp_path, 10)
+    desk, _ = on_desk(cluster, found)
+    desk.submit_due(others_running=False)
+    assert cluster.submissions == [(0, 4), (4, 4), (8, 2)] and desk.pieces == []
+    assert [found[i].job_id for i in (0, 5, 9)] == ["10_0", "11_1", "12_1"]
+    assert found[0].batch.arrays() == ["10", "11", "12"]
+
+
+def test_patience_ends_only_where_nothing_else_could_make_room(
+    tmp_path: Path, clock: Clock, cluster: Scripted
+) -> None:
+    found = tickets(tmp_path, 1)
+    cluster.answers = [Refused("try later")] * 1000
+    desk, said = on_desk(cluster, found)
+    for _ in range(300):
+        desk.submit_due(others_running=True)
+        clock.now += 1
+    assert not found[0].over and len(said) == 1, "the same trouble is told once"
+    assert 4 < 1000 - len(cluster.answers) < 12, "with longer and longer pauses"
+    for _ in range(300):
+        desk.submit_due(others_running=False)
+        clock.now += 1
+    assert found[0].failure is not None and "try later (for 100 s)" in found[0].failure
+    assert found[0].batch.claimed_by(0) == "tombstone", "should it have gone through, it must not start"
+
+
+def test_nothing_is_submitted_without_the_lease(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:
+    desk, _ = on_desk(cluster, tickets(tmp_path, 1))
+    desk.may_submit = lambda: False
+    desk.submit_due(others_running=False)
+    assert cluster.submissions == [] and len(desk.drop()) == 1
+
+
+class Following:
+    """A watch over some tickets, ticking twice a second as the executor does."""
+
+    def __init__(self, root: Path, clock: Clock, cluster: Scripted, count: int = 1) -> None:
+        self.clock, self.cluster, self.said = clock, cluster, list[str]()
+        self.tickets = tickets(root, count)
+        for i, ticket in enumerate(self.tickets):
+            ticket.job_id = f"10_{i}"
+        self.watch = Watch(cluster, 5.0, requeue_wait=False, latency_s=5.0, say=self.said.append)
+        self.watch.changed()
+
+    def all_are(self, name: str, reason: str = "") -> None:
+        self.cluster.known = {t.id: State(name, t.job_id, "n1", reason) for t in self.tickets}
+
+    def run(self, seconds: float) -> None:
+        for _ in range(int(2 * seconds)):
+            self.clock.now += 0.5
+            self.watch.look(self.tickets)
+
+
+def verdict(code: int) -> Verdict:
+    return Verdict(code, "10_0", "n1", 0.0, 1.0, 1, 1024, False)
+
+
+@pytest.fixture
+def following(tmp_path: Path, clock: Clock, cluster: Scripted) -> Following:
+    return Following(tmp_path, clock, cluster)
+
+
+def test_polls_at_most_every_five_seconds_and_ever_less(following: Following) -> None:
+    following.all_are("RUNNING")
+    following.run(60)
+    assert 8 <= following.cluster.questions <= 12
+    following.run(3600)
+    before = following.cluster.questions
+    following.run(3600)
+    assert following.cluster.questions - before <= 61
+
+
+def test_verdict_is_seen_without_a_question(following: Following) -> None:
+    write_verdict(following.tickets[0].batch.path, 0, verdict(0))
+    following.run(0.5)
+    assert following.tickets[0].succeeded and following.cluster.questions == 0
+
+
+def test_killed_command_waits_for_what_slurm_says(following: Following) -> None:
+    """Exit code 137 may be for its memory; SLURM says so a moment later."""
+    following.all_are("RUNNING")
+    write_verdict(following.tickets[0].batch.path, 0, verdict(137))
+    following.run(4)
+    assert not following.tickets[0].over
+    following.all_are("OUT_OF_MEMORY")
+    following.run(6)
+    assert "OUT_OF_MEMORY" in (following.tickets[0].failure or "")
+
+
+@pytest.mark.parametrize("name", ["PENDING", "SUSPENDED", "REQUEUED", "REQUEUE_HOLD", "COMPLETING"])
+def test_these_are_no_ends(following: Following, name: str) -> None:
+    following.all_are(name)
+    following.run(600)
+    assert not following.tickets[0].over
+
+
+@pytest.mark.parametrize("name", ["CANCELLED", "TIMEOUT", "NODE_FAIL", "FAILED", "COMPLETED"])
+def test_end_without_a_verdict_fails_after_a_grace(following: Following, name: str) -> None:
+    following.all_are("RUNNING")
+    following.run(20)
+    following.all_are(name)
+    following.run(12)
+    assert not following.tickets[0].over
+    following.run(30)
+    assert name in (following.tickets[0].failure or "")
+
+
+def test_preempted_becomes_pending_on_most_clusters(following: Following) -> None:
+    following.all_are("PREEMPTED")
+    following.run(40)
+    following.all_are("PENDING")
+    following.run(200)
+    assert not following.tickets[0].over
+
+
+def test_silence_ends_nothing_and_is_told_once(following: Following) -> None:
+    following.cluster.silent = True
+    following.run(1800)
+    assert not following.tickets[0].over and len(following.said) == 1
+    assert following.cluster.questions < 45
+    following.cluster.silent = False
+    following.all_are("RUNNING")
+    following.run(120)
+    assert not following.tickets[0].over and len(following.said) == 2
+
+
+def test_forgotten_by_squeue_and_accounting(following: Following) -> None:
+    following.run(10)
+    assert not following.tickets[0].over
+    following.run(200)
+    assert "LOST" in (following.tickets[0].failure or "")
+
+
+def test_forgotten_by_squeue_but_not_by_accounting(following: Following) -> None:
+    ticket = following.tickets[0]
+    following.cluster.accounting = {
+        ticket.id: State("TIMEOUT", "10_0", "n7", elapsed="01:00:00", peak_memory="5M")
+    }
+    following.run(200)
+    for word in ("TIMEOUT", "n7", "01:00:00", "5M"):
+        assert word in (ticket.failure or "")
+
+
+def test_requeued_jobs_are_hurried_but_not_those_that_wait_for_another(following: Following) -> None:
+    following.all_are("PENDING", "BeginTime")
+    (following.tickets[0].batch.path / "lives/0").write_text('{"waiting": true}')
+    following.run(12)
+    assert following.cluster.hurried == []
+    (following.tickets[0].batch.path / "lives/0").write_text('{"waiting": false}')
+    following.run(12)
+    assert set(following.cluster.hurried) == {"10_0"}
+
+
+def test_one_question_for_hundreds(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:
+    following = Following(tmp_path, clock, cluster, count=300)
+    following.all_are("RUNNING")
+    following.run(6)
+    assert cluster.questions == 1
+
+
+@pytest.mark.parametrize(
+    ("message", "count", "final", "too_many"),
+    [
+        ("sbatch: error: invalid partition specified: x", 5, True, False),
+        (
+            "Batch job submission failed: Invalid account or account/partition combination specified",
+            1,
+            True,
+            False,
+        ),
+        ("Batch job submission failed: Requested node configuration is not available", 1, True, False),
+        ("sbatch: error: AssocMaxSubmitJobLimit", 5, False, True),
+        ("sbatch: error: AssocMaxSubmitJobLimit", 1, False, False),
+        ("Batch job submission failed: Invalid job array specification", 5, False, True),
+        ("Batch job submission failed: Socket timed out on send/recv operation", 5, False, False),
+        ("Unable to contact slurm controller (connect failure)", 5, False, False),
+    ],
+)
+def test_kinds_of_refusal(
+    monkeypatch: pytest.MonkeyPatch, message: str, count: int, final: bool, too_many: bool
+) -> None:
+    monkeypatch.setattr(SlurmCluster, "offers", lambda self, said: "")
+    refusal = SlurmCluster(ExecutorSettings()).refused(message, count)
+    assert (refusal.final, refusal.too_many) == (final, too_many)
