@@ -11,8 +11,6 @@ from pathlib import Path
 
 from favit import tabulate
 from favit.analysis import report
-from favit.analysis.costs import Costs
-from favit.analysis.tables import make
 from favit.config import Config, ConfigError, SweepConfig, load
 from favit.state import Results
 from favit.sweep import cells
@@ -20,14 +18,7 @@ from favit.sweep import cells
 
 def section(config: Config, sweep: SweepConfig, results: Results) -> report.Section:
     """A sweep's table and the runs behind it."""
-    in_sweep = cells(sweep)
-    states = {state.run.key: state for state in results.states(tabulate.distinct(in_sweep))}
-    spec = tabulate.table_spec(sweep, in_sweep)
-    runs = [tabulate.run_result(cell, states[cell.run.key]) for cell in in_sweep]
-    costs = Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
-    counted = {(spec.key(dict(cell.group)), cell.row): costs.of(cell.run) for cell in in_sweep}
-    costs.save()
-    return report.Section(make(spec, runs, counted), runs)
+    return report.Section(*tabulate.build(config, sweep, results))
 
 
 def write(config: Config, names: list[str]) -> Path:

@@ -86,7 +86,9 @@ def cells(sweep: SweepConfig) -> list[Cell]:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
         _check_used(sweep, combinations)
         compared = _group_axes(sweep, combinations)
-        return [_cell(sweep, combination, compared) for combination in combinations]
+        found = [_cell(sweep, combination, compared) for combination in combinations]
+        _check_baseline(sweep, found)
+        return found
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
 
@@ -145,6 +147,12 @@ def _cell(sweep: SweepConfig, combination: Mapping[str, Any], compared: tuple[st
     reference = combination.get("reference", sweep.table.references.get(row, row))
     group = tuple((axis, run.settings[axis]) for axis in compared if axis in run.settings)
     return Cell(run, row, label, str(reference), group)
+
+
+def _check_baseline(sweep: SweepConfig, found: list[Cell]) -> None:
+    rows = list(dict.fromkeys(cell.row for cell in found))
+    if sweep.table.baseline and sweep.table.baseline not in rows:
+        raise ValueError(f"table.baseline: {unknown(f'row {sweep.table.baseline!r}', sweep.table.baseline, rows)}")
 
 
 def _group_axes(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> tuple[str, ...]:

@@ -23,7 +23,7 @@ from favit.state import Results, State
 from favit.sweep import Cell, Run, cells
 
 if TYPE_CHECKING:
-    from favit.analysis.tables import RunResult, TableSpec
+    from favit.analysis.tables import RunResult, Table, TableSpec
 
 SUFFIXES = (".csv", ".tex", ".md")
 
@@ -64,25 +64,33 @@ def is_current(config: Config, sweep: SweepConfig, today: str) -> bool:
     return made_from == today and all(base.with_suffix(s).exists() for s in SUFFIXES)
 
 
-def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
-    """Write a sweep's table; returns the path of its Markdown."""
+def build(config: Config, sweep: SweepConfig, results: Results) -> tuple[Table, list[RunResult]]:
+    """A sweep's table as it stands, and the runs behind it."""
     from favit.analysis import costs, tables
 
     in_sweep = cells(sweep)
     states = {s.run.key: s for s in results.states(distinct(in_sweep))}
     counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
     spec = table_spec(sweep, in_sweep)
+    runs = [run_result(cell, states[cell.run.key]) for cell in in_sweep]
     table = tables.make(
-        spec,
-        [run_result(cell, states[cell.run.key]) for cell in in_sweep],
-        {(spec.key(dict(cell.group)), cell.row): counted.of(cell.run) for cell in in_sweep},
+        spec, runs, {(spec.key(dict(cell.group)), cell.row): counted.of(cell.run) for cell in in_sweep}
     )
     counted.save()
+    return table, runs
+
+
+def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
+    """Write a sweep's table; returns the path of its Markdown."""
+    from favit.analysis import tables
+
+    in_sweep = cells(sweep)
+    states = {s.run.key: s for s in results.states(distinct(in_sweep))}
     base = folder(config) / sweep.name
-    tables.write(table, folder(config), sweep.name)
-    write_atomic(
-        base.with_suffix(".json"), json.dumps({"digest": digest(sweep, in_sweep, results, states)}) + "\n"
-    )
+    # The digest first: a result that arrives in between makes the table outdated, not current by mistake.
+    made_from = {"digest": digest(sweep, in_sweep, results, states)}
+    tables.write(build(config, sweep, results)[0], folder(config), sweep.name)
+    write_atomic(base.with_suffix(".json"), json.dumps(made_from) + "\n")
     return base.with_suffix(".md")
 
 
@@ -96,11 +104,6 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     from favit.analysis.tables import Row, TableSpec
 
     rows = {cell.row: Row(cell.row, cell.label, cell.reference or None) for cell in in_sweep}
-    baseline = sweep.table.baseline or None
-    if baseline is not None and baseline not in rows:
-        raise ConfigError(
-            f"sweeps.{sweep.name}.table.baseline: no row '{baseline}'; valid: {', '.join(rows)}"
-        )
     groups = {cell.group: dict(cell.group) for cell in in_sweep}
     return TableSpec(
         name=sweep.name,
@@ -108,7 +111,7 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
         label=sweep.table.label or f"tab:{sweep.name}",
         task=in_sweep[0].run.task,
         rows=tuple(rows.values()),
-        baseline=baseline,
+        baseline=sweep.table.baseline or None,
         group_by=tuple(name for name, _ in in_sweep[0].group),
         groups=tuple(groups.values()),
     )

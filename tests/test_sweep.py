@@ -122,6 +122,7 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"matrx": {}}, ["'matrx'", "'matrix'"]),
         ({"exclude": [{"seed": 0}]}, ["leaves no run"]),
         ({"table": {"captoin": "x"}}, ["'captoin'", "'caption'"]),
+        ({"table": {"baseline": "ful"}}, ["baseline", "'ful'", "'full'"]),
     ],
 )
 def test_slips_are_answered_with_one_line_that_names_what_is_allowed(
