@@ -9,17 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from favit.models._pointwise import runs_eagerly_on_cpu
+
 
 def attend(q_bnhc: Tensor, k_bhmc: Tensor, v_bhmc: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(c)) v of queries (B, N, h, c), keys and values (B, h, M, c): (B, N, h c)."""
-    if _runs_eagerly_on_cpu(q_bnhc):
+    if runs_eagerly_on_cpu(q_bnhc) and q_bnhc.dtype in (torch.float32, torch.float64):
         return _FewKeys.apply(q_bnhc, k_bhmc, v_bhmc)
     return F.scaled_dot_product_attention(q_bnhc.transpose(1, 2), k_bhmc, v_bhmc).transpose(1, 2).flatten(2)
-
-
-def _runs_eagerly_on_cpu(x: Tensor) -> bool:
-    full = x.dtype in (torch.float32, torch.float64) and not torch.is_autocast_enabled("cpu")
-    return x.is_cpu and full and not torch.compiler.is_compiling()
 
 
 class _FewKeys(torch.autograd.Function):

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from favit.models._attend import attend
 from favit.models._fasa_windows import WINDOW, Windows, windows_along
+from favit.models._pointwise import Pointwise
 
 MakeAggregator = Callable[[int, int, int], nn.Module]  # channels, heads, windows -> aggregator
 
@@ -34,10 +35,10 @@ class FaSA(nn.Module):
         self.coarse = dim // 8
         fine = dim - self.coarse
         self.head_dim = fine // (heads * self.groups)
-        self.q = nn.Linear(dim, dim)
+        self.q = Pointwise(dim, dim)
         self.global_group = GlobalGroup(self.coarse, reduction)
         self.depthwise = nn.Conv2d(fine, fine, 3, padding=1, groups=fine)
-        self.pointwise = nn.Linear(fine, fine)
+        self.pointwise = Pointwise(fine, fine)
         self.windows = nn.ModuleList(Windows(size, dilation) for dilation in dilations)
         self.aggregators = nn.ModuleList()
         for dilation in dilations:
@@ -46,7 +47,7 @@ class FaSA(nn.Module):
         self.fuse = GroupedLinear(self.groups, self.head_dim, self.head_dim)
         self.kv = GroupedLinear(self.groups, self.head_dim, 2 * self.head_dim)
         self.local = nn.Conv2d(fine, fine, 3, padding=1, groups=fine)
-        self.proj = nn.Linear(dim, dim)
+        self.proj = Pointwise(dim, dim)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
@@ -55,8 +56,7 @@ class FaSA(nn.Module):
         x_coarse, x_fine = x_bhwc.split(channels, dim=3)
         coarse_bnc = self.global_group(q_coarse, x_coarse)
         fine_bnc = self._dilated_groups(q_fine, x_fine)
-        out_bnc = self.proj(torch.cat((coarse_bnc, fine_bnc), dim=2))
-        return out_bnc.unflatten(1, x_bhwc.shape[1:3])
+        return self.proj(torch.cat((coarse_bnc, fine_bnc), dim=2).unflatten(1, x_bhwc.shape[1:3]))
 
     def _dilated_groups(self, q_bnc: Tensor, x_bhwc: Tensor) -> Tensor:
         """Queries (B, N, h G c) and map (B, H, W, G h c) to (B, N, h G c).

@@ -26,6 +26,7 @@ from torch.utils.checkpoint import checkpoint
 from favit import registry
 from favit.models._fasa import FaSA, GroupedLinear, MakeAggregator, depthwise
 from favit.models._favit_checkpoint import allow_listed, checkpoint_filter_fn
+from favit.models._pointwise import Pointwise, runs_eagerly_on_cpu
 
 TASK = "classification"
 AGGREGATORS = "aggregators"
@@ -76,10 +77,10 @@ class Mlp(nn.Module):
 
     def __init__(self, dim: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(dim, hidden)
+        self.fc1 = Pointwise(dim, hidden)
         self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
         self.act = nn.GELU()
-        self.fc2 = nn.Linear(hidden, dim)
+        self.fc2 = Pointwise(hidden, dim)
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
@@ -103,8 +104,8 @@ class Mlp(nn.Module):
         """
         images, height, width, _ = x_bhwc.shape
         image_bytes = height * width * self.fc1.out_features * x_bhwc.element_size()
-        eager = x_bhwc.is_cpu and torch.is_grad_enabled() and not torch.compiler.is_compiling()
-        if not eager or images * image_bytes <= _LARGE_BYTES:
+        trains = runs_eagerly_on_cpu(x_bhwc) and torch.is_grad_enabled()
+        if not trains or images * image_bytes <= _LARGE_BYTES:
             return images
         return max(1, _CACHED_BYTES // image_bytes)
 
