@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from favit import registry
 from favit.train import models
-from favit.train.augment.pipeline import Augmentation, prepare
+from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
@@ -64,10 +64,11 @@ class Task:
         module = registry.load("data", run["dataset"])
         data = module.load(root, run).limited(run["limit_train"], run["limit_test"])
         self._run, self._world, self._device = run, world, device
-        self._mean, self._std, self._classes = data.mean, data.std, len(data.class_names)
+        self._classes = len(data.class_names)
+        self._standard = Standard(data.mean, data.std, device)
         self._train = data.train_images.to(device), data.train_labels.to(device)
         self._test = data.test_images.to(device), data.test_labels.to(device)
-        self._augmentation = Augmentation(run, self._mean, self._std, self._classes, device)
+        self._augmentation = Augmentation(run, data.mean, data.std, self._classes, device)
         self._layout = torch.channels_last if run["channels_last"] else torch.contiguous_format
         self.model: nn.Module = models.build(run, module.FACTS, device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
@@ -106,7 +107,7 @@ class Task:
         size, interpolation = self._run["image_size"], self._run["interpolation"]
 
         def rows(indices: Tensor) -> Tensor:
-            x = prepare(images[indices], size, interpolation, self._mean, self._std)
+            x = prepare(images[indices], size, interpolation, self._standard)
             logits = model(x.contiguous(memory_format=self._layout)).float()
             y = labels[indices]
             best = logits.topk(min(5, self._classes)).indices

@@ -1,6 +1,7 @@
 """One process or several: who I am, and the few things that processes tell each other.
 
-``torchrun`` starts one process a device and sets ``RANK``, ``LOCAL_RANK`` and
+``torchrun --nproc-per-node N -m -- favit.train --run ...`` (the dashes keep torchrun
+from taking ``--run`` for its own) starts one process a device and sets ``RANK``, ``LOCAL_RANK`` and
 ``WORLD_SIZE``; without them a run is one process and nothing here communicates.
 Control messages travel over gloo on the CPU, so that they never wait for a GPU.
 """
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -74,7 +76,7 @@ def gather(value: Tensor, world: World) -> Tensor:
     return torch.stack(parts)
 
 
-def broadcast_object(value: object, world: World) -> object:
+def broadcast_object(value: Any, world: World) -> Any:
     """The first process's ``value``, everywhere."""
     if world.size == 1:
         return value

@@ -45,7 +45,7 @@ def test_the_average_follows_the_weights() -> None:
     )
     theirs.update_parameters(model)  # torch copies at the first call
     expected = model[0].weight.detach().clone()
-    for step in range(5):
+    for _ in range(5):
         model(torch.randn(8, 3))
         with torch.no_grad():
             for p in model.parameters():
@@ -173,7 +173,8 @@ SERIES_ONLY = {"favit.train.forecasting", "favit.data._series"}
 def test_a_run_imports_nothing_of_the_other_task(names: list[str], foreign: set[str]) -> None:
     """Nor what starts runs, Snakemake and submitit."""
     foreign = foreign | {"snakemake", "submitit", "favit.config", "favit.sweep", "favit.fingerprint"}
-    code = f"import sys, importlib\nfor n in {['favit.train.__main__', *names]}: importlib.import_module(n)\nprint(*sys.modules)"
+    wanted = ["favit.train.__main__", *names]
+    code = f"import sys, importlib\nfor n in {wanted}: importlib.import_module(n)\nprint(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
     ).stdout.split()

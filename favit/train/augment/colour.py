@@ -7,7 +7,6 @@ results. ``argument`` is (B,), one number an image.
 from __future__ import annotations
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -76,10 +75,11 @@ def saturation(images: Tensor, argument: Tensor) -> Tensor:
 
 def sharpness(images: Tensor, argument: Tensor) -> Tensor:
     """Away from the smoothed image; its border is not smoothed."""
-    kernel = torch.ones(3, 1, 3, 3, device=images.device)
-    kernel[:, :, 1, 1] = 5
+    # Ones but for 5 in the middle, over 13: sums of rows, then of columns, several times as fast as a convolution
+    rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
+    sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]
     smooth = images.clone()
-    smooth[:, :, 1:-1, 1:-1] = (F.conv2d(images, kernel, groups=3) / 13 + 0.5).floor_()
+    smooth[:, :, 1:-1, 1:-1] = sums.add_(images[:, :, 1:-1, 1:-1], alpha=4).div_(13).add_(0.5).floor_()
     return _blend(smooth, images, argument)
 
 

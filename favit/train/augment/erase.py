@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import Tensor
 
@@ -11,26 +13,27 @@ _AREA = (0.02, 1 / 3)
 _RATIO = (0.3, 1 / 0.3)
 
 
-def erase(images: Tensor, probability: float, generator: torch.Generator, noise: torch.Generator) -> Tensor:
+Box = tuple[int, int, int, int]  # top, left, height, width
+
+
+def erase(images: Tensor, boxes: Mapping[int, Box], noise: torch.Generator) -> Tensor:
     """Overwrite one box of some images, in place, with noise of mean 0 and variance 1.
 
     Args:
         images: (B, C, H, W) standardised
-        probability: of each image to be erased
-        generator: on the CPU, for the boxes
-        noise: on the images' device, for the pixels
+        boxes: by image, see ``random_erasures``
+        noise: on the images' device
     """
-    height, width = images.shape[-2:]
-    for i, (top, left, h, w) in random_erasures(len(images), height, width, probability, generator):
-        box = images[i, :, top : top + h, left : left + w]
-        box.normal_(generator=noise)
+    for i, (top, left, h, w) in boxes.items():
+        pixels = torch.randn(images.shape[1], h, w, generator=noise, device=images.device)
+        images[i, :, top : top + h, left : left + w] = pixels
     return images
 
 
 def random_erasures(
     n: int, height: int, width: int, probability: float, generator: torch.Generator
-) -> list[tuple[int, tuple[int, int, int, int]]]:
-    """Which images are erased and where: (image, (top, left, height, width)).
+) -> dict[int, Box]:
+    """Which of ``n`` images are erased, and where.
 
     An image chosen for which none of ten boxes is smaller than itself stays whole.
     """
@@ -40,4 +43,4 @@ def random_erasures(
     h, w, any_fits = first_fitting(heights, widths, (heights < height) & (widths < width))
     top, left = place(height - h, generator), place(width - w, generator)
     boxes = torch.stack([top, left, h, w], dim=1).long().tolist()
-    return [(i, tuple(boxes[i])) for i in (chosen & any_fits).nonzero()[:, 0].tolist()]
+    return {i: tuple(boxes[i]) for i in (chosen & any_fits).nonzero()[:, 0].tolist()}

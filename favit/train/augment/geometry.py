@@ -57,13 +57,12 @@ def transform(images: Tensor, matrices: Tensor, fill: Tensor, interpolation: str
         interpolation: ``bilinear`` or ``bicubic``. Torch's cubic has a = -0.75, Pillow's here -1
     """
     size = images.shape[-1]
-    # From pixels to the [-1, 1] of grid_sample: p = size (g + 1) / 2 on both sides
-    linear, shift = matrices[:, :, :2], matrices[:, :, 2:]
-    ones = torch.ones(2, 1, dtype=matrices.dtype, device=matrices.device)
-    shift = 2 * shift / size + linear @ ones - 1
-    grid = F.affine_grid(torch.cat([linear, shift], 2), list(images.shape), align_corners=False)
+    centres = torch.arange(size, dtype=matrices.dtype, device=matrices.device) + 0.5
+    by_x, by_y, shift = (matrices[:, :, k, None] * centres if k < 2 else matrices[:, :, 2:] for k in range(3))
+    places = by_x[:, :, None, :] + (by_y + shift)[:, :, :, None]  # (B, 2, S, S) in pixels, x then y
+    inside = ((places >= 0) & (places < size)).all(1, keepdim=True)
+    grid = torch.stack(places.mul_(2 / size).sub_(1).unbind(1), 3)  # the [-1, 1] of grid_sample
     seen = F.grid_sample(images, grid, interpolation, "border", align_corners=False)
-    inside = ((grid >= -1) & (grid < 1)).all(3)[:, None]
     # Pillow cuts off what follows the point; the little that is added is float32's own error
     return torch.where(inside, seen.add_(1 / 512).floor_().clamp_(0, 255), fill[:, None, None])
 

@@ -22,17 +22,28 @@ class Mix:
 
     lam: float = 1.0
     box: tuple[int, int, int, int] | None = None  # top, bottom, left, right
+    at_once: int | None = None  # pairs, where that is faster than all together
 
     def images(self, images: Tensor) -> Tensor:
-        """Mix (B, C, H, W) with its reverse."""
+        """Mix (B, C, H, W) with its reverse, in place: first with last, second with last but one."""
         if self.lam == 1.0:
             return images
+        pairs = len(images) // 2
+        for i in range(0, pairs, self.at_once or pairs):
+            j = min(i + (self.at_once or pairs), pairs)
+            first, last = images[i:j], images[len(images) - j : len(images) - i]
+            self._exchange(first, _reversed(last), last)
+        return images
+
+    def _exchange(self, first: Tensor, partner: Tensor, last: Tensor) -> None:
+        """``first`` with its ``partner``s, a reversed copy of ``last``."""
         if self.box is None:
-            return torch.lerp(_reversed(images), images, self.lam)
-        top, bottom, left, right = self.box
-        mixed = images.clone()
-        mixed[..., top:bottom, left:right] = _reversed(images[..., top:bottom, left:right])
-        return mixed
+            last.copy_(_reversed(torch.lerp(first, partner, self.lam)))
+            first.lerp_(partner, 1 - self.lam)
+        else:
+            top, bottom, left, right = self.box
+            last[..., top:bottom, left:right] = _reversed(first[..., top:bottom, left:right])
+            first[..., top:bottom, left:right] = partner[..., top:bottom, left:right]
 
     def targets(self, labels: Tensor, classes: int, smoothing: float) -> Tensor:
         """Smoothed one-hot targets mixed alike: (B,) to (B, classes)."""

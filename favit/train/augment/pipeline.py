@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -12,63 +13,112 @@ from favit.train import seeds
 from favit.train.augment import jitter, mix, randaugment
 from favit.train.augment.boxes import uniform
 from favit.train.augment.crop import random_crops, whole
-from favit.train.augment.erase import erase
+from favit.train.augment.erase import Box, erase, random_erasures
 from favit.train.augment.resize import crop_resize
 
 Colour = tuple[float, float, float]
 
+_AT_ONCE_ON_CPU = 8
 
-def standardise(images: Tensor, mean: Colour, std: Colour) -> Tensor:
-    """(B, 3, H, W) from 0 to 255 to mean 0 and variance 1 over the training set, in place."""
-    shift = torch.tensor(mean, device=images.device)[:, None, None] * 255
-    scale = torch.tensor(std, device=images.device)[:, None, None] * 255
-    return images.sub_(shift).div_(scale)
+
+class Standard:
+    """From 0 to 255 to mean 0 and variance 1 over the training set, channel by channel."""
+
+    def __init__(self, mean: Colour, std: Colour, device: torch.device) -> None:
+        self._scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)[
+            :, None, None
+        ]
+
+    def apply(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) in place, in one pass over the pixels."""
+        return torch.addcmul(self._shift, images, self._scale, out=images)
 
 
 @torch.no_grad()
-def prepare(images: Tensor, size: int, interpolation: str, mean: Colour, std: Colour) -> Tensor:
+def prepare(images: Tensor, size: int, interpolation: str, standard: Standard) -> Tensor:
     """Images for scoring: resized to ``size`` and standardised, nothing random."""
     box = whole(*images.shape[-2:])
-    return standardise(crop_resize(images, box, size, interpolation), mean, std)
+    return standard.apply(crop_resize(images, box, size, interpolation))
+
+
+@dataclass(frozen=True)
+class _Drawn:
+    """All that is random about a batch of b images, on the CPU."""
+
+    boxes: Tensor  # (b, 4) crops
+    flip: Tensor  # (b,) bool
+    transforms: list[tuple[Tensor, Tensor]]  # RandAugment's layers
+    jitter: tuple[Tensor, Tensor] | None
+    erasures: dict[int, Box]
+    mix: mix.Mix
+
+    def part(self, some: slice) -> _Drawn:
+        """That of some of the images."""
+        return replace(
+            self,
+            boxes=self.boxes[some],
+            flip=self.flip[some],
+            transforms=[(operation[some], argument[some]) for operation, argument in self.transforms],
+            jitter=self.jitter and (self.jitter[0][some], self.jitter[1][some]),
+            erasures={i - some.start: box for i, box in self.erasures.items() if some.start <= i < some.stop},
+        )
 
 
 class Augmentation:
     """A run's training transforms, seeded by its seed and the step.
 
-    Crop, mirror; RandAugment or colour jitter; standardise; erase; mix.
+    Crop, mirror; RandAugment or colour jitter; standardise; erase; mix. On a CPU
+    a few images at a time go through all of it, while they are in the cache.
     """
 
     def __init__(
         self, run: Mapping[str, Any], mean: Colour, std: Colour, classes: int, device: torch.device
     ) -> None:
-        self._run, self._mean, self._std, self._classes = run, mean, std, classes
+        self._run, self._classes = run, classes
+        self._standard = Standard(mean, std, device)
         self._noise = torch.Generator(device)
         self._policy = randaugment.Policy.parse(run["randaugment"]) if run["randaugment"] else None
         self._fill = torch.tensor([min(255.0, float(round(255 * x))) for x in mean], device=device)
+        self._at_once = _AT_ONCE_ON_CPU if device.type == "cpu" else None
         if self._policy and run["color_jitter"]:
             raise ValueError("color_jitter and randaugment exclude each other: set one of them to 0 or ''")
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, where: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Bytes (b, 3, H, W) and labels (b,) to images (b, 3, S, S) float32 and targets (b, classes)."""
-        run, (height, width) = self._run, images.shape[-2:]
-        generator = seeds.generator(run["seed"], "augment", *where)
+        run, n, (height, width) = self._run, len(images), images.shape[-2:]
         self._noise.manual_seed(seeds.derive(run["seed"], "noise", *where))
-
-        cropped = run["crop_scale_min"] < 1
-        boxes = (
-            random_crops(len(images), height, width, run["crop_scale_min"], generator)
-            if cropped
-            else whole(height, width).expand(len(images), -1)
+        drawn = self._draw(n, height, width, seeds.generator(run["seed"], "augment", *where))
+        x = torch.empty(n, 3, run["image_size"], run["image_size"], device=images.device)
+        for some in _slices(n, self._at_once or n):
+            self._transform(images[some], drawn.part(some), x[some])
+        return replace(drawn.mix, at_once=self._at_once).images(x), drawn.mix.targets(
+            labels, self._classes, run["label_smoothing"]
         )
-        flip = uniform((len(images),), 0, 1, generator) < run["flip"]
-        x = crop_resize(images, boxes, run["image_size"], run["interpolation"], flip)
-        if self._policy:
-            x = randaugment.apply(x, self._policy.draw(len(x), generator), self._fill, run["interpolation"])
-        elif run["color_jitter"]:
-            x = jitter.apply(x, *jitter.draw(len(x), run["color_jitter"], generator))
-        x = standardise(x, self._mean, self._std)
-        if run["erasing"]:
-            x = erase(x, run["erasing"], generator, self._noise)
-        mixed = mix.draw(run["image_size"], run["image_size"], run["mixup"], run["cutmix"], generator)
-        return mixed.images(x), mixed.targets(labels, self._classes, run["label_smoothing"])
+
+    def _draw(self, n: int, height: int, width: int, generator: torch.Generator) -> _Drawn:
+        run, size = self._run, self._run["image_size"]
+        return _Drawn(
+            boxes=random_crops(n, height, width, run["crop_scale_min"], generator)
+            if run["crop_scale_min"] < 1
+            else whole(height, width).expand(n, -1),
+            flip=uniform((n,), 0, 1, generator) < run["flip"],
+            transforms=self._policy.draw(n, generator) if self._policy else [],
+            jitter=jitter.draw(n, run["color_jitter"], generator) if run["color_jitter"] else None,
+            erasures=random_erasures(n, size, size, run["erasing"], generator) if run["erasing"] else {},
+            mix=mix.draw(size, size, run["mixup"], run["cutmix"], generator),
+        )
+
+    def _transform(self, images: Tensor, drawn: _Drawn, x: Tensor) -> None:
+        """Fill ``x`` (b, 3, S, S)."""
+        run = self._run
+        crop_resize(images, drawn.boxes, run["image_size"], run["interpolation"], drawn.flip, out=x)
+        randaugment.apply(x, drawn.transforms, self._fill, run["interpolation"])
+        if drawn.jitter:
+            jitter.apply(x, *drawn.jitter)
+        erase(self._standard.apply(x), drawn.erasures, self._noise)
+
+
+def _slices(n: int, size: int) -> list[slice]:
+    return [slice(i, min(i + size, n)) for i in range(0, n, size)]

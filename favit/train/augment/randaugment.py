@@ -73,13 +73,16 @@ def apply(images: Tensor, drawn: list[tuple[Tensor, Tensor]], fill: Tensor, inte
     Images of one transform go together; the five that move pixels are one.
     """
     for operation, argument in drawn:
-        for index, name in enumerate(NAMES):
-            change = _TRANSFORMS[name].colour
+        present = sorted(set(operation.tolist()) - {-1})
+        for index in present:
+            change = _TRANSFORMS[NAMES[index]].colour
             if change is not None:
                 _replace(images, operation == index, argument, change)
-        matrices = _matrices(operation, argument, images.shape[-1])
-        moved = torch.isin(operation, _MOVING)
-        _replace(images, moved, matrices, lambda x, m: geometry.transform(x, m, fill, interpolation))
+        moving = [index for index in present if index in _MOVING]
+        if moving:
+            matrices = _matrices(operation, argument, moving, images.shape[-1])
+            moved = torch.isin(operation, torch.tensor(moving))
+            _replace(images, moved, matrices, lambda x, m: geometry.transform(x, m, fill, interpolation))
     return images
 
 
@@ -88,16 +91,18 @@ def _replace(
 ) -> None:
     """``change`` the chosen images, with their rows of ``argument``."""
     which = chosen.nonzero()[:, 0]
-    if not len(which):
+    if len(which) == 1:  # without a copy
+        image = images[which.item() :][:1]
+        image.copy_(change(image, argument[which].to(images.device, torch.float32, non_blocking=True)))
         return
     there = which.to(images.device, non_blocking=True)
     argument = argument[which].to(images.device, torch.float32, non_blocking=True)
     images.index_copy_(0, there, change(images.index_select(0, there), argument))
 
 
-def _matrices(operation: Tensor, argument: Tensor, size: int) -> Tensor:
+def _matrices(operation: Tensor, argument: Tensor, moving: list[int], size: int) -> Tensor:
     found = torch.zeros(len(operation), 2, 3, dtype=argument.dtype)
-    for index in _MOVING.tolist():
+    for index in moving:
         chosen = operation == index
         move = _TRANSFORMS[NAMES[index]].move
         assert move is not None
@@ -147,4 +152,4 @@ _TRANSFORMS = {
 }
 
 NAMES = tuple(_TRANSFORMS)
-_MOVING = torch.tensor([i for i, t in enumerate(_TRANSFORMS.values()) if t.move is not None])
+_MOVING = {i for i, t in enumerate(_TRANSFORMS.values()) if t.move is not None}

@@ -11,7 +11,12 @@ from torch import Tensor
 
 
 def crop_resize(
-    images: Tensor, boxes: Tensor, size: int, interpolation: str, flip: Tensor | None = None
+    images: Tensor,
+    boxes: Tensor,
+    size: int,
+    interpolation: str,
+    flip: Tensor | None = None,
+    out: Tensor | None = None,
 ) -> Tensor:
     """Crop, resize, and mirror where ``flip`` is set.
 
@@ -21,19 +26,21 @@ def crop_resize(
         size: S, side of the result
         interpolation: ``bilinear`` or ``bicubic``, antialiased where it shrinks
         flip: (B,) bool
+        out: (B, C, S, S) float32, contiguous, to be filled; a new one if not given
 
     Returns (B, C, S, S) float32 of whole numbers 0 to 255, like Pillow's.
     """
     b, c, h, w = images.shape
     top, left, height, width = boxes.to(images.device, torch.float32, non_blocking=True).unbind(1)
-    rows = resampling_matrix(top, height, h, size, interpolation)  # (b, S, H)
-    columns = resampling_matrix(left, width, w, size, interpolation)  # (b, S, W)
+    rows = resampling_matrix(top, height, h, size, interpolation)  # (b or 1, S, H)
+    columns = resampling_matrix(left, width, w, size, interpolation)  # (b or 1, S, W)
     if flip is not None:
         columns = torch.where(flip.to(images.device)[:, None, None], columns.flip(1), columns)
-    wide = _whole(images.float().reshape(b, c * h, w) @ columns.mT).reshape(b, c, h, size)
-    # (b, c, H, S) -> (b, H, c S): the rows of all channels in one product
-    wide = wide.transpose(1, 2).reshape(b, h, c * size)
-    return _whole(rows @ wide).reshape(b, size, c, size).transpose(1, 2)
+    out = torch.empty(b, c, size, size, device=images.device) if out is None else out
+    wide = _whole(images.float().reshape(b, c * h, w) @ columns.mT, interpolation).reshape(b * c, h, size)
+    rows = rows[:, None].expand(b, c, -1, -1).reshape(b * c, size, h)
+    torch.bmm(rows, wide, out=out.view(b * c, size, size))
+    return _whole(out, interpolation)
 
 
 def resampling_matrix(start: Tensor, length: Tensor, full: int, size: int, interpolation: str) -> Tensor:
@@ -53,9 +60,10 @@ def resampling_matrix(start: Tensor, length: Tensor, full: int, size: int, inter
     return weights / weights.sum(-1, keepdim=True)
 
 
-def _whole(values: Tensor) -> Tensor:
+def _whole(values: Tensor, interpolation: str) -> Tensor:
     # Pillow keeps bytes between its two passes; it rounds halves up, and halves are frequent
-    return values.add_(0.5).floor_().clamp_(0, 255)
+    values.add_(0.5).floor_()
+    return values.clamp_(0, 255) if interpolation == "bicubic" else values  # whose weights may be negative
 
 
 def _triangle(x: Tensor) -> Tensor:

@@ -1,0 +1,406 @@
+"""Training speed against the plain ways of doing the same, in turn on one device.
+
+    python benchmarks/bench_training.py [--quick] [--device cpu|cuda]
+
+Input alone: random crops to 224 pixels and timm's full recipe, per image against
+batched on the device. Training of FaViT-B0 at 224: the loop against per-image
+transforms in two workers, float32, eager. Informer: windows gathered on the
+device against a DataLoader. A ratio above 1 says how many times as fast ours is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import pickle
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.interleave import compare
+from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision and timm)
+from favit.train import classification, forecasting, optimizer
+from favit.train.augment.pipeline import Augmentation
+from favit.train.device import configure
+from favit.train.distributed import World
+from favit.train.loop import Trainer
+from favit.train.progress import Reporter
+from favit.train.signals import StopRequest
+
+SIZE = 224
+MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)
+
+SEED_RECIPE = {"interpolation": "bilinear", "crop_scale_min": 0.08, "flip": 0.5}
+FAVIT_RECIPE = {
+    "interpolation": "bicubic",
+    "crop_scale_min": 0.08,
+    "flip": 0.5,
+    "randaugment": "m9-mstd0.5-inc1",
+    "erasing": 0.25,
+    "mixup": 0.8,
+    "cutmix": 1.0,
+    "label_smoothing": 0.1,
+    "drop_path": 0.1,
+}
+
+
+def main() -> None:
+    """Print one line a comparison."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--quick", action="store_true", help="fewer repeats")
+    parser.add_argument(
+        "--device", choices=("cpu", "cuda"), default="cuda" if torch.cuda.is_available() else "cpu"
+    )
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    name = (
+        torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
+    )
+    print(f"training on {name}, torch {torch.__version__}")
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        write_archive(root)
+        bench_input(device, repeats=4 if options.quick else 10)
+        bench_images(device, root, repeats=2 if options.quick else 6)
+        bench_windows(device, root, repeats=3 if options.quick else 10)
+
+
+def write_archive(root: Path, n: int = 2048) -> None:
+    """Made-up images in CIFAR-100's archive: smooth, as photographs are, since what a transform costs depends on it."""
+    rng = np.random.default_rng(0)
+    coarse = torch.from_numpy(rng.uniform(0, 255, (n, 3, 6, 6)).astype(np.float32))
+    smooth = (
+        nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte().numpy().reshape(n, 3072)
+    )
+    target = root / "cifar-100-python"
+    target.mkdir()
+    for part in ("train", "test"):
+        content = {b"data": smooth, b"fine_labels": [i % 100 for i in range(n)]}
+        (target / part).write_bytes(pickle.dumps(content))
+    (target / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"%d" % i for i in range(100)]}))
+
+
+def run_of(task: str, **changes: Any) -> dict[str, Any]:
+    """A run completed by the defaults."""
+    defaults = {name: declared.default_of(value) for name, value in declared.training_settings(task).items()}
+    return {**defaults, "seed": 0, "schedule": "constant", **changes}
+
+
+# -- the input pipeline alone ---------------------------------------------------------------------
+
+
+def bench_input(device: torch.device, repeats: int, batch: int = 128) -> None:
+    """Images a second of one core (or one GPU) against the per-image transforms of one core."""
+    images = torch.randint(0, 256, (batch, 3, 32, 32), dtype=torch.uint8)
+    images = nn.functional.avg_pool2d(images.float(), 3, 1, 1).byte()
+    labels = torch.arange(batch) % 100
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for name, recipe, transform in (
+        ("torchvision, crop and flip", SEED_RECIPE, torchvision_transform()),
+        ("timm, favit's recipe", FAVIT_RECIPE, timm_transform()),
+    ):
+        augmentation = Augmentation(
+            run_of("classification", image_size=SIZE, **recipe), MEAN, STD, 100, device
+        )
+        on_device = images.to(device), labels.to(device)
+        step = iter(range(10**9))
+        mixing = timm_mixup() if "mixup" in recipe else None
+
+        def ours(augmentation=augmentation, on_device=on_device, step=step) -> None:
+            augmentation(*on_device, (0, next(step), 0))
+            synchronise(device)
+
+        def theirs(transform=transform, mixing=mixing) -> None:
+            x = torch.stack([transform(Image.fromarray(i)) for i in images.permute(0, 2, 3, 1).numpy()])
+            if mixing:
+                mixing(x, labels)
+
+        result = compare(theirs, ours, repeats)
+        print(result.line(f"input to 224, per image ({name}) / batched"))
+        print(f"    {batch / result.seconds_a:8.0f} / {batch / result.seconds_b:8.0f} images a second")
+    torch.set_num_threads(threads)
+
+
+def torchvision_transform() -> Callable[[Image.Image], Tensor]:
+    """Random resized crop and flip, as the study's script."""
+    from torchvision import transforms as tv
+
+    return tv.Compose(
+        [tv.RandomResizedCrop(SIZE), tv.RandomHorizontalFlip(), tv.ToTensor(), tv.Normalize(MEAN, STD)]
+    )
+
+
+def timm_transform() -> Callable[[Image.Image], Tensor]:
+    """The training pipeline of FaViT's authors."""
+    from timm.data import auto_augment, create_transform
+
+    # At its highest level timm asks for 0 bits, which Pillow refuses since version 12
+    auto_augment.NAME_TO_OP["PosterizeIncreasing"] = lambda i, bits, **_: auto_augment.posterize(
+        i, max(bits, 1)
+    )
+    return create_transform(
+        SIZE,
+        is_training=True,
+        interpolation="bicubic",
+        auto_augment="rand-m9-mstd0.5-inc1",
+        re_prob=0.25,
+        re_mode="pixel",
+        mean=MEAN,
+        std=STD,
+    )
+
+
+def timm_mixup() -> Callable[[Tensor, Tensor], Any]:
+    """Mixup and CutMix of a batch."""
+    from timm.data import Mixup
+
+    return Mixup(0.8, 1.0, label_smoothing=0.1, num_classes=100)
+
+
+# -- training FaViT-B0 -----------------------------------------------------------------------------
+
+
+def bench_images(device: torch.device, root: Path, repeats: int) -> None:
+    """Training images a second, and the share of a step that is not the model's."""
+    gpu = device.type == "cuda"
+    batch, steps = (128, 10) if gpu else (16, 1)
+    fast = {"precision": "bfloat16", "compile": gpu, "tf32": True}
+    model = {"dataset": "cifar100", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none"}
+    run = run_of("classification", **model, **FAVIT_RECIPE, **fast, image_size=SIZE, batch_size=batch)
+    configure(run, 0)
+    trainer = trainer_of(classification.Task(run, root, device, World()), run, root, device)
+    ours = stepper(trainer, steps, device)
+    theirs = plain_images(root, device, batch, steps)
+    result = compare(theirs, ours, repeats, warmup=2)
+    print(result.line("FaViT-B0 at 224, plain loop / ours"))
+    print(
+        f"    {batch * steps / result.seconds_a:8.1f} / {batch * steps / result.seconds_b:8.1f} images a second"
+    )
+    print(
+        f"    {100 * outside_the_model(trainer, steps, device, repeats):.1f} % of our step is outside the model"
+    )
+
+
+def trainer_of(task: Any, run: dict[str, Any], root: Path, device: torch.device) -> Trainer:
+    """The product's own loop, with nothing to write."""
+    reporter = Reporter(root, speaks=False)
+    return Trainer(task, run, "", root, device, World(), StopRequest(), None, reporter)
+
+
+def stepper(trainer: Trainer, steps: int, device: torch.device) -> Callable[[], None]:
+    """A call trains so many steps."""
+    batches = endless(trainer)
+    trainer.task.model.train()
+
+    def call() -> None:
+        for _ in range(steps):
+            trainer._train_step(*next(batches))
+        synchronise(device)
+
+    return call
+
+
+def endless(trainer: Trainer) -> Iterator[tuple[Any, Any]]:
+    """Epoch after epoch of augmented batches."""
+    epoch = 0
+    while True:
+        order = trainer.task.order.epoch(epoch, 0, World(), trainer.device)
+        yield from trainer.task.batches(order, epoch)
+        epoch += 1
+
+
+def outside_the_model(trainer: Trainer, steps: int, device: torch.device, repeats: int) -> float:
+    """Share of a step that goes away when the input is there already and the model is all that is left."""
+    batches = endless(trainer)
+    batch, examples = next(batches)
+
+    def whole() -> None:
+        for _ in range(steps):
+            trainer._train_step(*next(batches))
+        synchronise(device)
+
+    def model_alone() -> None:
+        for _ in range(steps):
+            with trainer._autocast():
+                loss = (trainer.task.losses(trainer._forward, examples) * batch.weights).sum()
+            loss.backward()
+            trainer.optimizer.step()
+            trainer.optimizer.zero_grad(set_to_none=True)
+        synchronise(device)
+
+    shares = []
+    for _ in range(repeats + 1):
+        shares.append(1 - timed(model_alone) / timed(whole))
+    return statistics.median(shares[1:])
+
+
+def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Callable[[], None]:
+    """timm's per-image transforms in two workers, float32, eager, plain AdamW."""
+    from favit.data import cifar100
+
+    run = run_of(
+        "classification",
+        dataset="cifar100",
+        model="favit_b0",
+        aggregator="max_pool",
+        encoding="none",
+        image_size=SIZE,
+        drop_path=0.1,
+        fused=False,
+    )
+    model = classification.models.build(run, cifar100.FACTS, device).train()
+    optimiser = optimizer.build(model, run)
+    loader = torch.utils.data.DataLoader(
+        PerImage(root), batch, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+    )
+    mixing, batches = timm_mixup(), forever(loader)
+
+    def call() -> None:
+        for _ in range(steps):
+            images, labels = next(batches)
+            images, targets = mixing(images.to(device), labels.to(device))
+            loss = nn.functional.cross_entropy(model(images), targets)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss.item()  # as plain loops log
+        synchronise(device)
+
+    return call
+
+
+class PerImage(torch.utils.data.Dataset):
+    """Pillow images through timm's transforms."""
+
+    def __init__(self, root: Path) -> None:
+        from favit.data import cifar100
+
+        data = cifar100.load(root, {})
+        self.images, self.labels = data.train_images.permute(0, 2, 3, 1).numpy(), data.train_labels
+        self.transform = timm_transform()
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        return self.transform(Image.fromarray(self.images[index])), self.labels[index]
+
+
+# -- training Informer --------------------------------------------------------------------------------
+
+
+def bench_windows(device: torch.device, root: Path, repeats: int) -> None:
+    """Windows a second of the recipe's Informer, and of one so small that only the loop counts."""
+    for name, small in (
+        ("recipe", {}),
+        ("d_model 32", {"model.d_model": 32, "model.d_ff": 64, "model.n_heads": 2}),
+    ):
+        run = run_of(
+            "forecasting",
+            dataset="seattle_weather",
+            model="informer",
+            aggregator="probsparse",
+            encoding="sinusoidal",
+            optimizer="adam",
+            weight_decay=0.0,
+            lr=1e-4,
+            batch_size=32,
+            **small,
+        )
+        steps = 50 if device.type == "cuda" else (10 if small else 2)
+        configure(run, 0)
+        trainer = trainer_of(forecasting.Task(run, root, device, World()), run, root, device)
+        result = compare(plain_windows(root, device, run, steps), stepper(trainer, steps, device), repeats)
+        print(result.line(f"Informer ({name}), DataLoader loop / ours"))
+        print(
+            f"    {32 * steps / result.seconds_a:8.0f} / {32 * steps / result.seconds_b:8.0f} windows a second"
+        )
+
+
+def plain_windows(root: Path, device: torch.device, run: dict[str, Any], steps: int) -> Callable[[], None]:
+    """A data set of windows cut by numpy, batches put together by a DataLoader, plain Adam."""
+    from favit.data import seattle_weather
+
+    series = seattle_weather.load(root, run)
+    model = forecasting.models.build(run, series.facts, device).train()
+    optimiser = optimizer.build(model, {**run, "fused": False})
+    windows = PerWindow(series, run)
+    batches = forever(torch.utils.data.DataLoader(windows, run["batch_size"], shuffle=True, drop_last=True))
+
+    def call() -> None:
+        for _ in range(steps):
+            *inputs, target = (t.float().to(device) for t in next(batches))
+            loss = (model(*inputs) - target).square().mean()
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            loss.item()
+        synchronise(device)
+
+    return call
+
+
+class PerWindow(torch.utils.data.Dataset):
+    """One window at a time."""
+
+    def __init__(self, series: Any, run: dict[str, Any]) -> None:
+        self.values, self.marks = series.standardise().numpy(), series.marks.numpy()
+        self.starts = series.window_starts("train", run["input_length"], run["horizon"])
+        self.lengths = run["input_length"], run["label_length"], run["horizon"]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, ...]:
+        first, (length, label, horizon) = self.starts[index], self.lengths
+        middle = first + length
+        decoder = slice(middle - label, middle + horizon)
+        x_dec = self.values[decoder].copy()
+        x_dec[label:] = 0
+        encoder = slice(first, middle)
+        return (
+            self.values[encoder],
+            self.marks[encoder],
+            x_dec,
+            self.marks[decoder],
+            self.values[middle : middle + horizon],
+        )
+
+
+# -- measuring ------------------------------------------------------------------------------------------
+
+
+def forever(loader: Any) -> Iterator[Any]:
+    """Epoch after epoch."""
+    while True:
+        yield from loader
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for a GPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def timed(call: Callable[[], None]) -> float:
+    """Seconds."""
+    start = time.perf_counter()
+    call()
+    return time.perf_counter() - start
+
+
+if __name__ == "__main__":
+    main()
