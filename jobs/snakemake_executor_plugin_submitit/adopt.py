@@ -33,8 +33,11 @@ class Adoption:
         key = command.key(job)
         for token in self._tokens(job, persistence, key):
             entry = self._left.pop((token, key), None)
-            if entry is not None and self._goes_on(job, *entry):
+            if entry is None:
+                continue
+            if self._goes_on(job, *entry):
                 return entry
+            entry[0].close(entry[1])
         return None
 
     def _tokens(self, job: Any, persistence: Any, key: str) -> list[str]:
@@ -55,6 +58,7 @@ class Adoption:
                 self.say(f"{task.label} failed meanwhile ({task.log}); submitting it again.")
             return False
         state = self._state(batch, index)
+        unchanged = unchanged and not batch.fenced(index)  # cancelled, but perhaps not gone yet
         if unchanged and state is not None and state.live and batch.claimed_by(index) != TOMBSTONE:
             self.say(f"{task.label} is {state.name.lower()} already (job {state.job_id}).")
             return True
@@ -73,9 +77,8 @@ class Adoption:
             if state is not None and state.live:
                 return True
         if state is not None and state.live:
-            self.say(
-                f"{batch.tasks[index].label} has changed since it started (job {state.job_id}): cancelling it."
-            )
+            why = "was cancelled" if batch.fenced(index) else "has changed since it started"
+            self.say(f"{batch.tasks[index].label} {why}; waiting until job {state.job_id} is gone.")
             self._cancel(state)
             self._outwait(batch, index)
         batch.fence(index)

@@ -117,7 +117,7 @@ def digest(job: Any) -> str:
 def key(job: Any) -> str:
     """Which job it is, whatever it would do: its rule and outputs."""
     outputs = sorted(str(f) for f in job.output)
-    names = sorted(rule.name for rule in job.rules) if job.is_group() else [job.rule.name]
+    names = sorted(job.rules) if job.is_group() else [job.rule.name]
     wildcards = {} if outputs else job.wildcards_dict
     text = json.dumps([names, outputs, wildcards], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Iterable
 from pathlib import Path
 from typing import Any
 
+from snakemake.exceptions import RuleException
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -43,6 +44,7 @@ class Executor(RemoteExecutor):
         self.settings = self.workflow.executor_settings or ExecutorSettings()
         latency = float(self.workflow.execution_settings.latency_wait)
         self._lock = threading.RLock()
+        self._submitting = threading.Lock()  # held while a submission is underway; taken before `_lock`
         self._tickets: dict[Any, Ticket] = {}
         self._memory_floor: dict[str, int] = {}  # job key -> MB, after an out-of-memory kill
         self._stopping = False
@@ -81,7 +83,7 @@ class Executor(RemoteExecutor):
         with self._lock:
             try:
                 ticket = self._adopted(job) or self._queued(job)
-            except (WorkflowError, OSError) as error:
+            except (WorkflowError, RuleException, OSError) as error:
                 self.report_job_error(SubmittedJobInfo(job), msg=str(error))
                 return
             self._tickets[job] = ticket
@@ -188,11 +190,12 @@ class Executor(RemoteExecutor):
         with self._lock:
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
-        if self.desk.pieces:
-            unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
-            self.desk.submit_due(others_running=len(waiting) > unsubmitted)
-            self.watch.changed()
-        queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
+        with self._submitting:
+            if self.desk.pieces and not self._stopping:
+                unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
+                self.desk.submit_due(others_running=len(waiting) > unsubmitted)
+                self.watch.changed()
+            queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
         self.watch.look([t for t in waiting if id(t) not in queued])
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
@@ -234,7 +237,7 @@ class Executor(RemoteExecutor):
         self.shutdown()
 
     def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
-        with self._lock:
+        with self._submitting, self._lock:
             dropped = {id(t) for t in self.desk.drop()}
             submitted = [t for t in self._tickets.values() if not t.over and id(t) not in dropped]
             if self.settings.keep_running:
@@ -243,20 +246,18 @@ class Executor(RemoteExecutor):
                         f"{len(submitted)} jobs stay with the cluster; the same command takes them over."
                     )
                 return
-            ids = {self._cancel_id(t) for t in submitted}
+            # Whole arrays where there are any: nobody else's tasks are in them, and the command stays short.
+            ids = {array for t in submitted for array in t.batch.arrays()}
+            ids |= {t.job_id for t in submitted if "_" not in t.job_id}
+            for ticket in submitted:
+                if not ticket.batch.bury(ticket.index):
+                    ticket.batch.fence(ticket.index)
             try:
                 self.cluster.cancel(ids - {""})
                 if submitted:
                     self._say(f"Cancelled {len(submitted)} jobs.")
             except NoAnswer as trouble:
                 self._say(f"Could not cancel {', '.join(sorted(ids))}: {trouble}")
-            for ticket in submitted:
-                ticket.batch.bury(ticket.index)
-                ticket.batch.close(ticket.index)
-
-    def _cancel_id(self, ticket: Ticket) -> str:
-        """The whole array if all that is left of it is ours to cancel, which keeps the command short."""
-        return ticket.job_id.partition("_")[0]
 
     def shutdown(self) -> None:
         super().shutdown()

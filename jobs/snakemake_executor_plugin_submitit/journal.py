@@ -118,7 +118,10 @@ class Batch:
 
     def fence(self, index: int) -> None:
         """Make an allocation that runs the task stop, wherever it is."""
-        claim.Life(self.path, index, number=10**9, stalled=0, heartbeat_s=0).note("")
+        claim.Life(self.path, index, number=claim.FENCED, stalled=0, heartbeat_s=0).note("")
+
+    def fenced(self, index: int) -> bool:
+        return (read_json(self.path / "lives" / str(index)) or {}).get("number") == claim.FENCED
 
     def claimed_by(self, index: int) -> str | None:
         return claim.owner_of(self.path, index)
@@ -169,6 +172,7 @@ class Journal:
             done = batch is None or len(batch.closed()) == len(batch.tasks)
             if done and path.stat().st_mtime < before:
                 shutil.rmtree(path, ignore_errors=True)
+        in_use = {Path(b.tasks[i].log).name for b, i in self.open_tasks().values()}
         for log in (self.folder / "logs").glob("*/*.log"):
-            if log.stat().st_mtime < before:
+            if log.stat().st_mtime < before and log.name not in in_use:
                 log.unlink(missing_ok=True)

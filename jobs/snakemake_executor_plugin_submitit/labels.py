@@ -27,5 +27,5 @@ def job_label(job: Any) -> str:
 def array_label(job: Any) -> str:
     """The array's name: the resource `array_label`, else the rule."""
     if job.is_group():
-        return safe(f"group.{'+'.join(sorted(rule.name for rule in job.rules))}")
+        return safe(f"group.{'+'.join(sorted(job.rules))}")
     return safe(str(job.resources.get("array_label") or job.rule.name))

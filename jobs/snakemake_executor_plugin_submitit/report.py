@@ -37,7 +37,7 @@ def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
         except OSError:
             continue
         # A progress bar overwrites its line; what counts is what was on it last.
-        found = [line.rsplit("\r", 1)[-1] for line in text.rstrip().splitlines() if line.strip()]
+        found = [line.rsplit("\r", 1)[-1] for line in text.rstrip().split("\n") if line.strip()]
         if any(not line.startswith("== ") for line in found):
             return found[-lines:]
     return []

@@ -15,6 +15,8 @@ from .tickets import Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
+SHORT_GRACE_S = 4.0  # where none is to be expected
+NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE")
 PREEMPTED_GRACE_S = 60.0  # PREEMPTED passes into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
 HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
@@ -158,6 +160,8 @@ class Watch:
         grace = self.grace_s
         if state is not None and state.name == "PREEMPTED":
             grace = max(grace, PREEMPTED_GRACE_S)
+        if state is not None and state.name in NO_VERDICT_EXPECTED:
+            grace = SHORT_GRACE_S
         if now - ticket.ended_since < grace:
             return
         if (verdict := ticket.batch.verdict(ticket.index)) is not None:
@@ -165,7 +169,8 @@ class Watch:
             return
         if state is None or state.live:
             ticket.state = State("LOST", ticket.job_id)
-        ticket.batch.bury(ticket.index)
+        if not ticket.batch.bury(ticket.index):
+            ticket.batch.fence(ticket.index)
         self._fail(ticket, None)
 
     def _fail(self, ticket: Ticket, verdict: Verdict | None) -> None:

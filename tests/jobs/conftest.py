@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -23,13 +24,28 @@ class Workflow:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "Snakefile").write_text(snakefile)
 
-    def run(self, *options: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
-        command = [
+    def command(self, *options: str) -> list[str]:
+        return [
             sys.executable, "-m", "snakemake", "--executor", "submitit", "--submitit-cluster", self.cluster,
             "--jobs", "50", "--nolock", "--rerun-incomplete", "--latency-wait", "2", "--keep-going", *options,
         ]  # fmt: skip
+
+    def start(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start it and go on."""
+        out = (self.folder / "output").open("ab")
+        return subprocess.Popen(
+            self.command(*options), cwd=self.folder, env=os.environ | self.env, stdout=out, stderr=out
+        )
+
+    def until(self, true: Callable[[], bool], seconds: float = 30) -> None:
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, (self.folder / "output").read_text()
+            time.sleep(0.1)
+
+    def run(self, *options: str, timeout: float = 60) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            command,
+            self.command(*options),
             cwd=self.folder,
             env=os.environ | self.env,
             stdin=subprocess.DEVNULL,

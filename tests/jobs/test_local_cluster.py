@@ -141,3 +141,30 @@ rule a:
     )
     w.succeed("--submitit-signal-delay-s", "59", "o")
     assert (w.folder / "saved").exists()
+
+
+def test_killed_main_process_is_taken_over(local: Callable[[str], Any]) -> None:
+    """One job runs on, one has ended, one was waiting for room: each runs once."""
+    w = local(
+        """
+rule all:
+    input: expand("out{i}", i=range(3))
+rule a:
+    output: "out{i}"
+    threads: 2
+    shell: "echo {wildcards.i} >> ran; while [ ! -e go{wildcards.i} ]; do sleep 0.1; done; touch {output}"
+"""
+    )
+    (w.folder / "go2").touch()
+    options = ("--submitit-local-cpus", "4", "out0", "out1", "out2")
+    first = w.start(*options)
+    w.until(
+        lambda: len((w.folder / "ran").read_text().split()) == 2 if (w.folder / "ran").exists() else False
+    )
+    first.kill()
+    first.wait()
+    second = w.start(*options)
+    for name in ("go0", "go1"):
+        (w.folder / name).touch()
+    assert second.wait(40) == 0
+    assert sorted(w.read("ran").split()) == ["0", "1", "2"]

@@ -215,9 +215,9 @@ def test_end_without_a_verdict_fails_after_a_grace(following: Following, name: s
     following.all_are("RUNNING")
     following.run(20)
     following.all_are(name)
-    following.run(12)
+    following.run(6)
     assert not following.tickets[0].over
-    following.run(30)
+    following.run(36)
     assert name in (following.tickets[0].failure or "")
 
 

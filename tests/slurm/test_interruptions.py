@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -22,7 +22,7 @@ rule train:
 """
 
 
-def train(name: str = "t", partition: str = "low", runtime: int = 5, steps: int = 60, cpus: int = 1) -> str:
+def train(name: str = "t", partition: str = "low", runtime: int = 5, steps: int = 40, cpus: int = 1) -> str:
     return TRAIN.format(**locals())
 
 
@@ -37,10 +37,34 @@ def went_on(events: list[str]) -> bool:
     return all(a[1] == b[1] for a, b in pairs if b[0] == "start") and steps[-1][0] == "done"
 
 
+@pytest.fixture
+def no_user_signal(cluster: Any) -> Iterator[None]:
+    """SLURM without `preempt_send_user_signal`: it is SIGTERM that announces the end of a grace time."""
+    configuration = cluster.dir / "slurm.conf"
+    before = configuration.read_text()
+    configuration.write_text(before.replace("SlurmctldParameters=preempt_send_user_signal\n", ""))
+    cluster.run("scontrol", "reconfigure")
+    yield
+    configuration.write_text(before)
+    cluster.run("scontrol", "reconfigure")
+
+
+@pytest.mark.slow
+def test_preempted_with_a_grace_time_but_no_user_signal(
+    sweep: Callable[..., Any], cluster: Any, no_user_signal: None
+) -> None:
+    """SLURM takes a job that ends within its grace for finished: it must requeue itself."""
+    preempt(sweep, cluster, "graced", "SIGTERM", steps=180)  # longer than the grace
+
+
 @pytest.mark.parametrize(("partition", "told"), [("low", "SIGTERM"), ("graced", "SIGUSR2")])
 def test_preempted(sweep: Callable[..., Any], cluster: Any, partition: str, told: str) -> None:
     """A partition of higher priority takes the nodes; the run saves, waits, and goes on."""
-    s = sweep(train(partition=partition, cpus=32))
+    preempt(sweep, cluster, partition, told)
+
+
+def preempt(sweep: Callable[..., Any], cluster: Any, partition: str, told: str, steps: int = 40) -> None:
+    s = sweep(train(partition=partition, cpus=32, steps=steps))
     s.start()
     s.until("it trains", lambda: s.events("t"))
     # Both nodes whole: nothing of the lower partition can stay.
@@ -63,7 +87,7 @@ def test_time_limit(sweep: Callable[..., Any]) -> None:
 def test_requeues_without_progress_are_bounded(sweep: Callable[..., Any]) -> None:
     """A run that saves nothing new is not requeued for ever."""
     snakefile = (
-        train().replace('progress="state/t"', 'progress="state/nothing"').replace("60 0.2", "6000 0.2")
+        train().replace('progress="state/t"', 'progress="state/nothing"').replace("40 0.2", "6000 0.2")
     )
     s = sweep(snakefile.replace("python trainer.py", "rm -f state/t; python trainer.py"),
               "--submitit-max-requeues", "1")  # fmt: skip

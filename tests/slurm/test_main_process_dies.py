@@ -103,6 +103,23 @@ def test_interrupt_cancels_everything_at_once(sweep: Callable[..., Any]) -> None
     assert "Cancelled" in s.text()
 
 
+def test_start_after_interrupt_waits_until_the_cancelled_jobs_are_gone(sweep: Callable[..., Any]) -> None:
+    """Two copies of a run must not write at once, however long the first takes to end."""
+    stubborn = """
+rule a:
+    output: "a"
+    shell: "trap '' TERM; if [ -e begun ]; then test -e over; touch {output}; "
+           "else touch begun; sleep 8; touch over; fi"
+"""
+    s = sweep(stubborn)
+    s.start("a")
+    s.until("it runs", lambda: (s.folder / "begun").exists())
+    s.interrupt()
+    s.wait(60)
+    s.succeed("a")
+    assert "a was cancelled; waiting until job" in s.text()
+
+
 def test_left_running_by_interrupt(sweep: Callable[..., Any]) -> None:
     """A queued nested job that Ctrl-C leaves to itself finishes, and the next start takes it over."""
     s = sweep(ONE_NESTED, "--submitit-keep-running")

@@ -17,6 +17,7 @@ from pathlib import Path
 from .files import create_once, read_json, write_json
 
 TOMBSTONE = "tombstone"
+FENCED = 10**9  # the number of a life that never ends: every other one must stop
 
 
 def claim(batch: Path, index: int, owner: str) -> bool:

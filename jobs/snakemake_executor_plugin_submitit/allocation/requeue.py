@@ -10,6 +10,20 @@ import time
 LOCAL_REQUEUE = 144  # the exit code on which submitit's local controller starts a task again
 
 
+def still_wanted() -> bool:
+    """After a SIGTERM: whether SLURM would let this job be, so that it must be requeued by itself.
+
+    A job that is preempted with a grace time gets SIGTERM at once and is running still; if it ends
+    within the grace, SLURM takes that for its end. A cancelled job is no longer running.
+    """
+    command = ["squeue", "--noheader", "-o", "%T", "-j", os.environ["SLURM_JOB_ID"]]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.stdout.strip() == "RUNNING"
+
+
 def requeue(cluster: str, patience_s: float = 300.0) -> bool:
     """Ask for another life; False where that could not be had. On a local cluster the exit code asks."""
     if cluster != "slurm":

@@ -17,7 +17,7 @@ from . import child
 from .claim import Life, claim, progress
 from .files import read_json
 from .memory import oom_kills
-from .requeue import LOCAL_REQUEUE, requeue
+from .requeue import LOCAL_REQUEUE, requeue, still_wanted
 from .verdict import Verdict, verdict_path, write_verdict
 
 NEVER_STARTED = -1
@@ -112,7 +112,9 @@ def run_task(batch: Path, index: int, intent: dict[str, Any], task: dict[str, An
         if ending.terminated and not (ending.warned and at_limit):
             if at_limit and not slurm:
                 return conclude(ending.exit_code, f"reached its time limit of {task['limit_s']:.0f} s")
-            return ending.exit_code  # preempted, cancelled or shut down: SLURM knows which, and requeues
+            if not slurm or not still_wanted():
+                return ending.exit_code  # preempted, cancelled or shut down: SLURM knows, and requeues
+            ending.warned = True
         if busy or ending.warned:
             if busy:
                 life.note(progress(task["progress"], folder), waiting=True)

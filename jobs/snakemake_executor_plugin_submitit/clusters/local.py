@@ -65,6 +65,7 @@ class LocalCluster(Cluster):
         self._free_cpus = self.cpus
         self._waiting: deque[Waiting] = deque()
         self._running: dict[TaskId, tuple[Waiting, submitit.Job[Any], list[str]]] = {}
+        self._adopted: dict[TaskId, tuple[int, list[str]]] = {}  # what an earlier main process started
 
     def largest(self) -> int:
         return 1_000_000
@@ -83,7 +84,8 @@ class LocalCluster(Cluster):
     def _start(self) -> None:
         while self._waiting and self._fits(self._waiting[0]):
             task = self._waiting.popleft()
-            gpus, self._free_gpus = self._free_gpus[: task.gpus], self._free_gpus[task.gpus :]
+            gpus = self._unused_gpus()[: task.gpus]
+            self._free_gpus = [gpu for gpu in self._free_gpus if gpu not in gpus]
             self._free_cpus -= task.cpus
             executor = CommandExecutor(task.batch.path)
             # The allocation keeps the time limit itself; the controller's is only to be out of its way.
@@ -93,7 +95,12 @@ class LocalCluster(Cluster):
             self._running[task.batch.token, task.index] = (task, job, gpus)
 
     def _fits(self, task: Waiting) -> bool:
-        return task.cpus <= self._free_cpus and task.gpus <= len(self._free_gpus)
+        taken = sum(cpus for cpus, _ in self._adopted.values())
+        return task.cpus <= self._free_cpus - taken and task.gpus <= len(self._unused_gpus())
+
+    def _unused_gpus(self) -> list[str]:
+        taken = {gpu for _, gpus in self._adopted.values() for gpu in gpus}
+        return [gpu for gpu in self._free_gpus if gpu not in taken]
 
     def find(self, batch: Batch, first: int) -> str | None:
         return None
@@ -109,15 +116,25 @@ class LocalCluster(Cluster):
             del self._running[task_id]
             self._free_gpus += gpus
             self._free_cpus += task.cpus
+        found |= self._look_at_adopted(batches, found)
         self._start()
         for task in self._waiting:
             found[task.batch.token, task.index] = State(
                 "PENDING", f"{WAITING}:{task.batch.token}:{task.index}"
             )
+        return found
+
+    def _look_at_adopted(self, batches: Iterable[Batch], own: States) -> States:
+        """Tasks that run, but not for us: they take room, too."""
+        found: dict[TaskId, State] = {}
+        self._adopted.clear()
         for batch in batches:
+            cpus = min(int(batch.parameters.get("cpus_per_task", 1)), self.cpus)
             for index in range(len(batch.tasks)):
-                if (batch.token, index) not in found and (pid := adopted_pid(batch, index)) is not None:
-                    found[batch.token, index] = State("RUNNING", str(pid))
+                if (batch.token, index) in own or (pid := adopted_pid(batch, index)) is None:
+                    continue
+                found[batch.token, index] = State("RUNNING", str(pid))
+                self._adopted[batch.token, index] = (cpus, visible_gpus(pid))
         return found
 
     def ended(self, tasks: Mapping[TaskId, str]) -> States:
@@ -143,6 +160,18 @@ def adopted_pid(batch: Batch, index: int) -> int | None:
     except OSError:
         return None
     return pid if "submitit.local._local" in command and str(batch.path) in command else None
+
+
+def visible_gpus(pid: int) -> list[str]:
+    """The GPUs that a controller's command was given."""
+    try:
+        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
+    except OSError:
+        return []
+    for variable in variables:
+        if variable.startswith("SUBMITIT_LOCAL_COMMAND=env CUDA_VISIBLE_DEVICES="):
+            return [name for name in shlex.split(variable)[1].partition("=")[2].split(",") if name]
+    return []
 
 
 def gpus_wanted(parameters: Mapping[str, Any]) -> int:

@@ -221,6 +221,7 @@ class SlurmCluster(Cluster):
 RENDEZVOUS = [
     'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
     "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))",
+    'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # since 22.05 srun does not inherit it
 ]
 
 
