@@ -56,6 +56,8 @@ rule train:
         why=why,
         job_label=lambda w: state(w).run.name,
         array_label=lambda w: f"{sweep(w).name}.train",
+        # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
+        progress=lambda w: f"{state(w).folder}/checkpoint-*.pt",
     params:
         command=command,
         where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep]),
