@@ -205,6 +205,8 @@ class Executor(RemoteExecutor):
             self._memory_floor[ticket.task.key] = more
             if info.job.restart_times > info.job.attempt - 1:
                 ticket.failure = f"{ticket.failure}\n    retrying with {more} MB"
+        if ticket.state is not None and ticket.state.name == "CANCELLED":
+            info.job.attempt = info.job.restart_times + 1  # somebody wants it gone: no retry
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:

@@ -8,6 +8,7 @@ One folder a batch, named by a random token that SLURM gets as the jobs' comment
                   lives/I beats/I  its newest start, and the sign that it runs
                   verdicts/I.json  how it ended
                   closed/I       the main process has dealt with it
+                  done           with all of them
 
 Snakemake marks a job's outputs as incomplete with the token as external job id, and removes the mark
 once the job's metadata is written. So a mark with a token says: this job, submitted in this batch, has
@@ -155,8 +156,12 @@ class Journal:
     def open_tasks(self) -> dict[tuple[str, str], tuple[Batch, int]]:
         """(token, job key) -> its batch and index, of every task that was not dealt with."""
         found = {}
-        for batch in self.batches():
+        for path in sorted(self.root.iterdir()):
+            if (path / "done").exists() or (batch := Batch.read(path)) is None:
+                continue
             closed = batch.closed()
+            if len(closed) == len(batch.tasks):
+                (path / "done").touch()  # it need not be read again
             for index, task in enumerate(batch.tasks):
                 if index not in closed:
                     found[batch.token, task.key] = (batch, index)
@@ -167,12 +172,16 @@ class Journal:
         if days < 0:
             return
         before = time.time() - days * 86_400
+        in_use = {Path(batch.tasks[index].log).name for batch, index in self.open_tasks().values()}
         for path in self.root.iterdir():
-            batch = Batch.read(path)
-            done = batch is None or len(batch.closed()) == len(batch.tasks)
-            if done and path.stat().st_mtime < before:
+            if (path / "done").exists():
+                last = (path / "closed").stat().st_mtime
+            elif (path / "intent.json").exists():
+                continue  # somebody may still want its jobs
+            else:
+                last = path.stat().st_mtime
+            if last < before:
                 shutil.rmtree(path, ignore_errors=True)
-        in_use = {Path(b.tasks[i].log).name for b, i in self.open_tasks().values()}
         for log in (self.folder / "logs").glob("*/*.log"):
             if log.stat().st_mtime < before and log.name not in in_use:
                 log.unlink(missing_ok=True)

@@ -58,9 +58,9 @@ def test_cleaning_takes_only_what_is_old_and_dealt_with(tmp_path: Path) -> None:
     for made in (old, new):
         made.close(0)
     month_ago = time.time() - 31 * 86_400
-    for path in (old.path, unfinished.path, logs / "old.log", logs / "unfinished.log"):
-        os.utime(path, (month_ago, month_ago))
     journal.clean(-1)
+    for path in (*old.path.rglob("*"), old.path, unfinished.path, logs / "old.log", logs / "unfinished.log"):
+        os.utime(path, (month_ago, month_ago))
     assert old.path.exists()
     journal.clean(30)
     assert not old.path.exists() and unfinished.path.exists() and new.path.exists()

@@ -110,10 +110,10 @@ def test_requeue_by_hand(sweep: Callable[..., Any], cluster: Any) -> None:
 
 
 def test_cancelled_by_hand(sweep: Callable[..., Any], cluster: Any) -> None:
-    """One run is cancelled: it alone fails, and says so."""
+    """One run is cancelled: it alone fails, says so, and is not tried again against its owner's will."""
     both = train().replace('"out/t.txt"\nrule train', 'expand("out/{n}.txt", n=["t", "u"])\nrule train')
     s = sweep(both.replace('"out/t.txt"', '"out/{n}.txt"').replace('="t"', "=lambda w: w.n")
-              .replace("trainer.py t", "trainer.py {wildcards.n}"))  # fmt: skip
+              .replace("trainer.py t", "trainer.py {wildcards.n}"), "--retries", "1")  # fmt: skip
     s.start()
     s.until("both train", lambda: s.events("t") and s.events("u"))
     array = s.arrays()[0]

@@ -21,6 +21,7 @@ from .requeue import LOCAL_REQUEUE, requeue, still_wanted
 from .verdict import Verdict, verdict_path, write_verdict
 
 NEVER_STARTED = -1
+BUSY_PAUSE_S = 20
 
 
 def main(batch: Path, index: int) -> int:
@@ -95,17 +96,21 @@ def run_task(batch: Path, index: int, intent: dict[str, Any], task: dict[str, An
             return conclude(NEVER_STARTED, f"input files missing on this node: {', '.join(missing)}")
         if life.number:
             remove(task["stale"])
-        ending = child.run(
-            task["argv"],
-            os.environ | task["env"] | temporary_folder(task),
-            pulse=life.goes_on,
-            pulse_s=intent["heartbeat_s"],
-            limits=None if slurm else child.Limits(task["limit_s"], intent["signal_delay_s"]),
-        )
+        while True:
+            ending = child.run(
+                task["argv"],
+                os.environ | task["env"] | temporary_folder(task),
+                pulse=life.goes_on,
+                pulse_s=intent["heartbeat_s"],
+                limits=None if slurm else child.Limits(task["limit_s"], intent["signal_delay_s"]),
+            )
+            busy = ending.exit_code in intent["busy_exit_codes"]
+            if slurm or not busy or ending.terminated:
+                break
+            time.sleep(BUSY_PAUSE_S)  # this machine has no queue to go back to
         if ending.fenced:
             print("== a newer start of this job has taken over", flush=True)
             return 1
-        busy = ending.exit_code in intent["busy_exit_codes"]
         at_limit = task["limit_s"] is not None and time.time() - started > task["limit_s"] - 5
         if ending.exit_code == 0:
             return conclude(0)
