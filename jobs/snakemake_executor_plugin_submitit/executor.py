@@ -100,43 +100,41 @@ class Executor(RemoteExecutor):
         return ticket
 
     def _queued(self, job: Any) -> Ticket:
-        plain = command.is_plain(job, self.workflow)
-        key = command.key(job)
+        key, array = command.key(job), array_label(job)
         floor = self._memory_floor.get(key, 0)
         parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
-        label, array = job_label(job), array_label(job)
         group = (array, repr(sorted(parameters.items(), key=str)))
         batch = self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
-        self.workflow.persistence.started(job, batch.token) if not job.is_group() else job.register(
-            batch.token
-        )
-        if plain:
+        job.register(batch.token)
+        task = self._task(job, key, array, parameters)
+        batch.tasks.append(task)
+        ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
+        ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
+        self.desk.add(group, ticket)
+        return ticket
+
+    def _task(self, job: Any, key: str, array: str, parameters: dict[str, Any]) -> Task:
+        """What the allocation needs to know; what a plain command needs to find is made on the way."""
+        if command.is_plain(job, self.workflow):
             self._prepare(job)
             what = command.plain(job)
         else:
             what = command.nested(job, self.format_job_exec(job), self.workflow)
-        log = Path(self.settings.folder) / "logs" / array / f"{label}.log"
-        progress = job.resources.get("progress")
-        batch.tasks.append(
-            Task(
-                key=key,
-                digest=command.digest(job),
-                label=label,
-                log=str(log),
-                argv=what.argv,
-                env=what.env,
-                inputs=what.inputs,
-                stale=what.stale,
-                progress=[str(progress)] if progress else [],
-                tmpdir=what.tmpdir,
-                nested=what.nested,
-                limit_s=60.0 * parameters["time"] if "time" in parameters else None,
-            )
+        label, progress = job_label(job), job.resources.get("progress")
+        return Task(
+            key=key,
+            digest=command.digest(job),
+            label=label,
+            log=str(Path(self.settings.folder) / "logs" / array / f"{label}.log"),
+            argv=what.argv,
+            env=what.env,
+            inputs=what.inputs,
+            stale=what.stale,
+            progress=[str(progress)] if progress else [],
+            tmpdir=what.tmpdir,
+            nested=what.nested,
+            limit_s=60.0 * parameters["time"] if "time" in parameters else None,
         )
-        ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, str(log)))
-        ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
-        self.desk.add(group, ticket)
-        return ticket
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
         return Batch(
