@@ -1,6 +1,8 @@
-"""What deciding costs: `snakemake -n` on our sweeps against a bare one-rule workflow of as many jobs, in turn.
+"""What deciding costs: `snakemake` on our sweeps against a one-rule workflow of as many jobs, in turn.
 
-The second pair compares a second `snakemake` where all runs have finished.
+The one-rule workflow has a rule of the same shape (message, threads, resources, params) and nothing to decide;
+for comparison a rule that has only an output and a command. The second pair is a second `snakemake` where all runs
+have finished.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import yaml
@@ -19,32 +22,65 @@ from interleave import compare
 
 ROOT = Path(__file__).parents[1]
 
-BARE = """
+PATHS = """
 RUNS = [line.split() for line in open("runs.txt")]
 PATHS = [f"results/runs/{d}/{m}/{a}/{e}/seed{s}/{x}/metrics.json" for d, m, a, e, s, x in RUNS]
 rule all:
     input: PATHS
+"""
+
+OUTPUT = (
+    '    output: "results/runs/{dataset}/{model}/{aggregator}/{encoding}/seed{seed}/{digest}/metrics.json"\n'
+)
+
+SAME_SHAPE = f"""{PATHS}
 rule train:
-    output: "results/runs/{dataset}/{model}/{aggregator}/{encoding}/seed{seed}/{digest}/metrics.json"
-    shell: "python -m favit.train {wildcards.digest}"
+{OUTPUT}
+    message: "{{resources.why}}"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=60,
+        gpu=0,
+        why=lambda w: f"Train {{w.dataset}} {{w.model}}.{{w.aggregator}}.{{w.encoding}}: never run before",
+        job_label=lambda w: f"{{w.model}}.{{w.aggregator}}.{{w.encoding}}.seed{{w.seed}}",
+        array_label=lambda w: "many.train",
+    params:
+        command=lambda w: f"python results/snapshots/0123456789abcdef --run {{w.digest}}/run.json --out {{w.digest}}",
+        where="--data data --device auto --keep none",
+    shell: "exec {{params.command}} {{params.where}} --threads {{threads}}"
+"""
+
+ONLY_OUTPUT = f"""{PATHS}
+rule train:
+{OUTPUT}
+    shell: "touch {{output}}"
 """
 
 
+SHAPES = {"rule of the same shape": SAME_SHAPE, "rule with only an output": ONLY_OUTPUT}
+
+
 def main() -> None:
-    """Print both ratios."""
+    """Print the ratios."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=5)
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        ours, bare = Path(folder) / "ours", Path(folder) / "bare"
+    with tempfile.TemporaryDirectory() as temporary:
+        ours, other = Path(temporary) / "ours", Path(temporary) / "other"
         prepare_ours(ours, options.runs)
-        prepare_bare(ours, bare)
-        print(f"{options.runs} runs: ours, bare one-rule workflow")
-        for title in ("snakemake -n, nothing trained", "second snakemake, everything finished"):
-            result = compare(lambda: snakemake(ours, title), lambda: snakemake(bare, title), options.repeats, 1)
-            print(result.line(title), flush=True)
-            finish(ours, bare)
+        prepare_other(ours, other)
+        for dry, title in (
+            (True, "snakemake -n, nothing trained"),
+            (False, "second snakemake, all finished"),
+        ):
+            for shape, text in SHAPES.items():
+                (other / "Snakefile").write_text(text)
+                sides = (partial(snakemake, folder, dry) for folder in (ours, other))
+                result = compare(*sides, options.repeats, 1)
+                print(result.line(f"{options.runs} runs, {title}, {shape}"), flush=True)
+            finish(ours, other)
 
 
 def prepare_ours(folder: Path, runs: int) -> None:
@@ -74,36 +110,41 @@ def states_of(folder: Path) -> list[dict[str, str]]:
         "               'metrics': {'mse': 1.0, 'mae': 1.0}, 'wall_time_s': 60.0}\n"
         "    print(json.dumps({'folder': str(s.folder), 'content': content}))\n"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=folder, check=True, capture_output=True, text=True
+    )
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def prepare_bare(ours: Path, bare: Path) -> None:
-    """The same jobs without anything else."""
-    bare.mkdir()
-    (bare / "Snakefile").write_text(BARE)
+def prepare_other(ours: Path, other: Path) -> None:
+    """The same jobs, written down."""
+    other.mkdir()
     names = (Path(state["folder"]).parts[2:] for state in states_of(ours))
-    (bare / "runs.txt").write_text("".join(" ".join(n).replace("seed", "", 1) + "\n" for n in names))
+    (other / "runs.txt").write_text("".join(" ".join(n).replace("seed", "", 1) + "\n" for n in names))
 
 
-def finish(ours: Path, bare: Path) -> None:
+def finish(ours: Path, other: Path) -> None:
     """Leave the results of all runs in both, and our tables."""
     for state in states_of(ours):
-        for root in (ours, bare):
+        for root in (ours, other):
             path = root / state["folder"] / "metrics.json"
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(json.dumps(state["content"]))
     environment = {**os.environ, "PYTHONPATH": str(ours)}
     subprocess.run(
-        [sys.executable, "-m", "favit.tabulate", "all"], cwd=ours, check=True, env=environment, capture_output=True
+        [sys.executable, "-m", "favit.tabulate", "all"],
+        cwd=ours,
+        check=True,
+        env=environment,
+        capture_output=True,
     )
 
 
-def snakemake(folder: Path, title: str) -> None:
+def snakemake(folder: Path, dry: bool) -> None:
     """One call, in the folder's own code."""
-    arguments = ["-n"] if "-n" in title else ["--cores", "1"]
-    command = [sys.executable, "-m", "snakemake", *arguments, "--quiet", "all"]
-    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(folder)}, capture_output=True)
+    command = [sys.executable, "-m", "snakemake", *(["-n"] if dry else ["--cores", "1"])]
+    environment = {**os.environ, "PYTHONPATH": str(folder)}
+    subprocess.run(command, cwd=folder, check=True, env=environment, capture_output=True)
 
 
 if __name__ == "__main__":
