@@ -77,17 +77,42 @@ class Config:
 
 def load(path: Path | str = "config.yaml") -> Config:
     """Read and check a configuration file. Raises ``ConfigError``."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path | str) -> Any:
+    """The content of a YAML file. A key given twice is an error: YAML would silently keep the last."""
     try:
-        raw = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_LOADER)
+        text = Path(path).read_text(encoding="utf-8")
+        _check_given_once(yaml.compose(text, Loader=_LOADER), str(path))
+        return yaml.load(text, Loader=_LOADER)
     except FileNotFoundError:
         raise ConfigError(f"no configuration at {path}") from None
-    except yaml.YAMLError as error:
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-    return parse(raw, str(path))
+
+
+def _check_given_once(node: Any, source: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_given_once(item, source)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ConfigError(
+                        f"{source}, line {key.start_mark.line + 1}: '{key.value}' is given twice"
+                    )
+                seen.add(key.value)
+            _check_given_once(value, source)
 
 
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
+    _check_keys(raw, source)
     schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
@@ -110,6 +135,18 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
         keep=raw.get("keep", "none"),
         retrain=raw.get("retrain", "ask") in ("yes", True),
     )
+
+
+def _check_keys(value: Any, source: str, where: str = "") -> None:
+    """YAML reads some words as other than text: ``no``, ``on``, ``2026``."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{source}: {where}key {key!r} must be text; put it in quotes")
+            _check_keys(below, source, f"{where.removesuffix(': ')}{'.' if where else ''}{key}: ")
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item, source, where)
 
 
 def _sweep(
@@ -144,8 +181,8 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
             raise ConfigError(f"{source}: sweeps.{name}: this name is taken by a target")
 
 
-# Targets of the Snakefile that are not sweeps.
-RESERVED = ("all", "data", "tables", "report", "analysis")
+# Rules of the workflow that are not sweeps.
+RESERVED = ("all", "analysis", "data", "report", "table", "tables", "train")
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
@@ -161,6 +198,12 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{prefix}missing key '{missing[0]}'"
     if error.validator in ("minItems", "minProperties"):
         return f"{where} is empty; give at least one value"
+    if error.validator == "minimum":
+        return f"{where} must be at least {schema['minimum']}, not {error.instance!r}"
+    if error.validator == "pattern":
+        return f"{prefix}the name {error.instance!r} may hold a-z, 0-9 and - only"
+    if error.validator == "uniqueItems":
+        return f"{where} lists a value twice: {error.instance!r}"
     if error.validator == "type":
         kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
         return (

@@ -26,6 +26,11 @@ def component(axis: str, run: dict[str, Any]) -> tuple[str, str]:
     return {"dataset": "data", "encoding": "encodings"}[axis], name
 
 
+def feed_of(dataset: str) -> str:
+    """The module in ``favit/train/feeds`` that brings a data set's images to the device."""
+    return literals("data", dataset).get("FEED", "memory")
+
+
 def training_settings(task: str) -> dict[str, Any]:
     """Defaults of everything that training depends on, common settings and the task's own."""
     return {
@@ -55,7 +60,7 @@ def check(name: str, value: Any, declared: Any, minimum: float | None = None) ->
         return value
     kind = type(declared)
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value)
+        value = float(value) if abs(value) < 1e300 else math.inf
     if kind is float and isinstance(value, str):
         value = _float_or_str(value)  # YAML reads 1e-3 as text
     if kind in (bool, int, float, str) and type(value) is not kind:

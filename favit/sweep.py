@@ -85,8 +85,7 @@ def cells(sweep: SweepConfig) -> list[Cell]:
     try:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
         _check_used(sweep, combinations)
-        compared = _group_axes(sweep, combinations)
-        found = [_cell(sweep, combination, compared) for combination in combinations]
+        found = _placed(sweep, combinations)
         _check_baseline(sweep, found)
         return found
     except ValueError as error:
@@ -104,9 +103,12 @@ def expand(
     combination that matches an entry of ``exclude`` (a list there matches any of
     its values) is dropped. An entry of ``include`` adds its keys to every
     combination whose matrix values it does not contradict, or, where there is
-    none, becomes a combination of its own.
+    none, becomes a combination of its own. Raises ``ValueError`` for an entry of
+    ``exclude`` that drops nothing: a slip in it would train what nobody wants.
     """
     original = [_merged(zip(matrix, values, strict=True)) for values in itertools.product(*matrix.values())]
+    for entry in exclude:
+        _check_excludes(entry, original)
     original = [c for c in original if not any(_matches(c, entry) for entry in exclude)]
     combinations = [dict(c) for c in original]
     for entry in include:
@@ -125,8 +127,26 @@ def expand(
 def _merged(pairs: Iterator[tuple[str, Any]] | Any) -> dict[str, Any]:
     merged: dict[str, Any] = {}
     for axis, value in pairs:
-        merged.update(value if isinstance(value, Mapping) else {axis: value})
+        own = value if isinstance(value, Mapping) else {axis: value}
+        if not merged.keys().isdisjoint(own):
+            raise ValueError(
+                f"matrix.{axis}: {', '.join(sorted(merged.keys() & own))} is given by another axis, too"
+            )
+        merged.update(own)
     return merged
+
+
+def _check_excludes(entry: Mapping[str, Any], combinations: list[dict[str, Any]]) -> None:
+    for key, wanted in entry.items():
+        found = {combination[key] for combination in combinations if key in combination}
+        if not found:
+            valid = sorted({key for combination in combinations for key in combination})
+            raise ValueError(unknown(f"key '{key}' in exclude", key, valid))
+        for value in wanted if isinstance(wanted, list) else [wanted]:
+            if isinstance(value, str) and value not in found:
+                raise ValueError(unknown(f"{key} '{value}' in exclude", value, sorted(map(str, found))))
+    if not any(_matches(combination, entry) for combination in combinations):
+        raise ValueError(f"exclude: no combination has {', '.join(f'{k} {v!r}' for k, v in entry.items())}")
 
 
 def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
@@ -136,30 +156,62 @@ def _matches(combination: Mapping[str, Any], entry: Mapping[str, Any]) -> bool:
     )
 
 
-def _cell(sweep: SweepConfig, combination: Mapping[str, Any], compared: tuple[str, ...]) -> Cell:
-    run = resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
-    mechanism = [run["aggregator"]]
-    if len(sweep.matrix.get("encoding", [])) > 1:
-        mechanism.append(run["encoding"])
+def _placed(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> list[Cell]:
+    """The cells of combinations, each once."""
+    resolved = [
+        resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+        for combination in combinations
+    ]
+    unnamed = {run["encoding"] for run, c in zip(resolved, combinations, strict=True) if "label" not in c}
+    named = [_row(sweep, run, c, len(unnamed) > 1) for run, c in zip(resolved, combinations, strict=True)]
+    axes = _group_axes(sweep, [(run, row) for run, (row, *_) in zip(resolved, named, strict=True)])
+    found: dict[Any, Cell] = {}
+    for run, names in zip(resolved, named, strict=True):
+        group = tuple((axis, run.settings.get(axis, "default")) for axis in axes)
+        found.setdefault((names[0], group, run.key), Cell(run, *names, group))
+    return list(found.values())
+
+
+def _row(
+    sweep: SweepConfig, run: Run, combination: Mapping[str, Any], with_encoding: bool
+) -> tuple[str, str, str]:
+    """Name, label and published reference of a run's row."""
+    mechanism = [run["aggregator"], run["encoding"]] if with_encoding else [run["aggregator"]]
     row = str(combination.get("label", "/".join(mechanism)))
     shown = ", ".join(sweep.table.labels.get(name, name) for name in mechanism)
     label = str(combination.get("label", sweep.table.labels.get(row, shown)))
-    reference = combination.get("reference", sweep.table.references.get(row, row))
-    group = tuple((axis, run.settings[axis]) for axis in compared if axis in run.settings)
-    return Cell(run, row, label, str(reference), group)
+    return row, label, str(combination.get("reference", sweep.table.references.get(row, row)))
 
 
 def _check_baseline(sweep: SweepConfig, found: list[Cell]) -> None:
     rows = list(dict.fromkeys(cell.row for cell in found))
     if sweep.table.baseline and sweep.table.baseline not in rows:
-        raise ValueError(f"table.baseline: {unknown(f'row {sweep.table.baseline!r}', sweep.table.baseline, rows)}")
+        raise ValueError(
+            f"table.baseline: {unknown(f'row {sweep.table.baseline!r}', sweep.table.baseline, rows)}"
+        )
 
 
-def _group_axes(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> tuple[str, ...]:
-    """Data set and model always; besides them every other plain axis of the matrix, such as the horizon."""
+def _group_axes(sweep: SweepConfig, named: list[tuple[Run, str]]) -> list[str]:
+    """What a table's rows are compared within: data set, model, every other plain axis such as the horizon.
+
+    Besides them whatever still differs, but for the seed, between runs of one
+    row: its runs are averaged, so they must be repetitions of each other.
+    """
     plain = [a for a, values in sweep.matrix.items() if not any(isinstance(v, Mapping) for v in values)]
-    others = [a for a in plain if a not in AXES]
-    return ("dataset", "model", *others)
+    axes = ["dataset", "model", *(a for a in plain if a not in AXES and a not in TABLE_KEYS)]
+    while more := _still_differing(named, axes):
+        axes += more
+    return axes
+
+
+def _still_differing(named: list[tuple[Run, str]], axes: list[str]) -> list[str]:
+    first: dict[tuple[Any, ...], Mapping[str, Any]] = {}
+    for run, row in named:
+        now = run.settings
+        then = first.setdefault((row, *(now.get(axis) for axis in axes)), now)
+        if {**then, "seed": now["seed"]} != now:
+            return sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k))
+    return []
 
 
 def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
@@ -172,7 +224,9 @@ def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
         reached = False
         valid: set[str] = set()
         for combination in combinations:
-            names = _component_settings({a: combination.get(a, sweep.settings.get(a)) for a in AXES})
+            axes = {a: combination.get(a, sweep.settings.get(a)) for a in AXES}
+            _check_axes(axes)
+            names = _component_settings(axes)
             valid |= names.keys()
             reached = reached or key in names
         if not reached:
@@ -243,7 +297,7 @@ def _component_settings_of(dataset: str, model: str, aggregator: str, encoding: 
 
 def _check_axes(axes: Mapping[str, Any]) -> None:
     for axis in AXES[:4]:
-        if axis not in axes:
+        if axes.get(axis) is None:
             raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings")
     _check_names(*(axes[a] for a in AXES[:4]))
 

@@ -13,6 +13,7 @@ import yaml
 
 from favit.closure import ROOT
 from favit.config import Config, ConfigError, load, parse
+from favit.fingerprint import VERSIONED
 from favit.literals import literals
 from favit.sweep import cells, expand, resolve, runs
 
@@ -179,3 +180,93 @@ def test_groups_name_known_sweeps() -> None:
     raw["groups"] = {"g": ["s"]}
     config: Config = parse(raw)
     assert [s.name for s in config.sweeps_of("g")] == ["s"]
+
+
+def axes_of(**changes: Any) -> dict[str, Any]:
+    return {**{k: [v] for k, v in FORECAST.items()}, **changes}
+
+
+@pytest.mark.parametrize(
+    ("sweep", "words"),
+    [
+        ({"exclude": [{"modle": "informer"}]}, ["'modle'", "'model'"]),
+        ({"exclude": [{"aggregator": "ful"}]}, ["'ful'", "'full'"]),
+        ({"exclude": [{"seed": 7}]}, ["no combination", "seed 7"]),
+        ({"matrix": axes_of(seed=[0, 0])}, ["seed", "twice"]),
+        ({"matrix": axes_of(row=[{"aggregator": "full"}])}, ["aggregator", "another axis"]),
+        (
+            {"matrix": {"dataset": ["etth1"], "seed": [0]}, "settings": {"model.d_model": 8}},
+            ["model is not given"],
+        ),
+        ({"resources": {"cpu": 1}}, ["'cpu'", "'cpus'"]),
+        ({"resources": {"gpus": -1}}, ["gpus", "at least 0"]),
+        ({"settings": {3: 1}}, ["sweeps.s.settings", "key 3", "quotes"]),
+        ({"settings": {"lr": 10**400}}, ["lr", "finite"]),
+    ],
+)
+def test_slips_that_would_train_what_nobody_wants(sweep: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ConfigError) as raised:
+        cells(parse(config_of(**sweep)).sweeps["s"])
+    assert "\n" not in str(raised.value)
+    for word in words:
+        assert word in str(raised.value), raised.value
+
+
+@pytest.mark.parametrize("name", ["train", "table", "report", "Mine", "a b", "my_sweep"])
+def test_names_of_targets_are_words_that_no_rule_has(name: str) -> None:
+    raw = config_of()
+    raw["groups"] = {name: ["s"]}
+    with pytest.raises(ConfigError, match=name):
+        parse(raw)
+
+
+def test_versions_that_could_count_are_those_that_are_compared() -> None:
+    assert parse({**config_of(), "versions": dict.fromkeys(VERSIONED, "exact")}).versions["timm"] == "exact"
+    with pytest.raises(ConfigError, match="'torch'"):
+        parse({**config_of(), "versions": {"torhc": "minor"}})
+
+
+def test_a_key_given_twice_is_an_error(tmp_path: Path) -> None:
+    text = yaml.safe_dump(config_of())
+    (tmp_path / "c.yaml").write_text(text.replace("sweeps:", "sweeps:\n  s: {matrix: {seed: [1]}}", 1))
+    with pytest.raises(ConfigError, match=r"line \d+: 's' is given twice"):
+        load(tmp_path / "c.yaml")
+    (tmp_path / "c.yaml").write_text("x: &a {b: 1}\ny: {<<: *a, b: 2}\n")  # merging is no repetition
+    with pytest.raises(ConfigError, match="unknown key"):
+        load(tmp_path / "c.yaml")
+
+
+@pytest.mark.parametrize("content", [b"", b"- a\n", b"a: [1", b"null\n", b"a: \xff\n", b"a: 2026-01-01\n"])
+def test_files_that_are_no_configuration(content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "c.yaml").write_bytes(content)
+    for path in (tmp_path / "c.yaml", tmp_path, tmp_path / "absent.yaml"):
+        with pytest.raises(ConfigError) as raised:
+            load(path)
+        assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("matrix", "include"),
+    [
+        ({"setup": [{"lr": 0.1}, {"lr": 0.2}]}, []),
+        ({"aggregator.factor": [1, 5], "aggregator": ["probsparse"]}, []),
+        ({"setup": [{"aggregator.factor": 1}, {"aggregator.factor": 5}], "aggregator": ["probsparse"]}, []),
+        ({"seed": [0, 1]}, [{**FORECAST, "seed": 2, "horizon": 96}, {**FORECAST, "seed": 3, "lr": 0.5}]),
+        ({"row": [{"encoding": "none"}, {"encoding": "temporal"}], "encoding": None}, []),
+    ],
+)
+def test_only_repetitions_share_a_row(matrix: dict[str, Any], include: list[dict[str, Any]]) -> None:
+    """A table averages what has the same row and group: nothing but the seed may differ there."""
+    axes = {k: v for k, v in axes_of(**matrix).items() if v is not None}
+    together: dict[Any, set[str]] = {}
+    for cell in cells(parse(config_of(matrix=axes, include=include)).sweeps["s"]):
+        unseeded = json.dumps({**cell.run.settings, "seed": 0}, sort_keys=True)
+        together.setdefault((cell.row, cell.group), set()).add(unseeded)
+    assert len(together) >= 2
+    assert all(len(different) == 1 for different in together.values())
+
+
+def test_a_run_has_one_cell_however_often_it_is_included() -> None:
+    extra = {**FORECAST, "seed": 5}
+    found = cells(parse(config_of(include=[extra, dict(extra)])).sweeps["s"])
+    assert [cell.run["seed"] for cell in found] == [0, 5]

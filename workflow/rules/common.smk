@@ -14,12 +14,16 @@ sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is instal
 from favit import tabulate
 from favit.config import ConfigError
 from favit.config import parse as parse_config
+from favit.config import read as read_config
 from favit.explain import reason
 from favit.state import METRICS, Results
 from favit.sweep import cells
 from favit.trie import alternatives
 
 try:
+    for _file in map(Path, workflow.configfiles):
+        if _file.suffix in (".yaml", ".yml") and _file.is_file():
+            read_config(_file)  # Snakemake's own reading lets keys that are given twice pass
     SETUP = parse_config(dict(config))
     CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
 except ConfigError as error:
