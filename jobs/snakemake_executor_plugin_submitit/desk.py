@@ -120,9 +120,10 @@ class Desk:
         self.pieces.append(piece)
 
     def _give_up(self, piece: Piece, why: str) -> None:
+        self.say(f"{len(piece.tickets)} jobs ({piece.batch.label}) could not be submitted: {why}")
         for ticket in piece.tickets:
             ticket.batch.bury(ticket.index)  # should it have gone through after all, nothing may start
-            ticket.failure = f"{ticket.task.label} could not be submitted: {why}"
+            ticket.failure = f"{ticket.task.label} could not be submitted: {why.splitlines()[0]}"
 
     def drop(self) -> list[Ticket]:
         """Forget everything that is not submitted; its jobs."""

@@ -155,21 +155,19 @@ class SlurmCluster(Cluster):
         """What the cluster has of that which it refused."""
         from ..site import accounts, partitions
 
+        found = []
         try:
             if "partition" in said:
-                return f"\nIts partitions are: {', '.join(p.name for p in partitions())}"
+                found.append(f"\nIts partitions are: {', '.join(p.name for p in partitions())}")
             if "account" in said or "qos" in said:
                 listed = [f"{a.account} (qos {a.qos})" if a.qos else a.account for a in accounts()]
-                return f"\nYour accounts are: {', '.join(listed) or 'none'}"
+                found.append(f"\nYour accounts are: {', '.join(listed) or 'none'}")
             if "generic resource" in said or "gres" in said or "node configuration" in said:
                 listed = [f"{p.name}: {p.nodes} nodes, {p.cpus} CPUs, {p.gres}" for p in partitions()]
-                return "\nIts partitions have (per node): " + "; ".join(listed)
+                found.append("\nIts partitions have (per node): " + "; ".join(listed))
         except NoAnswer as error:
-            return f"\n(what it offers could not be asked: {error})"
-        return ""
-
-    def task_id(self, job_id: str, offset: int) -> str:
-        return f"{job_id}_{offset}"
+            found.append(f"\n(what it offers could not be asked: {error})")
+        return "".join(found)
 
     def find(self, batch: Batch, first: int) -> str | None:
         wanted = f"{COMMENT}:{batch.token}:{first}"
