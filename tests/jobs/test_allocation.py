@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import allocation
-from snakemake_executor_plugin_submitit.allocation import child, tree
+from snakemake_executor_plugin_submitit.allocation import child, memory, tree
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim, owner_of, progress
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
 from snakemake_executor_plugin_submitit.command import STAY
@@ -215,6 +215,16 @@ def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp
     assert verdict is not None and verdict.succeeded and verdict.lives == 4, (
         "what an earlier life left is removed"
     )
+
+
+def test_out_of_memory_kills_are_counted_in_the_jobs_own_cgroups(tmp_path: Path) -> None:
+    step = tmp_path / "system.slice/job_5/step_batch/user/task_0"
+    step.mkdir(parents=True)
+    (tmp_path / "system.slice/memory.events").write_text("oom 9\noom_kill 9\n")
+    (tmp_path / "system.slice/job_5/memory.events").write_text("low 0\noom 1\noom_kill 2\n")
+    group = "/" + str(step.relative_to(tmp_path))
+    assert memory._count(tmp_path, group, "memory.events") == 2
+    assert memory._count(tmp_path, "/user.slice", "memory.events") == 0
 
 
 def test_missing_inputs_are_named(start: Callable[..., Any], batch: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import signal
+import time
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -93,3 +95,20 @@ def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> N
     w.env["PATH"] = w.env["PATH"].split(":")[0]  # the machine may have a real one
     (w.folder / "o").unlink()
     assert "sbatch is not on PATH" in w.fail("o")
+
+
+@pytest.mark.parametrize("keep", [False, True], ids=["cancel", "keep running"])
+def test_interrupt_takes_one_scancel_or_none(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, keep: bool
+) -> None:
+    w = on_fake_slurm(TWENTY.replace("echo", "sleep 5; echo"))
+    process = w.start(*(["--submitit-keep-running"] if keep else []))
+    w.until(lambda: len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 3)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 1
+    cancelled = [call for call in fake_slurm.calls if call.startswith("scancel")]
+    assert cancelled == ([] if keep else ["scancel 100 101 102"])
+    if keep:
+        text = w.succeed()
+        assert each_once(w, [str(i) for i in range(20)]) and "running already" in text + w.read("output")
