@@ -58,12 +58,14 @@ def main(arguments: list[str] | None = None) -> int:
         config = load(options.config)
         results = Results(config)
         wanted = {run.key: run for name in options.runs for run in explain.select(config, name)}
+        states = results.states(wanted.values())
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
     refused = 0
-    for state in results.states(wanted.values()):
+    for state in states:
         if state.counts:
+            print(f"{state.run.name}: {state.name} already")
             continue
         result = candidate(state)
         if result is None:

@@ -20,6 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from favit.config import ConfigError
 from favit.files import write_atomic
 
 ROOT = Path(__file__).parents[1]
@@ -78,14 +79,14 @@ class Reader:
     def __init__(self, root: Path = ROOT, cache: Path | None = None) -> None:
         self.root = root
         self._cache = cache
-        self._known: dict[str, Any] = _read_json(cache)
+        self._known = read_cache(cache)
         self._fresh = False
         self._modules: dict[str, Module] = {}
 
     def closure(self, roots: Iterable[str]) -> Closure:
         """The import closure of dotted module names, packages' ``__init__`` included."""
         found: dict[str, Module] = {}
-        waiting = [name for root in roots for name in _with_parents(root)]
+        waiting = [name for root in roots for name in _with_parents(root) if self.file_of(name)]
         while waiting:
             name = waiting.pop()
             if name not in found:
@@ -119,11 +120,16 @@ class Reader:
         source = path.read_bytes()
         key = f"{name}:{hashlib.sha256(_OWN_SOURCE + source).hexdigest()}"
         if key not in self._known:
-            self._known[key] = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
+            try:
+                self._known[key] = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
+            except SyntaxError as error:
+                raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
             self._fresh = True
         facts = self._known[key]
         # What an import names may be a module or something defined in one: only the files can tell.
-        imports = {p for i in facts["imports"] if self.file_of(i) for p in _with_parents(i)}
+        imports = {
+            p for i in facts["imports"] if self.file_of(i) for p in _with_parents(i) if self.file_of(p)
+        }
         return Module(facts["digest"], facts["definitions"], tuple(sorted(imports)), tuple(facts["outside"]))
 
 
@@ -157,12 +163,9 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
 def _executed(node: ast.AST) -> Iterator[ast.AST]:
     """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
     yield node
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
-            for other in child.orelse:
-                yield from _executed(other)
-        else:
-            yield from _executed(child)
+    never = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
+    for child in node.orelse if never else ast.iter_child_nodes(node):  # type: ignore[attr-defined]
+        yield from _executed(child)
 
 
 def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
@@ -214,6 +217,12 @@ def _write(value: Any, write: Any) -> None:
             child = getattr(value, field, None)
             if child is None and not isinstance(value, ast.Constant):
                 continue
+            if isinstance(
+                value, ast.JoinedStr
+            ):  # Python 3.12.0 and 3.12.1 put empty texts into format specifications
+                child = [
+                    part for part in child or [] if not (isinstance(part, ast.Constant) and part.value == "")
+                ]
             if child == [] or field in ("kind", "type_comment"):
                 continue
             write(f" {field}=".encode())
@@ -239,7 +248,8 @@ def _with_parents(name: str) -> list[str]:
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
 
 
-def _read_json(path: Path | None) -> dict[str, Any]:
+def read_cache(path: Path | None) -> dict[str, Any]:
+    """A JSON object from a file; an empty one where there is none, or something else."""
     if path is None:
         return {}
     try:

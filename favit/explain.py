@@ -62,8 +62,9 @@ def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> I
     if changed:
         yield "settings: " + _listed([f"{k} {a} -> {b}" for k, (a, b) in changed.items()])
     if then.get("code") != now.code:
-        recorded = result.content["fingerprint"].get("modules") or {}
-        yield "code: " + _listed(changed_code(recorded, fingerprinter.closure(state.run).definitions()))
+        recorded = result.content["fingerprint"].get("modules")
+        names = changed_code(recorded, fingerprinter.closure(state.run).definitions())
+        yield "code: " + (_listed(names) if names else "the order of definitions")
     if now.data is not None and then.get("data") != dict(now.data):
         old = then.get("data") or {}
         yield "data: " + _listed([f for f in sorted({*old, *now.data}) if old.get(f) != now.data.get(f)])
@@ -75,9 +76,9 @@ def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> I
             yield f"versions: {package} {before} -> {version}"
 
 
-def changed_code(then: Mapping[str, Mapping[str, str]], now: Mapping[str, Mapping[str, str]]) -> list[str]:
-    """Definitions that differ, as ``aggregators/probsparse.py: select_keys``."""
-    if not then:
+def changed_code(then: Any, now: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Definitions that differ, as ``aggregators/probsparse.py: select_keys``; ``then`` is as a result says it."""
+    if not then or not isinstance(then, dict) or not all(isinstance(d, dict) for d in then.values()):
         return ["(the result does not say which)"]
     found = []
     for module in sorted({*then, *now}):
@@ -134,13 +135,25 @@ def select(config: Config, wanted: str) -> list[Run]:
     by_name = [run for run in every.values() if wanted in (run.name, f"{run['dataset']}.{run.name}")]
     if by_name:
         return by_name
-    folder = Path(wanted).resolve()
-    results = Results(config)
-    by_folder = [r for r in every.values() if results.place(r).resolve() in (folder, folder.parent)]
+    by_folder = _in_folder(Results(config), list(every.values()), Path(wanted).resolve())
     if by_folder:
         return by_folder
     config.sweeps_of(wanted)  # raises, naming the sweeps
     raise AssertionError
+
+
+def _in_folder(results: Results, every: list[Run], folder: Path) -> list[Run]:
+    """The runs whose results lie below a folder, or that a result's own folder belongs to."""
+    if folder.is_file():
+        folder = folder.parent
+    below = [run for run in every if results.place(run).resolve().is_relative_to(folder)]
+    here = [run for run in every if results.place(run).resolve() == folder.parent]
+    settings = {r.fingerprint["settings"] for r in results.in_place(folder.parent) if r.folder == folder}
+    return below or [
+        s.run
+        for s in results.states(here)
+        if s.fingerprint.settings in settings or s.folder.resolve() == folder
+    ]
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from favit import declared
-from favit.closure import Closure, Reader, short_digest, text_digest
+from favit.closure import Closure, Reader, read_cache, short_digest, text_digest
 from favit.files import sha256_of, write_atomic
 from favit.literals import literals
 from favit.sweep import Run
@@ -116,7 +116,7 @@ class Fingerprinter:
             pass
 
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
-        key = (run["dataset"], *(v for k, v in run.settings.items() if k.startswith("dataset.")))
+        key = (run["dataset"], *(item for item in run.settings.items() if item[0].startswith("dataset.")))
         if key not in self._data:
             files = data_files(run.settings, self._data_root)
             here = all(path.is_file() for path in files.values())
@@ -162,13 +162,8 @@ class FileDigests:
 
     def __init__(self, cache: Path | None) -> None:
         self._cache = cache
-        self._known: dict[str, Any] = {}
+        self._known = read_cache(cache)
         self._fresh = False
-        if cache is not None and cache.is_file():
-            try:
-                self._known = json.loads(cache.read_text())
-            except ValueError:
-                self._known = {}
 
     def of(self, path: Path) -> str:
         """The digest of one file."""

@@ -20,7 +20,11 @@ _PACKAGE = Path(__file__).parent
 @functools.cache
 def literals(*path: str) -> dict[str, Any]:
     """All top-level ``NAME = <literal>`` of ``favit/<path>.py``, for instance ``literals("train", "settings")``."""
-    tree = ast.parse(_PACKAGE.joinpath(*path).with_suffix(".py").read_text(encoding="utf-8"))
+    file = _PACKAGE.joinpath(*path).with_suffix(".py")
+    try:
+        tree = ast.parse(file.read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise ValueError(f"{file}, line {error.lineno}: {error.msg}") from None
     found: dict[str, Any] = {}
     for node in tree.body:
         name, value = _assignment(node)

@@ -17,9 +17,10 @@ KINDS = ("aggregators", "attention", "encodings", "models", "data")
 
 
 def names(kind: str) -> list[str]:
-    """Sorted names of all components of a kind: the files in ``favit/<kind>/`` that do not begin with ``_``."""
+    """Sorted names of all components of a kind: the modules in ``favit/<kind>/`` that do not begin with ``_``."""
     assert kind in KINDS, kind
-    return sorted(p.stem for p in (_PACKAGE / kind).glob("*.py") if not p.stem.startswith("_"))
+    found = (p.stem for p in (_PACKAGE / kind).glob("*.py"))
+    return sorted(name for name in found if name.isidentifier() and not name.startswith("_"))
 
 
 def load(kind: str, name: str) -> ModuleType:

@@ -8,6 +8,8 @@ is looked at: the folder's name helps people, what counts is what its
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Mapping
@@ -16,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from favit.closure import short_digest
+from favit.closure import read_cache, short_digest
 from favit.config import Config
 from favit.files import write_atomic
 from favit.fingerprint import Fingerprint, Fingerprinter, cut
@@ -24,6 +26,10 @@ from favit.sweep import Run
 
 METRICS = "metrics.json"
 ACCEPTED = "accepted.json"
+
+# A run that diverged is done, too: it would diverge again.
+_DONE = ("finished", "diverged")
+_OWN_SOURCE = Path(__file__).read_bytes()  # what was remembered by other code is read again
 
 
 @dataclass(frozen=True)
@@ -172,10 +178,9 @@ class _Index:
     def __init__(self, file: Path) -> None:
         self._file = file
         self._fresh = False
-        try:
-            self._known: dict[str, Any] = json.loads(file.read_text())
-        except (OSError, ValueError):
-            self._known = {}
+        self._code = hashlib.sha256(_OWN_SOURCE).hexdigest()
+        cache = read_cache(file)
+        self._known: dict[str, Any] = cache["results"] if cache.get("code") == self._code else {}
 
     def results_in(self, place: Path) -> list[Result]:
         """The readable results in the folders of one place, by name."""
@@ -189,7 +194,7 @@ class _Index:
     def save(self) -> None:
         if self._fresh:
             try:
-                write_atomic(self._file, json.dumps(self._known))
+                write_atomic(self._file, json.dumps({"code": self._code, "results": self._known}))
             except OSError:
                 return  # a results folder that cannot be written only makes the next look slower
             self._fresh = False
@@ -197,8 +202,10 @@ class _Index:
     def _result(self, folder: Path) -> Result | None:
         try:
             stat = (folder / METRICS).stat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
+                return None
+            raise  # a file server that does not answer is no reason to train
         key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
         known = self._known.get(key)
         if known is None or known["seen"] != seen:
@@ -219,24 +226,46 @@ def _summary(path: Path) -> dict[str, Any]:
         text = path.read_text()
         content = json.loads(text)
         fingerprint = content["fingerprint"]
-        if short_digest(content["run"]) != fingerprint["settings"]:
-            return {"readable": False}
         parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
+        whole = (
+            short_digest(content["run"]) == parts["settings"]
+            and content["status"] in _DONE
+            and isinstance(content["metrics"], dict)
+            and _is_of_text(parts["data"])
+            and _is_of_text(parts["versions"])
+        )
+        if not whole:
+            return {"readable": False}
         return {
             "readable": True,
             "fingerprint": parts,
-            "status": str(content["status"]),
+            "status": content["status"],
             "seconds": float(content.get("device_seconds") or content.get("wall_time_s") or 0.0),
-            "stamp": short_digest(content.get("metrics")),
+            "stamp": short_digest(content["metrics"]),
         }
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return {"readable": False}
+
+
+def _is_of_text(value: Any) -> bool:
+    """None, or a mapping of text to text."""
+    return value is None or (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
 
 
 def _acceptances(path: Path) -> tuple[Mapping[str, Any], ...]:
     if not path.exists():
         return ()
     try:
-        return tuple(json.loads(path.read_text()))
+        records = json.loads(path.read_text())
     except (OSError, ValueError):
         return ()
+    return tuple(r for r in records if _is_acceptance(r)) if isinstance(records, list) else ()
+
+
+def _is_acceptance(record: Any) -> bool:
+    return (
+        isinstance(record, dict)
+        and all(isinstance(record.get(key), str) for key in ("code", "who", "when", "why"))
+        and isinstance(record.get("versions"), dict)
+        and _is_of_text(record["versions"])
+    )

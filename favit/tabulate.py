@@ -38,7 +38,7 @@ def digest(sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: M
     closure = results.fingerprinter.reader.closure(
         ["favit.tabulate", "favit.analysis.tables", "favit.analysis.costs"]
     )
-    assets = sorted(p for p in (ROOT / "favit" / "analysis").rglob("*") if p.suffix in _ASSETS)
+    assets = sorted(p for p in (ROOT / "favit" / "analysis").rglob("[!.]*") if p.suffix in _ASSETS)
     rows = []
     for cell in in_sweep:
         state = states[cell.run.key]
@@ -163,6 +163,8 @@ def main(arguments: list[str] | None = None) -> int:
             path = (folder(config) / sweep.name).with_suffix(".md")
             if not options.show:
                 path = make(config, sweep, results)
+            elif not path.exists():
+                raise ConfigError(f"{path} is not there yet: snakemake {sweep.name}")
             print(path.read_text().rstrip())
             print(f"\n{', '.join(str(path.with_suffix(s)) for s in SUFFIXES)}\n")
     except ConfigError as error:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from favit.closure import Reader, analyse
+from favit.closure import ROOT, Reader, analyse
+from favit.config import ConfigError
 
 SOURCE = '''"""A docstring."""
 import math
@@ -111,11 +115,85 @@ def test_cache_is_by_content_and_may_vanish(tmp_path: Path) -> None:
     assert look() == first
     stat = source.stat()
     source.write_text("x = 2\n")
-    import os
-
     os.utime(source, ns=(stat.st_atime_ns, stat.st_mtime_ns))  # same size, same time, other content
     assert look() != first
     source.write_text("x = 1\n")
     assert look() == first
     cache.write_text("{torn")
     assert look() == first
+
+
+@pytest.mark.parametrize(
+    ("test", "followed"),
+    [("TYPE_CHECKING", False), ("typing.TYPE_CHECKING", False), ("not TYPE_CHECKING", True), ("True", True)],
+)
+def test_only_what_never_runs_is_left_out(test: str, followed: bool) -> None:
+    source = f"if False:\n    pass\nelif {test}:\n    import favit.x as y\nelse:\n    from . import z\n"
+    imports = set(analyse(source, "favit.a.b").imports)
+    assert ("favit.x" in imports) is followed
+    assert "favit.a.z" in imports
+
+
+def test_folders_without_init_are_followed(tmp_path: Path) -> None:
+    (tmp_path / "favit" / "room" / "deep").mkdir(parents=True)
+    (tmp_path / "favit" / "__init__.py").write_text("")
+    (tmp_path / "favit" / "room" / "one.py").write_text("from .deep import two\n")
+    (tmp_path / "favit" / "room" / "deep" / "two.py").write_text("")
+    assert set(Reader(root=tmp_path).closure(["favit.room.one"]).modules) == {
+        "favit",
+        "favit.room.one",
+        "favit.room.deep.two",
+    }
+
+
+def test_source_that_does_not_parse_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "favit").mkdir()
+    (tmp_path / "favit" / "__init__.py").write_text("x = 1\ndef f(:\n")
+    with pytest.raises(ConfigError, match=r"__init__\.py, line 2: invalid syntax"):
+        Reader(root=tmp_path).closure(["favit"])
+
+
+# Written by one Python, read by another: a result must not depend on which.
+VERSION_SENSITIVE = """
+def f(x, /, *, y: int = 1, **rest):
+    z = f"{x!r:>{y}} {{}} {x=} " "and" f' {rest["a"]}'
+    match z:
+        case None | [_, *_] | {"a": 1, **other}:
+            return lambda: (yield)
+    try:
+        async def g(): return [i async for i in x if (n := i)]
+    except* ValueError as error:
+        raise SystemExit from error
+    return {**rest, "é": 1e-3, "b": b"\\\\x00", "i": 1j, "e": ..., "t": None, "l": 10**3}[x:y:2, ...]
+
+class A(B, metaclass=C):
+    x: int
+    @property
+    def y(self): return self._y
+"""
+
+
+@pytest.mark.parametrize("python", ["python3.11", "python3.12", "python3.13", "python3.14"])
+def test_digests_are_the_same_for_every_python(python: str, tmp_path: Path) -> None:
+    sources = [VERSION_SENSITIVE, *(p.read_text() for p in sorted((ROOT / "favit").rglob("*.py")))]
+    (tmp_path / "sources.json").write_text(json.dumps(sources))
+    code = (
+        "import sys, types, json; sys.path.insert(0, sys.argv[1])\n"
+        "config = types.ModuleType('favit.config'); config.ConfigError = ValueError\n"
+        "sys.modules['favit.config'] = config\n"  # its packages are not installed for every Python
+        "from favit.closure import analyse\n"
+        "print(json.dumps([[m.digest, m.definitions] for m in "
+        "(analyse(s, 'favit.x') for s in json.load(open(sys.argv[2])))]))\n"
+    )
+    try:
+        command = [python, "-c", code, str(ROOT), str(tmp_path / "sources.json")]
+        # Where pyenv's shims stand in for Pythons, each must be asked for.
+        environment = {**os.environ, "PYENV_VERSION": python.removeprefix("python")}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, env=environment)
+    except FileNotFoundError:
+        pytest.skip(f"no {python} here")
+    if "pyenv" in done.stderr:
+        pytest.skip(f"no {python} here")
+    assert done.returncode == 0, done.stderr
+    here = [analyse(source, "favit.x") for source in sources]
+    assert json.loads(done.stdout) == [[m.digest, m.definitions] for m in here]

@@ -267,3 +267,86 @@ def test_prune_lists_what_no_sweep_asks_for(config: Config, tmp_path: Path) -> N
     prune.remove(unasked)
     assert not unasked.exists() and asked.exists()
     assert listed(stale=False) == set()
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"status": "running"},
+        {"metrics": None},
+        {"fingerprint": {"versions": "torch"}},
+        {"fingerprint": {"versions": {"torch": 2}}},
+        {"fingerprint": {"data": 5}},
+        {"fingerprint": []},
+        {"run": 3},
+    ],
+)
+def test_what_is_no_whole_result_is_passed_over(config: Config, broken: dict[str, Any]) -> None:
+    folder = finish(states(config)[0])
+    content = json.loads((folder / "metrics.json").read_text())
+    for key, value in broken.items():
+        content[key] = {**content[key], **value} if isinstance(value, dict) else value
+    write_atomic(folder / "metrics.json", json.dumps(content))
+    state = states(config)[0]
+    assert not state.counts and state.folder != folder
+    assert explain.line(state, Results(config).fingerprinter).endswith("never run before")
+
+
+@pytest.mark.parametrize("modules", [[1], {"favit.attention.full": 5}, "x"])
+def test_a_result_that_does_not_say_what_it_ran_is_explained_all_the_same(
+    config: Config, modules: Any
+) -> None:
+    finish(states(config)[0], code="0" * 16, modules=modules)
+    assert "does not say which" in explain.reason(states(config)[0], Results(config).fingerprinter)
+
+
+@pytest.mark.parametrize("text", ["5", "[1]", "[{}]", '[{"code": "x"}]', "{torn"])
+def test_an_unreadable_acceptance_is_none(config: Config, text: str) -> None:
+    folder = finish(states(config)[0], code="0" * 16)
+    (folder / "accepted.json").write_text(text)
+    assert not states(config)[0].counts
+
+
+def test_odd_things_in_a_place_are_passed_over(config: Config) -> None:
+    folder = finish(states(config)[0])
+    (folder.parent / "loop").symlink_to("loop")
+    (folder.parent / "file").write_text("")
+    (folder.parent / "folder" / "metrics.json").mkdir(parents=True)
+    assert states(config)[0].folder == folder
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "5", "{torn", '{"results": 1}', '{"code": "other", "results": {"a": 1}}']
+)
+@pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json"])
+def test_a_damaged_cache_is_no_harm(config: Config, name: str, text: str) -> None:
+    finish(states(config)[0])
+    states(config)
+    (config.results / ".cache" / name).write_text(text)
+    assert [s.name for s in states(config)] == ["valid"] + ["missing"] * 4
+
+
+def test_definitions_in_another_order_are_named(config: Config) -> None:
+    state = states(config)[0]
+    modules = Results(config).fingerprinter.closure(state.run).definitions()
+    finish(state, code="0" * 16, modules=modules)
+    reason = explain.reason(states(config)[0], Results(config).fingerprinter)
+    assert reason == "code: the order of definitions"
+
+
+def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tmp_path: Path) -> None:
+    body = {"settings": {"dataset.path": "own.csv"}, "matrix": {**AXES, "seed": [0, 1], "epochs": [1, 2]}}
+    raw = {"data": str(tmp_path / "data"), "results": str(tmp_path / "results"), "sweeps": {"s": body}}
+    two = parse(raw)
+    first = states(two)[0]
+    same_place = [s for s in states(two) if s.folder.parent == first.folder.parent]
+    assert len(same_place) == 2
+    folder = finish(first, code="0" * 16)
+
+    def found(path: Path) -> list[str]:
+        return [run.key for run in explain.select(two, str(path))]
+
+    assert found(folder) == found(folder / "metrics.json") == [first.run.key]
+    assert found(same_place[1].folder) == [same_place[1].run.key]
+    assert found(folder.parent) == [s.run.key for s in same_place]
+    assert len(found(tmp_path / "results" / "runs" / "csv")) == 4

@@ -12,10 +12,12 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
 
 from favit import tabulate
+from favit.closure import short_digest
 from favit.config import ConfigError
 from favit.config import parse as parse_config
 from favit.config import read as read_config
 from favit.explain import reason
+from favit.files import write_atomic
 from favit.state import METRICS, Results
 from favit.sweep import cells
 from favit.trie import alternatives
@@ -26,12 +28,24 @@ try:
             read_config(_file)  # Snakemake's own reading lets keys that are given twice pass
     SETUP = parse_config(dict(config))
     CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
+    RESULTS = Results(SETUP)
+    _RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
+    STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
+    TODAY = {name: tabulate.digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()}
 except ConfigError as error:
     sys.exit(str(error))  # one line; a traceback would bury it
 
-RESULTS = Results(SETUP)
-_RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
-STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
+# The file that commands read the configuration from: a copy where --config or --configfile changed something.
+CONFIG_FILE = Path("config.yaml")
+if not CONFIG_FILE.is_file() or read_config(CONFIG_FILE) != config:
+    CONFIG_FILE = SETUP.results / ".cache" / "config" / f"{short_digest(config)}.json"
+
+
+def keep_config():
+    """Write that copy, before the first job."""
+    if CONFIG_FILE.name != "config.yaml":
+        write_atomic(CONFIG_FILE, json.dumps(config))
+
 
 # Folder name -> state, of the runs that have no result that counts.
 MISSING = {state.folder.name: state for state in STATES.values() if not state.counts}

@@ -30,5 +30,6 @@ rule report:
         "Report of all results"
     params:
         python=sys.executable,
+        config=str(CONFIG_FILE),
     shell:
-        "{params.python:q} -m favit.report"
+        "{params.python:q} -m favit.report --config {params.config:q}"

@@ -2,13 +2,9 @@
 # for a note that it is out of date, which is always newer than the table.
 
 import os
+import tempfile
+import time
 
-from favit.files import write_atomic
-
-TODAY = {
-    name: tabulate.digest(sweep, CELLS[name], RESULTS, STATES)
-    for name, sweep in SETUP.sweeps.items()
-}
 OUTDATED = [
     name
     for name, sweep in SETUP.sweeps.items()
@@ -23,9 +19,17 @@ def awaited(wildcards):
 
 
 def outdated(sweep, table):
-    """Write a note that the table is not today's, newer than the table whatever the clocks say."""
+    """Write a note that the table is not today's, newer than the table whatever the clocks say.
+
+    Never the same text twice: Snakemake takes a newer file of known content for unchanged.
+    """
     note = RESULTS.root / ".cache" / "outdated" / f"{sweep}.txt"
-    write_atomic(note, f"{table} is not the table of {TODAY[sweep]}\n")
+    text = f"{table} is not the table of {TODAY[sweep]}: {time.time_ns()}\n"
+    try:
+        write_atomic(note, text)
+    except OSError:  # a dry run may not be allowed to write
+        note = Path(tempfile.gettempdir()) / f"favit-{os.getpid()}-{sweep}.txt"
+        write_atomic(note, text)
     late = max(note.stat().st_mtime, table.stat().st_mtime + 1)
     os.utime(note, (late, late))
     return str(note)
@@ -47,8 +51,9 @@ rule table:
         "Table of {wildcards.sweep}"
     params:
         python=sys.executable,
+        config=str(CONFIG_FILE),
     shell:
-        "{params.python:q} -m favit.tabulate {wildcards.sweep}"
+        "{params.python:q} -m favit.tabulate {wildcards.sweep} --config {params.config:q}"
 
 
 # Whatever is there now, marked as partial where runs are missing.
@@ -56,8 +61,9 @@ rule tables:
     params:
         python=sys.executable,
         sweeps=" ".join(SETUP.sweeps),
+        config=str(CONFIG_FILE),
     shell:
-        "{params.python:q} -m favit.tabulate {params.sweeps}"
+        "{params.python:q} -m favit.tabulate {params.sweeps} --config {params.config:q}"
 
 
 # A target a sweep, and a group.

@@ -38,7 +38,8 @@ def why(wildcards):
 def command(wildcards):
     """The interpreter and the code to train with, what to train, and where to."""
     folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
-    return f"{shlex.quote(sys.executable)} {snapshot.folder_of(code, RESULTS.root)} --run {folder}/run.json --out {folder}"
+    words = [sys.executable, snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
+    return shlex.join(map(str, words))
 
 
 rule train:
@@ -67,6 +68,7 @@ rule train:
 
 onstart:
     if workflow.is_main_process:
+        keep_config()
         to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
         try:
             logger.info(guard.before_training(SETUP, RESULTS, to_train))
