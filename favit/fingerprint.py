@@ -136,9 +136,11 @@ _NAMED = ("dataset", "model", "aggregator", "encoding")
 def roots(run: Run) -> list[str]:
     """The modules that a run's names point to: where its closure begins."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
     return [
         "favit.train.__main__",
         f"favit.train.{run.task}",
+        *feeds,
         *(f"favit.{room}.{name}" for room, name in components),
     ]
 

@@ -101,7 +101,7 @@ def _train(
         record.remove_leftovers(options.out)
         record.write_json(options.out / "run.json", wanted.envelope)
     module = importlib.import_module(f"favit.train.{wanted.task}")
-    task = _or_bad_input(lambda: module.Task(wanted.run, options.data, device, world))
+    task = _or_bad_input(lambda: module.Task(wanted.run, options.data, device, world, options.workers))
     digest = wanted.fingerprint["digest"]
     trainer = Trainer(task, wanted.run, digest, options.out, device, world, stop, lease, reporter)
     trainer.resume()

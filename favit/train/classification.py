@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,13 +17,15 @@ from favit.train import models
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
+from favit.train.feeds import Feed
 from favit.train.order import Batch, Order
-from favit.train.task import Check, Result, Selection
+from favit.train.task import Check, Model, Result, Selection
 
 SETTINGS = {
     "image_size": 224,
     "interpolation": ("bicubic", "bilinear"),
-    "crop_scale_min": 1.0,  # least share of the image that a random resized crop keeps; 1: no crop
+    "crop_scale_min": 1.0,  # least share of the image that a random resized crop keeps; 1: no crop, as in the test
+    "test_crop": 1.0,  # share of the resized test image that is kept in each direction, from its central square
     "flip": 0.0,  # probability of a mirror image
     "color_jitter": 0.0,  # strength of brightness, contrast and saturation; not beside RandAugment
     "randaugment": "",  # as timm writes it: m9-mstd0.5-inc1
@@ -39,6 +42,7 @@ SETTINGS = {
 MINIMUM = {
     "image_size": 1,
     "crop_scale_min": 0.0,
+    "test_crop": 0.01,
     "flip": 0.0,
     "color_jitter": 0.0,
     "erasing": 0.0,
@@ -55,67 +59,72 @@ _SCORED_AT_ONCE = 128
 
 
 class Task:
-    """A classifier and its images, as bytes on the device."""
+    """A classifier and what brings its images to the device, as bytes."""
 
     unit = "images"
     selection = Selection("test", "top1", higher_is_better=True, decides=False)
 
-    def __init__(self, run: Mapping[str, Any], root: Path, device: torch.device, world: World) -> None:
+    def __init__(
+        self, run: Mapping[str, Any], root: Path, device: torch.device, world: World, workers: int = 0
+    ) -> None:
         module = registry.load("data", run["dataset"])
         data = module.load(root, run).limited(run["limit_train"], run["limit_test"])
-        self._run, self._world, self._device = run, world, device
+        feeds = importlib.import_module(f"favit.train.feeds.{getattr(module, 'FEED', 'memory')}")
+        self._feed: Feed = feeds.Feed(data, run, device, world, workers)
+        # Of the transforms, those that remain
+        self._run = {**run, "crop_scale_min": 1.0, "test_crop": 1.0} if self._feed.cropped else run
+        self._world, self._device = world, device
         self._classes = len(data.class_names)
         self._standard = Standard(data.mean, data.std, device)
-        self._train = data.train_images.to(device), data.train_labels.to(device)
-        self._test = data.test_images.to(device), data.test_labels.to(device)
         self._augmentation = Augmentation(run, data.mean, data.std, self._classes, device)
         self._layout = torch.channels_last if run["channels_last"] else torch.contiguous_format
         self.model: nn.Module = models.build(run, module.FACTS, device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
-        self.train_examples, self.test_examples = len(data.train_labels), len(data.test_labels)
-        self.order = Order(self.train_examples, run["batch_size"], drop_last=True, seed=run["seed"])
+        self.train_examples, self.test_examples = self._feed.train_examples, len(self._feed.test_labels)
+        self.order = Order(
+            self.train_examples, run["batch_size"], drop_last=True, seed=run["seed"], on_cpu=self._feed.on_cpu
+        )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         """Augmented images (b, 3, S, S) and their targets (b, classes)."""
-        images, labels = self._train
-        for batch in batches:
-            x, targets = self._augmentation(
-                images[batch.indices], labels[batch.indices], (epoch, batch.step, self._world.rank)
-            )
+        for batch, images, labels in self._feed.train(batches, epoch):
+            x, targets = self._augmentation(images, labels, (epoch, batch.step, self._world.rank))
             yield batch, (x.contiguous(memory_format=self._layout), targets)
 
-    def losses(self, model: nn.Module, examples: Any) -> Tensor:
+    def losses(self, model: Model, examples: Any) -> Tensor:
         """Each image's cross-entropy with its soft target: (b,)."""
         images, targets = examples
         return F.cross_entropy(model(images), targets, reduction="none")
 
-    def evaluate(self, model: nn.Module, check: Check) -> dict[str, float]:
+    def evaluate(self, model: Model, check: Check) -> dict[str, float]:
         """Top-1 and top-5 in percent and the mean cross-entropy on the test images."""
         return _summary(self._scores(model, check))
 
-    def finish(self, model: nn.Module, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> Result:
         """The same, with what each image was taken for."""
         scores = self._scores(model, check)
-        labels = self._test[1].cpu().numpy().astype(np.uint16)
+        labels = self._feed.test_labels.numpy().astype(np.uint16)
         predicted = scores[:, 3].numpy().astype(np.uint16)
         predictions = {"labels": labels, "predicted": predicted, "correct5": scores[:, 1].bool().numpy()}
         return Result(_summary(scores), predictions)
 
-    def _scores(self, model: nn.Module, check: Check) -> Tensor:
+    def _scores(self, model: Model, check: Check) -> Tensor:
         """(test images, 4): right first, right among the first five, cross-entropy, predicted class."""
-        images, labels = self._test
-        size, interpolation = self._run["image_size"], self._run["interpolation"]
+        run = self._run
 
-        def rows(indices: Tensor) -> Tensor:
-            x = prepare(images[indices], size, interpolation, self._standard)
+        def rows(batch: tuple[Tensor, Tensor]) -> Tensor:
+            images, y = batch
+            x = prepare(images, run["image_size"], run["interpolation"], self._standard, run["test_crop"])
             logits = model(x.contiguous(memory_format=self._layout)).float()
-            y = labels[indices]
             best = logits.topk(min(5, self._classes)).indices
             right = best == y[:, None]
             loss = F.cross_entropy(logits, y, reduction="none")
             return torch.stack([right[:, 0].float(), right.any(1).float(), loss, best[:, 0].float()], dim=1)
 
-        return score(len(labels), _SCORED_AT_ONCE, rows, self._world, self._device, check)
+        place = torch.device("cpu") if self._feed.on_cpu else self._device
+        return score(
+            self.test_examples, _SCORED_AT_ONCE, rows, self._world, place, check, fetch=self._feed.test
+        )
 
 
 def _summary(scores: Tensor) -> dict[str, float]:

@@ -8,7 +8,8 @@ of the data; whoever averages them does so over the whole.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -21,22 +22,24 @@ from favit.train.task import Check
 def score(
     examples: int,
     batch_size: int,
-    rows: Callable[[Tensor], Tensor],
+    rows: Callable[[Any], Tensor],
     world: World,
     device: torch.device,
     check: Check,
+    fetch: Callable[[Iterable[Tensor]], Iterable[Any]] = iter,
 ) -> Tensor:
     """Rows of all examples in order: (examples, columns) float32 on the CPU, the same on every process.
 
-    ``rows`` takes indices (batch_size,) and returns (batch_size, columns).
-    ``check`` is called before each batch and may raise.
+    ``fetch`` turns batches of indices (batch_size,) on ``device`` into what
+    ``rows`` takes, which returns (batch_size, columns). ``check`` is called
+    before each batch and may raise.
     """
     share = -(-examples // (world.size * batch_size)) * batch_size  # a whole number of batches each
     mine = torch.arange(world.rank * share, (world.rank + 1) * share, device=device).clamp(max=examples - 1)
     found = []
-    for indices in mine.split(batch_size):
+    for batch in fetch(mine.split(batch_size)):
         check()
-        found.append(rows(indices).float())
+        found.append(rows(batch).float())
     return gather(torch.cat(found), world).flatten(0, 1)[:examples].cpu()
 
 

@@ -14,7 +14,7 @@ from favit.train import models
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
-from favit.train.task import Check, Result, Selection
+from favit.train.task import Check, Model, Result, Selection
 
 SETTINGS = {
     "input_length": 64,
@@ -59,7 +59,9 @@ class Task:
 
     unit = "windows"
 
-    def __init__(self, run: Mapping[str, Any], root: Path, device: torch.device, world: World) -> None:
+    def __init__(
+        self, run: Mapping[str, Any], root: Path, device: torch.device, world: World, workers: int = 0
+    ) -> None:
         series = registry.load("data", run["dataset"]).load(root, run)
         self._windows = Windows(series, run, device)
         self._world, self._device = world, device
@@ -77,16 +79,16 @@ class Task:
         for batch in batches:
             yield batch, self._windows.cut(starts[batch.indices])
 
-    def losses(self, model: nn.Module, examples: Any) -> Tensor:
+    def losses(self, model: Model, examples: Any) -> Tensor:
         """Each window's mean squared error: (b,)."""
         *inputs, target = examples
         return (model(*inputs).float() - target).square().mean((1, 2))
 
-    def evaluate(self, model: nn.Module, check: Check) -> dict[str, float]:
+    def evaluate(self, model: Model, check: Check) -> dict[str, float]:
         """Errors on the validation part; the test part is not looked at."""
         return _means(self._errors("validation", model, check), self._windows.horizon)
 
-    def finish(self, model: nn.Module, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> Result:
         """Errors on the test part, and those of repeating the last step of the input."""
         horizon = self._windows.horizon
         errors = self._errors("test", model, check)
@@ -107,7 +109,7 @@ class Task:
         repeated = {f"repeat_last_{name}": value for name, value in baseline.items()}
         return Result(_means(errors, horizon), predictions, {"baseline": repeated})
 
-    def _errors(self, part: str, model: Any, check: Check) -> Tensor:
+    def _errors(self, part: str, model: Model, check: Check) -> Tensor:
         """Errors of each window of a part: (windows, 2 (horizon + V)), see ``_by_step_and_variable``."""
         starts = self._windows.starts[part]
 

@@ -34,6 +34,7 @@ class Order:
     batch_size: int  # over all processes
     drop_last: bool  # leave out the incomplete last batch, unless it is the only one
     seed: int
+    on_cpu: bool = False  # indices stay there, for examples that are read elsewhere than on the device
 
     @property
     def steps(self) -> int:
@@ -57,10 +58,11 @@ class Order:
     def epoch(self, epoch: int, first_step: int, world: World, device: torch.device) -> Iterator[Batch]:
         """This process's batches from ``first_step`` on; the indices cross to the device once."""
         shuffled = torch.randperm(self.examples, generator=seeds.generator(self.seed, "order", epoch))
-        shuffled = shuffled.to(device, non_blocking=True)
+        shuffled = shuffled.to("cpu" if self.on_cpu else device, non_blocking=True)
         for step in range(first_step, self.steps):
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
-            yield Batch(step, *_share(whole, world))
+            indices, weights = _share(whole, world)
+            yield Batch(step, indices, weights.to(device, non_blocking=True))
 
 
 def _share(whole: Tensor, world: World) -> tuple[Tensor, Tensor]:

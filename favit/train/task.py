@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from favit.train.order import Batch, Order
 
+Model = Callable[..., Tensor]
 Check = Callable[[], None]  # called between the batches of an evaluation; raises to end it
 
 
@@ -48,14 +49,14 @@ class Task(Protocol):
         """The examples of each batch, augmented, on the device."""
         ...
 
-    def losses(self, model: nn.Module, examples: Any) -> Tensor:
+    def losses(self, model: Model, examples: Any) -> Tensor:
         """The loss of each example: (b,)."""
         ...
 
-    def evaluate(self, model: nn.Module, check: Check) -> dict[str, float]:
+    def evaluate(self, model: Model, check: Check) -> dict[str, float]:
         """The scores of one epoch, equal on every process."""
         ...
 
-    def finish(self, model: nn.Module, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> Result:
         """The final scores, equal on every process."""
         ...

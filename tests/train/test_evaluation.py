@@ -74,7 +74,7 @@ def test_image_scores_do_not_depend_on_the_batch_size(monkeypatch: pytest.Monkey
 @torch.no_grad()
 def one_by_one(task: classification.Task) -> dict[str, list]:
     found: dict[str, list] = {"first": [], "five": [], "loss": [], "predicted": []}
-    for image, label in zip(*task._test, strict=True):
+    for image, label in zip(*task._feed._test, strict=True):
         x = classification.prepare(image[None], 32, "bicubic", task._standard)
         p = task.model(x)[0].double().softmax(0)
         order = sorted(range(10), key=lambda c: -p[c])

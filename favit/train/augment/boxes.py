@@ -21,14 +21,16 @@ def uniform(shape: tuple[int, ...], low: float, high: float, generator: torch.Ge
 
 def random_boxes(
     n: int,
-    height: int,
-    width: int,
+    height: int | Tensor,
+    width: int | Tensor,
     area: tuple[float, float],
     ratio: tuple[float, float],
     generator: torch.Generator,
 ) -> tuple[Tensor, Tensor]:
     """Heights and widths, (n, tries) each, of boxes with a uniform share of the image's area and a log-uniform
-    ratio width / height, both within the given bounds. Some may be larger than the image."""
+    ratio width / height, both within the given bounds. Some may be larger than the image.
+
+    ``height`` and ``width`` are those of all images, or of each: (n, 1)."""
     target = uniform((n, _TRIES), *area, generator) * (height * width)
     aspect = uniform((n, _TRIES), math.log(ratio[0]), math.log(ratio[1]), generator).exp()
     return (target / aspect).sqrt().round(), (target * aspect).sqrt().round()

@@ -10,13 +10,17 @@ from favit.train.augment.boxes import first_fitting, place, random_boxes
 _RATIO = (3 / 4, 4 / 3)
 
 
-def random_crops(n: int, height: int, width: int, scale_min: float, generator: torch.Generator) -> Tensor:
+def random_crops(
+    n: int, height: int | Tensor, width: int | Tensor, scale_min: float, generator: torch.Generator
+) -> Tensor:
     """Boxes of ``scale_min`` to all of the area and a ratio of 3/4 to 4/3: (n, 4) top, left, height, width.
 
-    Where none of ten tries fits, the largest central box of an allowed ratio.
+    ``height`` and ``width`` are those of all images, or of each: (n,). Where none
+    of ten tries fits, the largest central box of an allowed ratio.
     """
-    heights, widths = random_boxes(n, height, width, (scale_min, 1.0), _RATIO, generator)
-    fits = (heights > 0) & (heights <= height) & (widths > 0) & (widths <= width)
+    height, width = (torch.as_tensor(side, dtype=torch.float64).expand(n) for side in (height, width))
+    heights, widths = random_boxes(n, height[:, None], width[:, None], (scale_min, 1.0), _RATIO, generator)
+    fits = (heights > 0) & (heights <= height[:, None]) & (widths > 0) & (widths <= width[:, None])
     h, w, any_fits = first_fitting(heights, widths, fits)
     top, left = place(height - h, generator), place(width - w, generator)
     drawn = torch.stack([top, left, h, w], dim=1)
@@ -28,11 +32,8 @@ def whole(height: int, width: int) -> Tensor:
     return torch.tensor([[0.0, 0.0, height, width]])
 
 
-def _central(height: int, width: int) -> Tensor:
+def _central(height: Tensor, width: Tensor) -> Tensor:
     low, high = _RATIO
-    h, w = float(height), float(width)
-    if width / height < low:
-        h = round(width / low)
-    elif width / height > high:
-        w = round(height * high)
-    return torch.tensor([(height - h) // 2, (width - w) // 2, h, w], dtype=torch.float64)
+    h = torch.where(width / height < low, (width / low).round(), height)
+    w = torch.where(width / height > high, (height * high).round(), width)
+    return torch.stack([(height - h) // 2, (width - w) // 2, h, w], dim=1)

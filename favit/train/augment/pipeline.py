@@ -14,7 +14,7 @@ from favit.train.augment import jitter, mix, randaugment
 from favit.train.augment.boxes import uniform
 from favit.train.augment.crop import random_crops, whole
 from favit.train.augment.erase import Box, erase, random_erasures
-from favit.train.augment.resize import crop_resize
+from favit.train.augment.resize import crop_resize, mirror
 
 Colour = tuple[float, float, float]
 
@@ -36,10 +36,15 @@ class Standard:
 
 
 @torch.no_grad()
-def prepare(images: Tensor, size: int, interpolation: str, standard: Standard) -> Tensor:
-    """Images for scoring: resized to ``size`` and standardised, nothing random."""
-    box = whole(*images.shape[-2:])
-    return standard.apply(crop_resize(images, box, size, interpolation))
+def prepare(images: Tensor, size: int, interpolation: str, standard: Standard, share: float = 1.0) -> Tensor:
+    """Images for scoring: resized to ``size`` / ``share``, its centre kept; standardised; nothing random."""
+    resized = int(size / share)
+    if images.shape[-2:] == (resized, resized):
+        x = images.float()
+    else:
+        x = crop_resize(images, whole(*images.shape[-2:]), resized, interpolation)
+    edge = round((resized - size) / 2)
+    return standard.apply(x[..., edge : edge + size, edge : edge + size].contiguous())
 
 
 @dataclass(frozen=True)
@@ -113,7 +118,10 @@ class Augmentation:
     def _transform(self, images: Tensor, drawn: _Drawn, x: Tensor) -> None:
         """Fill ``x`` (b, 3, S, S)."""
         run = self._run
-        crop_resize(images, drawn.boxes, run["image_size"], run["interpolation"], drawn.flip, out=x)
+        if run["crop_scale_min"] >= 1 and images.shape == x.shape:
+            mirror(images, drawn.flip, out=x)
+        else:
+            crop_resize(images, drawn.boxes, run["image_size"], run["interpolation"], drawn.flip, out=x)
         randaugment.apply(x, drawn.transforms, self._fill, run["interpolation"])
         if drawn.jitter:
             jitter.apply(x, *drawn.jitter)

@@ -43,6 +43,13 @@ def crop_resize(
     return _whole(out, interpolation)
 
 
+def mirror(images: Tensor, flip: Tensor, out: Tensor) -> Tensor:
+    """Fill ``out`` with images of its size (B, C, S, S), mirrored where ``flip`` (B,) is set."""
+    out.copy_(images)
+    there = flip.nonzero()[:, 0].to(images.device, non_blocking=True)
+    return out.index_copy_(0, there, out.index_select(0, there).flip(3))
+
+
 def resampling_matrix(start: Tensor, length: Tensor, full: int, size: int, interpolation: str) -> Tensor:
     """Weights of ``full`` pixels in ``size`` resampled ones, for each crop [start, start + length): (B, size, full).
 

@@ -1,0 +1,127 @@
+"""Pack image data sets into large files: ``python -m favit.prepare --data data imagenet1k``.
+
+What was downloaded lies in, or is linked into, the data set's folder
+(``data/imagenet1k``). Every image is decoded once: what is damaged is named and
+left out. Whatever stops it, the same command goes on with the shards that are
+missing; ``index.json`` comes last.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from favit import registry
+from favit.data import _index
+from favit.data._index import IN_PLACE, PACKED, PARTS
+from favit.files import write_atomic
+from favit.literals import literals
+from favit.prepare import pack, sources
+from favit.prepare.sources import Found, Incomplete
+
+
+def prepare(dataset: str, root: Path, images: str, workers: int, a_shard: int) -> list[str]:
+    """Prepare one data set; returns what there is to say of it. Raises ``Incomplete``."""
+    facts = literals("data", dataset)
+    folder = (root / next(iter(facts["FILES"]))).parent
+    try:
+        ready = _index.read(folder)
+    except (FileNotFoundError, ValueError):
+        return _make(dataset, facts, folder, images, workers, a_shard)
+    return [f"{dataset}: ready already", *_remarks(ready)]
+
+
+def _make(
+    dataset: str, facts: Mapping[str, Any], folder: Path, images: str, workers: int, a_shard: int
+) -> list[str]:
+    if not folder.is_dir():
+        raise Incomplete(f"{folder} is not there: put or link the downloaded folders or archives into it")
+    found = sources.find(folder)
+    _check_counts(found, facts, folder)
+    try:
+        with FileLock(folder / ".prepare.lock", timeout=0):
+            pack.remove_leftovers(folder)
+            wanted = pack.jobs(found, folder, images, a_shard)
+            everything = [job for part in wanted.values() for job in part]
+            finished = {}
+            for job, done in pack.run_all(everything, workers):
+                finished[job.name] = done
+                print(f"{dataset}: {job.name}, {len(finished)} of {len(everything)} shards", flush=True)
+            parts = {part: [finished[job.name] for job in wanted[part]] for part in PARTS}
+            index = pack.index(found.classes, images, parts, folder)
+            write_atomic(folder / _index.NAME, index.to_json())
+    except Timeout:
+        raise Incomplete(f"{folder} is being prepared by another process") from None
+    counts = ", ".join(f"{index.parts[part].examples:,} {part}" for part in PARTS)
+    return [f"{dataset}: {counts} images in {len(everything)} shards", *_remarks(index)]
+
+
+def _check_counts(found: Found, facts: Mapping[str, Any], folder: Path) -> None:
+    there = {"classes": len(found.classes), **{part: len(found.parts[part]) for part in PARTS}}
+    expected = {"classes": facts["FACTS"]["classes"], **facts["COUNTS"]}
+    if there != expected:
+        wrong = ", ".join(
+            f"{there[k]:,} of {expected[k]:,} {_WORDS[k]}" for k in expected if there[k] != expected[k]
+        )
+        raise Incomplete(f"{folder} is not complete: {wrong}")
+
+
+_WORDS = {"classes": "classes", "train": "training images", "val": "validation images"}
+
+
+def _remarks(index: _index.Index) -> list[str]:
+    lists = {"damaged, left out": index.left_out, "CMYK": index.cmyk, "not a JPEG": index.not_jpeg}
+    return [f"{what}: {name}" for what, names in lists.items() for name in names]
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m favit.prepare", description=__doc__.partition("\n")[0])
+    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(prepared())}")
+    parser.add_argument(
+        "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
+    )
+    parser.add_argument(
+        "--in-place", action="store_true", help="check and index train/ and val/, and train from these files"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="processes; default: one a core")
+    parser.add_argument(
+        "--shard", type=int, default=pack.EXAMPLES_A_SHARD, help="images a shard; default: %(default)s"
+    )
+    return parser
+
+
+def prepared() -> list[str]:
+    """The data sets that have to be prepared."""
+    return [name for name in registry.names("data") if "COUNTS" in literals("data", name)]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Prepare the named data sets; names of others are passed over."""
+    options = parser().parse_args(arguments)
+    workers = options.workers or len(os.sched_getaffinity(0))
+    failed = False
+    for name in options.datasets or prepared():
+        if name not in registry.names("data"):
+            print(registry.unknown(f"data set '{name}'", name, prepared()), file=sys.stderr)
+            return 1
+        if name not in prepared():
+            print(f"{name}: nothing to prepare")
+            continue
+        try:
+            images = IN_PLACE if options.in_place else PACKED
+            print("\n".join(prepare(name, options.data, images, workers, options.shard)))
+        except (Incomplete, OSError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            failed = True
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,46 @@
+"""A miniature of ImageNet, prepared once, and a data set that names it."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))  # for `miniature`, which a benchmark imports too
+
+import miniature
+
+from favit import literals, registry
+from favit.prepare.__main__ import main
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known() -> Iterator[None]:
+    """The miniature is a data set like any other, though its file is not in the package."""
+    module = types.ModuleType("favit.data.miniature")
+    exec(miniature.MODULE, module.__dict__)
+    facts = {name: value for name, value in vars(module).items() if name.isupper()}
+    patch = pytest.MonkeyPatch()
+    names, load, read = registry.names, registry.load, literals.literals
+
+    def literals_of(*path: str) -> dict:
+        return facts if path == ("data", "miniature") else read(*path)
+
+    patch.setattr(registry, "names", lambda kind: names(kind) + ["miniature"] * (kind == "data"))
+    patch.setattr(registry, "load", lambda k, n: module if (k, n) == ("data", "miniature") else load(k, n))
+    for user in ("favit.literals", "favit.prepare.__main__", "favit.declared"):
+        patch.setattr(f"{user}.literals", literals_of)
+    yield
+    patch.undo()
+
+
+@pytest.fixture(scope="session")
+def data(tmp_path_factory: pytest.TempPathFactory, known: None) -> Path:
+    """A data folder with the miniature packed into shards of five images."""
+    root = tmp_path_factory.mktemp("data")
+    miniature.build(root / "miniature")
+    assert main(["--data", str(root), "--shard", "5", "--workers", "1", "miniature"]) == 0
+    return root
