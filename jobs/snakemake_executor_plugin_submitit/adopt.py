@@ -2,117 +2,131 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from . import command
 from .allocation.claim import TOMBSTONE
+from .allocation.files import file_system_time
 from .clusters.base import Cluster, NoAnswer, State, States
 from .journal import Batch, Journal
 
-CANCEL_PATIENCE_S = 90.0
+STOP_PATIENCE_S = 90.0  # for jobs to go that must not run beside their successors
+BETWEEN_QUESTIONS_S = 5.0
+
+Entry = tuple[Batch, int]
 
 
 class Adoption:
     """Finds a job's task in the journal as it was when this main process started."""
 
     def __init__(self, journal: Journal, cluster: Cluster, say: Callable[[str], None]) -> None:
-        self.cluster, self.say = cluster, say
+        self.journal, self.cluster, self.say = journal, cluster, say
         self._left = journal.open_tasks()
-        self._states: States | None = None
+        self._batches = list({batch.token: batch for batch, _ in self._left.values()}.values())
+        self._states: States = {}
+        self._asked = -math.inf
+        self._answer_time = -math.inf  # at least; by the file system's clock
 
-    def find(self, job: Any, persistence: Any) -> tuple[Batch, int] | None:
+    def stop_unwanted(self, jobs: Iterable[Any], persistence: Any) -> None:
+        """Make sure that nothing runs any more of those jobs whose task cannot stand for them.
+
+        They were cancelled, but may be saving still, or their command has changed meanwhile. One
+        call cancels all of them.
+        """
+        unwanted = []
+        for job in jobs:
+            for batch, index in self._entries(job, persistence):
+                wanted = batch.tasks[index].digest == command.digest(job) and not batch.fenced(index)
+                if not wanted and batch.verdict(index) is None and not batch.bury(index):
+                    batch.fence(index)
+                    unwanted.append((batch, index))
+        if live := self._live(unwanted):
+            self.say(f"Waiting until {len(live)} earlier jobs are gone that were cancelled or have changed.")
+            try:
+                self.cluster.cancel([state.job_id for state in live])
+            except NoAnswer as trouble:
+                self.say(f"could not cancel them: {trouble}")
+        end = time.monotonic() + STOP_PATIENCE_S
+        while self._live(unwanted) and time.monotonic() < end:
+            time.sleep(1)
+
+    def find(self, job: Any, persistence: Any) -> Entry | None:
         """The task that already does this job, None if it must be submitted.
 
         A task counts only if Snakemake's mark on the job's outputs bears its batch's token: a job
         that was dealt with has no mark any more, so that forcing it runs it again.
         """
-        if not self._left:
-            return None
-        key = command.key(job)
-        for token in self._tokens(job, persistence, key):
-            entry = self._left.pop((token, key), None)
-            if entry is None:
-                continue
-            if self._goes_on(job, *entry):
-                return entry
-            entry[0].close(entry[1])
+        for batch, index in self._entries(job, persistence):
+            del self._left[batch.token, batch.tasks[index].key]
+            if self._stands_for(job, batch, index):
+                return batch, index
+            batch.close(index)
         return None
 
-    def _tokens(self, job: Any, persistence: Any, key: str) -> list[str]:
+    def _entries(self, job: Any, persistence: Any) -> list[Entry]:
+        if not self._left:
+            return []
+        key = command.key(job)
         if not job.output:  # nothing to mark: the journal alone has to do
-            return [token for token, other in self._left if other == key]
+            return [entry for (_, other), entry in self._left.items() if other == key]
         members = list(job) if job.is_group() else [job]
-        return sorted({token for member in members for token in persistence.external_jobids(member)})
+        tokens = {token for member in members for token in persistence.external_jobids(member)}
+        return [self._left[token, key] for token in sorted(tokens) if (token, key) in self._left]
 
-    def _goes_on(self, job: Any, batch: Batch, index: int) -> bool:
-        """Whether the task can stand for the job: it has succeeded, or will run or is running."""
-        task, unchanged = batch.tasks[index], batch.tasks[index].digest == command.digest(job)
+    def _stands_for(self, job: Any, batch: Batch, index: int) -> bool:
+        """Whether the task has done the job, does it, or will."""
+        task = batch.tasks[index]
         verdict = batch.verdict(index)
+        wanted = task.digest == command.digest(job) and not batch.fenced(index)
+        if verdict is None and wanted:
+            state = self._state(batch, index)
+            if state is not None and state.live and batch.claimed_by(index) != TOMBSTONE:
+                self.say(f"{task.label} is {state.name.lower()} already (job {state.job_id}).")
+                return True
+            verdict = batch.verdict(index)  # it may have come while the cluster was asked
         if verdict is not None:
-            if verdict.succeeded and unchanged:
+            if verdict.succeeded and task.digest == command.digest(job):
                 self.say(f"{task.label} finished meanwhile (job {verdict.job_id}).")
                 return True
             if not verdict.succeeded:
                 self.say(f"{task.label} failed meanwhile ({task.log}); submitting it again.")
             return False
-        state = self._state(batch, index)
-        unchanged = unchanged and not batch.fenced(index)  # cancelled, but perhaps not gone yet
-        if unchanged and state is not None and state.live and batch.claimed_by(index) != TOMBSTONE:
-            self.say(f"{task.label} is {state.name.lower()} already (job {state.job_id}).")
-            return True
         if batch.bury(index):  # it has not started, and now never will
-            if state is not None and state.live:
-                self._cancel(state)
             return False
-        return self._started(job, batch, index, state, unchanged)
+        return wanted and self._has_just_started(batch, index)
 
-    def _started(self, job: Any, batch: Batch, index: int, state: State | None, unchanged: bool) -> bool:
-        """The rest: an allocation has claimed it. It goes on, has died, or must stop."""
-        if unchanged and (state is None or not state.live):
-            state = self._refresh(batch, index)
-            if batch.verdict(index) is not None:
-                return self._goes_on(job, batch, index)
-            if state is not None and state.live:
-                return True
-        if state is not None and state.live:
-            why = "was cancelled" if batch.fenced(index) else "has changed since it started"
-            self.say(f"{batch.tasks[index].label} {why}; waiting until job {state.job_id} is gone.")
-            self._cancel(state)
-            self._outwait(batch, index)
+    def _has_just_started(self, batch: Batch, index: int) -> bool:
+        """A claimed task that the last answer did not show: it started since, or is dead."""
+        if batch.claimed_at(index) >= self._answer_time:
+            self._asked = -math.inf
+        state = self._state(batch, index)
+        if batch.verdict(index) is not None or (state is not None and state.live):
+            return True
         batch.fence(index)
         return False
 
-    def _outwait(self, batch: Batch, index: int) -> None:
-        end = time.monotonic() + CANCEL_PATIENCE_S
-        while time.monotonic() < end:
-            state = self._refresh(batch, index)
-            if state is None or not state.live:
-                return
-            time.sleep(2)
-
-    def _cancel(self, state: State) -> None:
-        try:
-            self.cluster.cancel([state.job_id])
-        except NoAnswer as trouble:
-            self.say(f"could not cancel job {state.job_id}: {trouble}")
+    def _live(self, entries: Iterable[Entry]) -> list[State]:
+        found = [self._state(*entry) for entry in entries]
+        return [state for state in found if state is not None and state.live]
 
     def _state(self, batch: Batch, index: int) -> State | None:
-        if self._states is None:
-            batches = {b.token: b for b, _ in [(batch, index), *self._left.values()]}
-            self._states = self._ask(list(batches.values()))
+        """What the cluster last said, which was seconds ago at most."""
+        if time.monotonic() - self._asked > BETWEEN_QUESTIONS_S:
+            before = file_system_time(self.journal.folder)
+            self._states = self._ask()
+            self._answer_time = before
+            self._asked = time.monotonic()
         return self._states.get((batch.token, index))
 
-    def _refresh(self, batch: Batch, index: int) -> State | None:
-        return self._ask([batch]).get((batch.token, index))
-
-    def _ask(self, batches: list[Batch]) -> States:
+    def _ask(self) -> States:
         """The cluster's answer, however long it takes: guessing could run a job twice."""
-        pause = 5.0
+        pause = BETWEEN_QUESTIONS_S
         while True:
             try:
-                return self.cluster.states(batches)
+                return self.cluster.states(self._batches)
             except NoAnswer as trouble:
                 self.say(
                     f"Jobs of an earlier start may still run, and the cluster does not answer: {trouble}"

@@ -75,6 +75,7 @@ class Executor(RemoteExecutor):
     def run_jobs(self, jobs: list[JobExecutorInterface]) -> None:
         """Take over or queue each job; each is accepted or reported as failed before this returns."""
         with self._lock:
+            self.adoption.stop_unwanted(jobs, self.workflow.persistence)
             for job in jobs:
                 self.run_job_pre(job)
                 self.run_job(job)

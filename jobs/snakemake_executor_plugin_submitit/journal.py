@@ -27,7 +27,7 @@ from typing import Any
 
 from .allocation import claim
 from .allocation.files import read_json, write_json
-from .allocation.verdict import Verdict, read_verdict, verdict_path
+from .allocation.verdict import Verdict, read_verdict
 
 SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
 
@@ -127,8 +127,9 @@ class Batch:
     def claimed_by(self, index: int) -> str | None:
         return claim.owner_of(self.path, index)
 
-    def verdict_path(self, index: int) -> Path:
-        return verdict_path(self.path, index)
+    def claimed_at(self, index: int) -> float:
+        """When the task was claimed, by the file system's clock."""
+        return (self.path / "claims" / str(index)).stat().st_mtime
 
 
 def numbers(folder: Path) -> set[int]:

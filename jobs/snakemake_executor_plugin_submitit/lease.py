@@ -19,7 +19,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .allocation.files import create_once, read_json
+from .allocation.files import create_once, file_system_time, read_json
 
 RENEWALS = 6  # how often a lease is renewed before it would go stale
 
@@ -93,7 +93,7 @@ class Lease:
             first = renewed if first is None else first
             if holder.get("host") == socket.gethostname() or renewed != first:
                 raise WorkflowError(already_running(holder))
-            if self._file_system_time() - renewed > self.stale_s:
+            if file_system_time(self.path.parent) - renewed > self.stale_s:
                 return holder
             if not told:
                 self._say(
@@ -105,14 +105,6 @@ class Lease:
                 return holder
             time.sleep(min(1.0, self.stale_s / 10))
         return holder
-
-    def _file_system_time(self) -> float:
-        probe = self.path.with_name(f".{self.path.name}.{self._nonce}")
-        probe.touch()
-        try:
-            return probe.stat().st_mtime
-        finally:
-            probe.unlink(missing_ok=True)
 
 
 def gone(holder: dict[str, Any]) -> bool:

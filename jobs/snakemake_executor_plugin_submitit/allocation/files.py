@@ -51,3 +51,13 @@ def create_once(path: Path, text: str) -> bool:
     finally:
         with contextlib.suppress(OSError):
             temporary.unlink()
+
+
+def file_system_time(folder: Path) -> float:
+    """What the clock of the folder's file system says, which file times compare with on every host."""
+    probe = folder / f".clock.{uuid.uuid4().hex}"
+    probe.touch()
+    try:
+        return probe.stat().st_mtime
+    finally:
+        probe.unlink(missing_ok=True)
