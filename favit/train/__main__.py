@@ -79,7 +79,6 @@ def train(options: argparse.Namespace, stack: ExitStack) -> int:
     stop = StopRequest().listen()
     device = _or_bad_input(lambda: devices.choose(options.device))
     world = distributed.join(device.type)
-    stack.callback(distributed.leave, world)
     device = devices.own(device, world)
     devices.configure(wanted.run, options.threads)
     lease = _lease(options.out, world, stack)
@@ -144,4 +143,4 @@ def _end(status: int, reason: object) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    distributed.leave(main())

@@ -9,8 +9,9 @@ Control messages travel over gloo on the CPU, so that they never wait for a GPU.
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 import torch.distributed as dist
@@ -46,10 +47,18 @@ def join(device: str) -> World:
     return world
 
 
-def leave(world: World) -> None:
-    """End communication, if any."""
-    if world.size > 1 and dist.is_initialized():
-        dist.destroy_process_group()
+def leave(status: int) -> NoReturn:
+    """End this process.
+
+    One of several ends without tearing the group down: at that moment gloo's
+    thread may wait for the interpreter's lock to drop a tensor while the
+    interpreter, holding it, waits for that thread, for ever.
+    """
+    if dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
 
 
 def wrap(model: nn.Module, world: World, device: torch.device) -> nn.Module:

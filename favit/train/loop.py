@@ -21,7 +21,7 @@ from favit.train.lease import Lease
 from favit.train.order import Batch
 from favit.train.progress import Latest, Reporter, epoch_line
 from favit.train.signals import StopRequest
-from favit.train.task import Result, Task
+from favit.train.task import Check, Model, Result, Task
 
 _PRECISION = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -133,11 +133,14 @@ class Trainer:
     def _evaluate(self) -> dict[str, float]:
         return self._while_scoring(self.task.evaluate)
 
-    def _while_scoring(self, score: Callable[[nn.Module, Callable[[], None]], Any]) -> Any:
+    def _while_scoring(self, score: Callable[[Model, Check], Any]) -> Any:
         distributed.share_buffers(self._weights_in_use(), self.world)
         self._scored.eval()
-        with self._autocast():
-            return score(self._scored, self._stop_if_asked)
+        return score(self._score_examples, self._stop_if_asked)
+
+    def _score_examples(self, *inputs: Tensor) -> Tensor:
+        with self._autocast():  # of the model alone: what prepares its input keeps its precision
+            return self._scored(*inputs)
 
     def _close_epoch(self, metrics: dict[str, float]) -> None:
         loss = self._mean_loss()
