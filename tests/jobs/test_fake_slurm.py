@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,8 @@ def test_few_calls_for_many_jobs(on_fake_slurm: Callable[[str], Any], fake_slurm
     w.succeed()
     assert each_once(w, [str(i) for i in range(20)])
     tools = Counter(call.split()[0] for call in fake_slurm.calls)
-    assert tools["sbatch"] == 3 and tools["scontrol"] == 1 and tools.total() <= 5
+    # The public executor, where it is installed too, calls scontrol once when it is imported.
+    assert tools["sbatch"] == 3 and tools["scontrol"] <= 2 and tools.total() <= 6
     script = next(w.folder.glob(".snakemake/submitit/batches/*/submission-8.sh")).read_text()
     assert "--job-name=sweep.a" in script and "--array=0-7%8" in script and "--requeue" in script
     assert re.search(r"--comment=submitit:\w+:8", script) and "--signal=B:USR2@120" in script
@@ -85,14 +87,17 @@ def test_submit_limits_halve_the_array(on_fake_slurm: Callable[[str], Any], fake
     assert len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 7  # 2 refused, 2+2+4+8+4
 
 
-def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_path: Path) -> None:
     """No SLURM at all is told at once; no sacct is no trouble."""
     fake_slurm.remove("sacct")
     w = on_fake_slurm(ONE)
     w.succeed("o")
-    fake_slurm.remove("scontrol")
-    fake_slurm.remove("sbatch")
-    w.env["PATH"] = w.env["PATH"].split(":")[0]  # the machine may have a real one
+    elsewhere = tmp_path / "bin"
+    elsewhere.mkdir()
+    for tool in Path("/usr/bin").iterdir():  # the machine may have a real SLURM
+        if tool.name not in ("sbatch", "squeue", "scontrol"):
+            (elsewhere / tool.name).symlink_to(tool)
+    w.env["PATH"] = str(elsewhere)
     (w.folder / "o").unlink()
     assert "sbatch is not on PATH" in w.fail("o")
 
