@@ -14,7 +14,14 @@ def learning_rate(run: Mapping[str, Any], epoch: int) -> float:
     from ``lr`` down to ``min_lr``, reached where the last ``cooldown_epochs``
     begin, which stay there. ``halving``: ``lr`` in the first two epochs, halved
     in each later one (Informer's "type1"). ``constant``: ``lr``.
+
+    With ``lr_batch`` all of them are multiplied by batch size / ``lr_batch``
+    (Goyal et al. 2017, arXiv 1706.02677, section 2.1).
     """
+    return _unscaled(run, epoch) * (run["batch_size"] / run["lr_batch"] if run.get("lr_batch") else 1.0)
+
+
+def _unscaled(run: Mapping[str, Any], epoch: int) -> float:
     lr = float(run["lr"])
     if run["schedule"] == "constant":
         return lr

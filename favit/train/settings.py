@@ -8,6 +8,7 @@ SETTINGS = {
     "batch_size": 128,  # over all processes together
     "optimizer": ("adamw", "adam"),
     "lr": 1e-3,
+    "lr_batch": 0,  # batch size that lr and min_lr are meant for, with which they grow; 0: whatever it is
     "weight_decay": 0.05,  # not on biases, norms and encodings
     "schedule": ("warmup_cosine", "halving", "constant"),
     "warmup_epochs": 10,
@@ -27,6 +28,7 @@ MINIMUM = {
     "epochs": 1,
     "batch_size": 1,
     "lr": 0.0,
+    "lr_batch": 0,
     "weight_decay": 0.0,
     "warmup_epochs": 0,
     "cooldown_epochs": 0,

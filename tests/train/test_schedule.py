@@ -134,3 +134,11 @@ def test_the_optimizer_is_torchs(kind: str, theirs: Any, fused: bool) -> None:
     for (name, a), b in zip(ours.named_parameters(), reference.parameters(), strict=True):
         torch.testing.assert_close(a, b, msg=name)
     assert torch.equal(ours.frozen, torch.ones(3, 3))
+
+
+@pytest.mark.parametrize("epoch", [0, 5, 150, 299])
+def test_rates_follow_the_batch_size_where_the_recipe_names_one(epoch: int) -> None:
+    run = {**FAVIT, "batch_size": 1024}
+    plain = schedule.learning_rate(run, epoch)
+    assert schedule.learning_rate({**run, "lr_batch": 1024}, epoch) == plain
+    assert schedule.learning_rate({**run, "lr_batch": 256}, epoch) == 4 * plain

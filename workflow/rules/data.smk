@@ -1,14 +1,32 @@
-# `snakemake data` fetches what the sweeps need from its official places, checked against known digests.
+# `snakemake data` fetches what the sweeps need from its official places, checked against known digests;
+# `snakemake prepare` then packs what consists of very many files (ImageNet, which has to be downloaded by hand).
 
 
 localrules:
     data,
 
 
+DATASETS = " ".join(sorted({state.run["dataset"] for state in STATES.values()}))
+
+
 rule data:
     params:
         python=sys.executable,
-        names=" ".join(sorted({state.run["dataset"] for state in STATES.values()})),
+        names=DATASETS,
         root=str(SETUP.data),
     shell:
         "{params.python:q} -m favit.fetch --data {params.root:q} {params.names}"
+
+
+# No output is declared: Snakemake would delete the index before a rerun, and the command goes on by itself.
+rule prepare:
+    threads: config.get("resources", {}).get("cpus", 1)
+    resources:
+        mem_mb=config.get("resources", {}).get("mem_mb", 4000),
+        runtime=config.get("resources", {}).get("runtime", 60),
+    params:
+        python=sys.executable,
+        names=DATASETS,
+        root=str(SETUP.data),
+    shell:
+        "{params.python:q} -m favit.prepare --data {params.root:q} --workers {threads} {params.names}"

@@ -35,11 +35,31 @@ def why(wildcards):
     return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
 
 
+def layout(wildcards):
+    """Nodes, and processes on each of them: one a GPU."""
+    resources = sweep(wildcards).resources
+    return resources.get("nodes", 1), max(1, resources.get("gpus", 0))
+
+
 def command(wildcards):
-    """The interpreter and the code to train with, what to train, and where to."""
+    """What starts the processes, the code to train with, what to train, and where to."""
     folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
-    words = [sys.executable, snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
-    return shlex.join(map(str, words))
+    words = [snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
+    nodes, processes = layout(wildcards)
+    return f"{launcher(nodes, processes)} {shlex.join(map(str, words))}"
+
+
+def launcher(nodes, processes):
+    """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each."""
+    python = shlex.quote(sys.executable)
+    torchrun = f"-m torch.distributed.run --nproc-per-node {processes}"
+    if nodes == 1:
+        return python if processes == 1 else f"{python} {torchrun} --standalone --"
+    # torchrun would die of the warning that is meant for the processes that it starts
+    meet = '--node-rank "$SLURM_NODEID" --master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT"'
+    each = f"""trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@\""""
+    srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=0"
+    return f'env MASTER_ADDR="$(hostname)" {srun} bash -c {shlex.quote(each)} {python}'
 
 
 rule train:
@@ -54,6 +74,7 @@ rule train:
         mem_mb=asked("mem_mb", 4000),
         runtime=asked("runtime", 60),
         gpu=asked("gpus", 0),
+        nodes=asked("nodes", 1),
         why=why,
         job_label=lambda w: state(w).run.name,
         array_label=lambda w: f"{sweep(w).name}.train",
@@ -61,9 +82,13 @@ rule train:
         progress=lambda w: f"{state(w).folder}/checkpoint-*.pt",
     params:
         command=command,
+        processes=lambda w: layout(w)[1],
         where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep]),
     shell:
-        "exec {params.command} {params.where} --threads {threads}"
+        """
+        share=$(( {threads} > {params.processes} ? {threads} / {params.processes} : 1 ))
+        exec {params.command} {params.where} --threads $share --workers $share
+        """
 
 
 onstart:
