@@ -63,7 +63,7 @@ class Aggregator(nn.Module):
     def resample(self, generator: torch.Generator) -> None:
         """Draw the sampled keys of the next training step from a CPU generator, without replacement."""
         sample = torch.randperm(self.keys, generator=generator)[: sample_size(self.keys)]
-        self.training_sample.copy_(sample)
+        self.training_sample.copy_(sample, non_blocking=True)
 
     def forward(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
         """Samples (B, heads, 49, windows, channels) to tokens (B, heads, 49, channels)."""

@@ -82,7 +82,8 @@ def train(options: argparse.Namespace, stack: ExitStack) -> int:
     device = devices.own(device, world)
     devices.configure(wanted.run, options.threads)
     lease = _lease(options.out, world, stack)
-    reporter = Reporter(options.out, speaks=world.first)
+    name = ".".join(str(wanted.run[part]) for part in ("model", "aggregator", "encoding"))
+    reporter = Reporter(options.out, speaks=world.first, name=f"{name}.seed{wanted.run['seed']}")
     stack.callback(reporter.close)
     return _train(options, wanted, device, world, stop, lease, reporter)
 

@@ -80,7 +80,7 @@ def _common(wanted: Request, trainer: Trainer) -> dict[str, Any]:
         "epochs_run": trainer.epoch,
         "train_examples": trainer.task.train_examples,
         "test_examples": trainer.task.test_examples,
-        "commit": record.commit(),
+        "commit": wanted.envelope.get("commit") or record.commit(),
         "versions": record.versions(),
         "hardware": record.hardware(trainer.device, trainer.world),
         "wall_time_s": round(seconds, 3),

@@ -14,10 +14,14 @@ from tqdm import tqdm
 
 
 class Reporter:
-    """Speaks for the first process; all others are silent. Lines also go to ``train.log``."""
+    """Speaks for the first process; all others are silent. Lines also go to ``train.log``.
 
-    def __init__(self, folder: Path, speaks: bool, stream: TextIO | None = None) -> None:
+    ``name`` tells what is shown apart from what other runs print to the same terminal.
+    """
+
+    def __init__(self, folder: Path, speaks: bool, stream: TextIO | None = None, name: str = "") -> None:
         self._stream = stream or sys.stdout
+        self._prefix = f"{name}  " if name else ""
         self._log = (folder / "train.log").open("a", encoding="utf-8", buffering=1) if speaks else None
         self._bar: tqdm | None = None
         self._shows_bar = speaks and self._stream.isatty()
@@ -28,9 +32,9 @@ class Reporter:
             return
         self._log.write(text + "\n")
         if self._shows_bar:
-            tqdm.write(text, file=self._stream)
+            tqdm.write(self._prefix + text, file=self._stream)
         else:
-            print(text, file=self._stream, flush=True)
+            print(self._prefix + text, file=self._stream, flush=True)
 
     def begin_epoch(self, epoch: int, epochs: int, steps: int, done: int) -> None:
         """Open the bar of ``epoch`` (from 0), ``done`` of whose steps are behind it."""
@@ -38,7 +42,7 @@ class Reporter:
             self._bar = tqdm(
                 total=steps,
                 initial=done,
-                desc=f"epoch {epoch + 1}/{epochs}",
+                desc=f"{self._prefix}epoch {epoch + 1}/{epochs}",
                 unit="step",
                 leave=False,
                 file=self._stream,
