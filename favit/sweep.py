@@ -241,8 +241,18 @@ def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None)
     seed = declared.check("seed", merged.pop("seed"), 0, 0)
     own = frozenset(key for key in given if key != "seed")
     # Runs that differ by their seed alone are resolved once: sweeps have thousands of them.
-    flat, chosen = _resolved(tuple(merged.items()), own, _types(merged))
+    try:
+        flat, chosen = _resolved(tuple(merged.items()), own, _types(merged))
+    except TypeError:
+        _check_plain(merged)
+        raise
     return Run({**flat, "seed": seed}, chosen)
+
+
+def _check_plain(merged: Mapping[str, Any]) -> None:
+    for key, value in merged.items():
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{key} must be text, a number, true or false, not {value!r}")
 
 
 def _types(merged: Mapping[str, Any]) -> tuple[type, ...]:

@@ -270,3 +270,9 @@ def test_a_run_has_one_cell_however_often_it_is_included() -> None:
     extra = {**FORECAST, "seed": 5}
     found = cells(parse(config_of(include=[extra, dict(extra)])).sweeps["s"])
     assert [cell.run["seed"] for cell in found] == [0, 5]
+
+
+@pytest.mark.parametrize("value", [[1], {"a": 1}, None])
+def test_a_value_that_is_not_plain_is_named(value: Any) -> None:
+    with pytest.raises(ValueError, match="lr must be"):
+        resolve({**FORECAST, "lr": value})

@@ -1,4 +1,4 @@
-"""What a reader must know about the runs behind a row: missing, stale, diverged, accepted."""
+"""What a reader must know about the runs behind a row: missing, stale, diverged, accepted, trusted."""
 
 from __future__ import annotations
 
@@ -31,6 +31,9 @@ def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, 
     accepted = [run for run in counted if run.state == "accepted"]
     if accepted:
         notes.append(f"{_seeds(accepted)} accepted by hand although out of date{_reasons(accepted)}")
+    noted = [run for run in counted if run.state == "valid" and run.note]
+    if noted:
+        notes.append(f"{_seeds(noted)}: {'; '.join(sorted({run.note for run in noted}))}")
     return tuple(notes)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.conftest import Project
 from tests.workflow.conftest import (
@@ -296,3 +297,62 @@ def test_bad_configuration_is_one_line_and_status_1(restored: Project) -> None:
     assert done.returncode == 1
     assert "'max_pol'" in done.stderr and "'max_pool'" in done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1, done.stderr
+
+
+def test_a_title_that_comes_back_after_another_is_written_again(restored: Project) -> None:
+    def entitled(title: str) -> None:
+        config = restored.config()
+        config["sweeps"]["series"]["table"]["caption"] = title
+        restored.configure(config)
+
+    entitled("One")
+    restored.snakemake("series")
+    entitled("Two")
+    restored.snakemake("tables")  # another rule: Snakemake remembers only what the first one did
+    entitled("One")
+    restored.snakemake("series")
+    assert "One" in (restored.root / "results/tables/series.md").read_text()
+
+
+def test_what_the_command_line_overrides_reaches_every_command(restored: Project) -> None:
+    shutil.copytree(restored.root / "results/runs", restored.root / "other/runs")
+    restored.snakemake("series", "--config", "results=other")
+    assert (restored.root / "other/tables/series.md").exists()
+    config = restored.config()
+    config["sweeps"]["series"]["table"]["caption"] = "Mine"
+    (restored.root / "mine.yaml").write_text(yaml.safe_dump(config))
+    restored.snakemake("series", "--configfile", "mine.yaml")
+    assert "Mine" in (restored.root / "results/tables/series.md").read_text()
+
+
+def test_odd_names_of_folders(restored: Project) -> None:
+    config = restored.config()
+    config["results"] = "my 'own' $results"
+    shutil.move(restored.root / "results", restored.root / config["results"])
+    config["sweeps"]["series"]["matrix"]["seed"] = [0, 1]
+    restored.configure(config)
+    restored.snakemake("series")
+    assert len(list((restored.root / config["results"]).rglob("metrics.json"))) == 6
+    assert "Nothing to be done" in restored.snakemake("series").stderr
+
+
+def test_a_duplicate_with_other_numbers_is_shown_in_the_table(restored: Project) -> None:
+    folder = next(p.parent for p in restored.results() if "full" in p.parts)
+    shutil.copytree(folder, folder.with_name("colleague"))
+    twin = folder.with_name("colleague") / "metrics.json"
+    content = json.loads(twin.read_text())
+    content["metrics"]["mse"] += 1
+    twin.write_text(json.dumps(content))
+    restored.snakemake("series")
+    assert "other numbers exists: colleague" in (restored.root / "results/tables/series.md").read_text()
+
+
+@pytest.mark.parametrize(
+    "file", ["favit/models/_fasa.py", "favit/aggregators/max_pool.py", "favit/analysis/tables.py"]
+)
+def test_source_that_does_not_parse_is_one_line(restored: Project, file: str) -> None:
+    path = restored.root / file
+    path.write_text(path.read_text() + "\ndef f(:\n")
+    done = restored.snakemake("-n", "all", check=False)
+    assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
+    assert f"{path}, line" in done.stderr

@@ -11,15 +11,12 @@ def written(figure):
 def code_of(module):
     """A note of what an analysis runs, rewritten when that changes, and only then."""
 
-    def note(wildcards):
-        path = RESULTS.root / ".cache" / "analysis" / f"{module}.txt"
+    def written_note(wildcards):
         roots = [f"favit.analysis.{module}", *(f"favit.encodings.{name}" for name in registry.names("encodings"))]
         today = RESULTS.fingerprinter.reader.closure(roots).digest + "\n"
-        if not path.exists() or path.read_text() != today:
-            write_atomic(path, today)
-        return str(path)
+        return str(note(f"analysis/{module}.txt", today))
 
-    return note
+    return written_note
 
 
 def with_all_four_terms(wildcards):

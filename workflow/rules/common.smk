@@ -5,8 +5,10 @@
 # file that does not exist yet, in a folder named after its fingerprint.
 
 import json
+import os
 import re
 import sys
+import tempfile
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
@@ -45,6 +47,19 @@ def keep_config():
     """Write that copy, before the first job."""
     if CONFIG_FILE.name != "config.yaml":
         write_atomic(CONFIG_FILE, json.dumps(config))
+
+
+def note(name, text):
+    """A file among the caches that holds this text, written only if it does not; its path."""
+    path = RESULTS.root / ".cache" / name
+    try:
+        if path.is_file() and path.read_text() == text:
+            return path
+        write_atomic(path, text)
+    except OSError:  # a dry run may not be allowed to write there
+        path = Path(tempfile.gettempdir()) / f"favit-{os.getpid()}" / name
+        write_atomic(path, text)
+    return path
 
 
 # Folder name -> state, of the runs that have no result that counts.

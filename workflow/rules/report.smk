@@ -3,12 +3,9 @@
 
 
 def digests_of_tables(wildcards):
-    note = RESULTS.root / ".cache" / "tables.txt"
     code = RESULTS.fingerprinter.reader.closure(["favit.report"]).digest
     today = "".join(f"{name} {digest}\n" for name, digest in [("code", code), *TODAY.items()])
-    if not note.exists() or note.read_text() != today:
-        write_atomic(note, today)
-    return str(note)
+    return str(note("tables.txt", today))
 
 
 localrules:

@@ -1,8 +1,6 @@
 # Tables. One that is today's is a plain existing file; one that is not waits for the sweep's missing runs, and
 # for a note that it is out of date, which is always newer than the table.
 
-import os
-import tempfile
 import time
 
 OUTDATED = [
@@ -23,16 +21,10 @@ def outdated(sweep, table):
 
     Never the same text twice: Snakemake takes a newer file of known content for unchanged.
     """
-    note = RESULTS.root / ".cache" / "outdated" / f"{sweep}.txt"
-    text = f"{table} is not the table of {TODAY[sweep]}: {time.time_ns()}\n"
-    try:
-        write_atomic(note, text)
-    except OSError:  # a dry run may not be allowed to write
-        note = Path(tempfile.gettempdir()) / f"favit-{os.getpid()}-{sweep}.txt"
-        write_atomic(note, text)
-    late = max(note.stat().st_mtime, table.stat().st_mtime + 1)
-    os.utime(note, (late, late))
-    return str(note)
+    path = note(f"outdated/{sweep}.txt", f"{table} is not the table of {TODAY[sweep]}: {time.time_ns()}\n")
+    late = max(path.stat().st_mtime, table.stat().st_mtime + 1)
+    os.utime(path, (late, late))
+    return str(path)
 
 
 localrules:
