@@ -62,26 +62,26 @@ def levels(ours: Tensor, theirs: Image.Image) -> int:
 
 
 @pytest.mark.parametrize("interpolation", MODES)
-@pytest.mark.parametrize("size", [24, 96])
-def test_crops_are_those_of_pillow_within_one_level(interpolation: str, size: int) -> None:
+@pytest.mark.parametrize("size", [24, 64, 96])
+def test_crops_are_those_of_pillow_within_two_levels(interpolation: str, size: int) -> None:
     generator = torch.Generator().manual_seed(1)
     for number in range(6):
         pixels = tv.pil_to_tensor(miniature.photograph(number)).permute(1, 2, 0).contiguous()
         box = random_crops(1, *pixels.shape[:2], 0.08, generator)[0].long().tolist()
         theirs = tv.resized_crop(pil(pixels), *box, [size, size], MODES[interpolation])
-        assert levels(cropped(pixels, box, size, interpolation), theirs) <= 1
+        assert levels(cropped(pixels, box, size, interpolation), theirs) <= 2
 
 
 @pytest.mark.parametrize("interpolation", MODES)
 @pytest.mark.parametrize(("size", "share", "short"), [(32, 1.0, 32), (32, 0.875, 36), (35, 0.9, 38)])
-def test_centres_are_those_of_torchvision_within_one_level(
+def test_centres_are_those_of_torchvision_within_two_levels(
     interpolation: str, size: int, share: float, short: int
 ) -> None:
     """``Resize(short)``, ``CenterCrop(size)``."""
     for number in range(6):
         pixels = tv.pil_to_tensor(miniature.photograph(number)).permute(1, 2, 0).contiguous()
         theirs = tv.center_crop(tv.resize(pil(pixels), [short], MODES[interpolation]), [size])
-        assert levels(central(pixels, size, share, interpolation), theirs) <= 1
+        assert levels(central(pixels, size, share, interpolation), theirs) <= 2
 
 
 def test_boxes_follow_each_image_s_own_size() -> None:
@@ -119,7 +119,7 @@ def test_an_epoch_shows_each_image_once_with_its_label(data: Path) -> None:
             theirs = tv.resize(
                 Image.open(io.BytesIO(files[whole[index]])).convert("RGB"), [32], MODES["bicubic"]
             )
-            assert levels(image, tv.center_crop(theirs, [32])) <= 1
+            assert levels(image, tv.center_crop(theirs, [32])) <= 2
 
 
 def test_neither_workers_nor_resuming_change_an_image(data: Path) -> None:
