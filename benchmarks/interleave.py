@@ -27,7 +27,9 @@ class Comparison:
         )
 
 
-def compare(a: Callable[[], object], b: Callable[[], object], repeats: int = 10, warmup: int = 2) -> Comparison:
+def compare(
+    a: Callable[[], object], b: Callable[[], object], repeats: int = 10, warmup: int = 2
+) -> Comparison:
     """Call ``a`` and ``b`` in turn ``repeats`` times after ``warmup`` uncounted rounds."""
     for _ in range(warmup):
         a(), b()

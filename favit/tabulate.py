@@ -147,7 +147,7 @@ def _randomness(run: Run) -> str:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the tables of sweeps, groups or ``all``, and print them."""
+    """Make the tables of sweeps, groups or ``all``, and say where they are; or print them."""
     parser = argparse.ArgumentParser(
         prog="python -m favit.tabulate", description="Make the tables of sweeps."
     )
@@ -165,8 +165,9 @@ def main(arguments: list[str] | None = None) -> int:
                 path = make(config, sweep, results)
             elif not path.exists():
                 raise ConfigError(f"{path} is not there yet: snakemake {sweep.name}")
-            print(path.read_text().rstrip())
-            print(f"\n{', '.join(str(path.with_suffix(s)) for s in SUFFIXES)}\n")
+            else:
+                print(path.read_text().rstrip() + "\n")
+            print(", ".join(str(path.with_suffix(s)) for s in SUFFIXES) + ("\n" if options.show else ""))
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1

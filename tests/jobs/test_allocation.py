@@ -90,7 +90,8 @@ def run(
     old = signal.pthread_sigmask(signal.SIG_BLOCK, child.WATCHED)
     me = threading.main_thread().ident
     assert me is not None
-    timer = threading.Timer(after or 0, lambda: os.kill(os.getpid(), signum))
+    # To this thread: one of a library's, which does not block the signal, would let it end the process.
+    timer = threading.Timer(after or 0, lambda: signal.pthread_kill(me, signum))
     begun = time.monotonic()
     try:
         if after is not None:
