@@ -356,3 +356,17 @@ def test_source_that_does_not_parse_is_one_line(restored: Project, file: str) ->
     done = restored.snakemake("-n", "all", check=False)
     assert done.returncode == 1 and len(done.stderr.strip().splitlines()) == 1
     assert f"{path}, line" in done.stderr
+
+
+def test_a_job_that_fails_does_not_destroy_what_another_process_finished(
+    restored: Project, tmp_path: Path
+) -> None:
+    finished = next(p for p in restored.results() if "full" in p.parts)
+    shutil.move(finished, tmp_path / "metrics.json")
+    code = json.loads((tmp_path / "metrics.json").read_text())["fingerprint"]["code"]
+    (restored.root / "results" / "snapshots" / code / "__main__.py").write_text(
+        f"import shutil, sys\nshutil.copy({str(tmp_path / 'metrics.json')!r}, {str(finished)!r})\nsys.exit(3)\n"
+    )
+    assert restored.snakemake("series", check=False).returncode == 1
+    assert finished.exists()
+    assert "Nothing to be done" in restored.snakemake("series").stderr

@@ -50,14 +50,24 @@ def command(wildcards):
 
 
 def launcher(nodes, processes):
-    """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each."""
+    """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each.
+
+    There the warning SIGUSR2 comes through srun to the shell around torchrun, which would die of it; the shell
+    passes it on to the processes that can use it.
+    """
     python = shlex.quote(sys.executable)
     torchrun = f"-m torch.distributed.run --nproc-per-node {processes}"
     if nodes == 1:
         return python if processes == 1 else f"{python} {torchrun} --standalone --"
-    # torchrun would die of the warning that is meant for the processes that it starts
     meet = '--node-rank "$SLURM_NODEID" --master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT"'
-    each = f"""trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@\""""
+    each = f"""
+        trap 'kill -USR2 $(cat /proc/$torchrun/task/$torchrun/children)' USR2
+        trap : TERM
+        (trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@") &
+        torchrun=$!
+        while kill -0 $torchrun 2> /dev/null; do wait $torchrun; status=$?; done
+        exit $status
+    """
     srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=0"
     return f'env MASTER_ADDR="$(hostname)" {srun} bash -c {shlex.quote(each)} {python}'
 
@@ -94,6 +104,8 @@ rule train:
 onstart:
     if workflow.is_main_process:
         keep_config()
+        # A job that fails must not take a result with it: another process may have finished the run meanwhile.
+        workflow.execution_settings.keep_incomplete = True
         to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
         try:
             logger.info(guard.before_training(SETUP, RESULTS, to_train))
