@@ -52,24 +52,33 @@ def command(wildcards):
 def launcher(nodes, processes):
     """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each.
 
-    There the warning SIGUSR2 comes through srun to the shell around torchrun, which would die of it; the shell
-    passes it on to the processes that can use it.
+    The warning SIGUSR2 reaches processes that handle it. Here it has to go through srun, which takes it without
+    a handler, and past torchrun, which would die of it: shells around the two pass it on.
     """
     python = shlex.quote(sys.executable)
     torchrun = f"-m torch.distributed.run --nproc-per-node {processes}"
     if nodes == 1:
         return python if processes == 1 else f"{python} {torchrun} --standalone --"
     meet = '--node-rank "$SLURM_NODEID" --master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT"'
-    each = f"""
-        trap 'kill -USR2 $(cat /proc/$torchrun/task/$torchrun/children)' USR2
+    each = passing_on(
+        f'(trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@")',
+        "kill -USR2 $(cat /proc/$child/task/$child/children)",
+    )
+    srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=0"
+    every = passing_on(f'{srun} bash -c {shlex.quote(each)} "$0" "$@"', "kill -USR2 $child")
+    return f'env MASTER_ADDR="$(hostname)" bash -c {shlex.quote(every)} {python}'
+
+
+def passing_on(command, warn):
+    """A script that runs a command and, told by SIGUSR2, does `warn`, where $child is the command's process."""
+    return f"""
+        trap {shlex.quote(warn)} USR2
         trap : TERM
-        (trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@") &
-        torchrun=$!
-        while kill -0 $torchrun 2> /dev/null; do wait $torchrun; status=$?; done
+        {command} &
+        child=$!
+        while kill -0 $child 2> /dev/null; do wait $child; status=$?; done
         exit $status
     """
-    srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=0"
-    return f'env MASTER_ADDR="$(hostname)" {srun} bash -c {shlex.quote(each)} {python}'
 
 
 rule train:
