@@ -88,7 +88,9 @@ def test_nothing_that_a_run_imports_lies_outside_its_closure(kind: str, traces: 
 
 
 @pytest.mark.slow
-def test_mutating_a_module_invalidates_the_runs_that_touch_it(traces: dict[str, set[str]], tmp_path: Path) -> None:
+def test_mutating_a_module_invalidates_the_runs_that_touch_it(
+    traces: dict[str, set[str]], tmp_path: Path
+) -> None:
     """Every module of favit in turn: the runs whose digest changes are those whose trace holds it."""
     shutil.copytree(ROOT / "favit", tmp_path / "favit", ignore=shutil.ignore_patterns("__pycache__"))
     before = digests(tmp_path)
