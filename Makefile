@@ -6,12 +6,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: setup demo test test-slow test-slurm lint format bench report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm lint format bench report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
 	@echo "make demo        train a small ablation on this machine and print its tables"
-	@echo "make test        the fast tests; also test-slow, test-slurm (starts a private SLURM)"
+	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
+	@echo "                 test-slurm (starts a private SLURM)"
 	@echo "make lint        ruff and mypy; make format lays the code out"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make report      results/report.html"
@@ -37,6 +38,10 @@ test: $(READY)
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m 'slow and not slurm'
+
+# Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
+test-sweeps: $(READY)
+	$(BIN)/python -m pytest -m 'slow and not slurm' tests/workflow tests/test_completeness.py tests/imagenet
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm
