@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -119,3 +120,11 @@ def local(tmp_path: Path) -> Callable[[str], Workflow]:
 @pytest.fixture
 def on_fake_slurm(tmp_path: Path, fake_slurm: FakeSlurm) -> Callable[[str], Workflow]:
     return lambda snakefile: Workflow(tmp_path / "work", snakefile, "slurm", fake_slurm.env)
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches what the tests start, also where they run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
@@ -69,3 +70,11 @@ def sweep(cluster: object, tmp_path: Path) -> Iterator[Callable[..., object]]:
     yield make
     for one in made:
         one.clean_up()  # type: ignore[attr-defined]
+
+
+@pytest.fixture(autouse=True)
+def heard_interrupts() -> Iterator[None]:
+    """Ctrl-C reaches what the tests start, also where they run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
