@@ -66,10 +66,19 @@ def is_current(config: Config, sweep: SweepConfig, today: str) -> bool:
 
 def build(config: Config, sweep: SweepConfig, results: Results) -> tuple[Table, list[RunResult]]:
     """A sweep's table as it stands, and the runs behind it."""
+    in_sweep = cells(sweep)
+    return _build(config, sweep, in_sweep, results, _states(in_sweep, results))
+
+
+def _build(
+    config: Config,
+    sweep: SweepConfig,
+    in_sweep: list[Cell],
+    results: Results,
+    states: Mapping[str, State],
+) -> tuple[Table, list[RunResult]]:
     from favit.analysis import costs, tables
 
-    in_sweep = cells(sweep)
-    states = {s.run.key: s for s in results.states(distinct(in_sweep))}
     counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
     spec = table_spec(sweep, in_sweep)
     runs = [run_result(cell, states[cell.run.key]) for cell in in_sweep]
@@ -85,13 +94,18 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     from favit.analysis import tables
 
     in_sweep = cells(sweep)
-    states = {s.run.key: s for s in results.states(distinct(in_sweep))}
+    # The digest is of the same states as the table: a result that arrives meanwhile makes it outdated.
+    states = _states(in_sweep, results)
+    table, _ = _build(config, sweep, in_sweep, results, states)
+    tables.write(table, folder(config), sweep.name)
     base = folder(config) / sweep.name
-    # The digest first: a result that arrives in between makes the table outdated, not current by mistake.
     made_from = {"digest": digest(sweep, in_sweep, results, states)}
-    tables.write(build(config, sweep, results)[0], folder(config), sweep.name)
     write_atomic(base.with_suffix(".json"), json.dumps(made_from) + "\n")
     return base.with_suffix(".md")
+
+
+def _states(in_sweep: list[Cell], results: Results) -> dict[str, State]:
+    return {state.run.key: state for state in results.states(distinct(in_sweep))}
 
 
 def distinct(in_sweep: Iterable[Cell]) -> list[Run]:
