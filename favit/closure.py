@@ -20,8 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from favit.cache import Cache
 from favit.config import ConfigError
-from favit.files import write_atomic
 
 ROOT = Path(__file__).parents[1]
 _PACKAGE = "favit"
@@ -78,9 +78,7 @@ class Reader:
 
     def __init__(self, root: Path = ROOT, cache: Path | None = None) -> None:
         self.root = root
-        self._cache = cache
-        self._known = read_cache(cache)
-        self._fresh = False
+        self._cache = Cache(cache)
         self._modules: dict[str, Module] = {}
 
     def closure(self, roots: Iterable[str]) -> Closure:
@@ -109,23 +107,21 @@ class Reader:
         return None
 
     def save(self) -> None:
-        """Write the cache, where there is one and it grew."""
-        if self._cache is not None and self._fresh:
-            write_atomic(self._cache, json.dumps(self._known))
-            self._fresh = False
+        """Keep what was analysed for the next time."""
+        self._cache.save()
 
     def _analysed(self, name: str) -> Module:
         path = self.file_of(name)
         assert path is not None, name
         source = path.read_bytes()
         key = f"{name}:{hashlib.sha256(_OWN_SOURCE + source).hexdigest()}"
-        if key not in self._known:
+        facts = self._cache.get(key)
+        if facts is None:
             try:
-                self._known[key] = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
+                facts = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
             except SyntaxError as error:
                 raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
-            self._fresh = True
-        facts = self._known[key]
+            self._cache[key] = facts
         # What an import names may be a module or something defined in one: only the files can tell.
         imports = {
             p for i in facts["imports"] if self.file_of(i) for p in _with_parents(i) if self.file_of(p)
@@ -246,14 +242,3 @@ def _without_effect(node: Any) -> bool:
 def _with_parents(name: str) -> list[str]:
     parts = name.split(".")
     return [".".join(parts[: i + 1]) for i in range(len(parts))]
-
-
-def read_cache(path: Path | None) -> dict[str, Any]:
-    """A JSON object from a file; an empty one where there is none, or something else."""
-    if path is None:
-        return {}
-    try:
-        found = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from favit import declared
-from favit.closure import Closure, Reader, read_cache, short_digest, text_digest
-from favit.files import sha256_of, write_atomic
+from favit.cache import Cache
+from favit.closure import Closure, Reader, short_digest, text_digest
+from favit.files import sha256_of
 from favit.literals import literals
 from favit.sweep import Run
 
@@ -108,12 +108,9 @@ class Fingerprinter:
         return self._closures[named]
 
     def save(self) -> None:
-        """Keep what was learnt for the next time; a results folder that cannot be written is no error."""
-        try:
-            self.reader.save()
-            self._digests.save()
-        except OSError:
-            pass
+        """Keep what was learnt for the next time."""
+        self.reader.save()
+        self._digests.save()
 
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
         key = (run["dataset"], *(item for item in run.settings.items() if item[0].startswith("dataset.")))
@@ -163,24 +160,21 @@ class FileDigests:
     """SHA-256 of files, computed anew only where size or time of modification differ."""
 
     def __init__(self, cache: Path | None) -> None:
-        self._cache = cache
-        self._known = read_cache(cache)
-        self._fresh = False
+        self._cache = Cache(cache)
 
     def of(self, path: Path) -> str:
         """The digest of one file."""
         stat = path.stat()
         key, seen = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
-        if self._known.get(key, [None])[:2] != seen:
-            self._known[key] = [*seen, sha256_of(path)]
-            self._fresh = True
-        return self._known[key][2]
+        known = self._cache.get(key)
+        if known is None or known[:2] != seen:
+            known = [*seen, sha256_of(path)]
+            self._cache[key] = known
+        return known[2]
 
     def save(self) -> None:
-        """Write the cache, where there is one and it grew."""
-        if self._cache is not None and self._fresh:
-            write_atomic(self._cache, json.dumps(self._known))
-            self._fresh = False
+        """Keep the digests for the next time."""
+        self._cache.save()
 
 
 def _installed(package: str) -> str:

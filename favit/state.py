@@ -18,9 +18,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from favit.closure import read_cache, short_digest
+from favit.cache import Cache
+from favit.closure import short_digest
 from favit.config import Config
-from favit.files import write_atomic
 from favit.fingerprint import Fingerprint, Fingerprinter, cut
 from favit.sweep import Run
 
@@ -176,11 +176,7 @@ class _Index:
     """Remembers what each ``metrics.json`` says, by its size and time of modification."""
 
     def __init__(self, file: Path) -> None:
-        self._file = file
-        self._fresh = False
-        self._code = hashlib.sha256(_OWN_SOURCE).hexdigest()
-        cache = read_cache(file)
-        self._known: dict[str, Any] = cache["results"] if cache.get("code") == self._code else {}
+        self._cache = Cache(file, made_by=hashlib.sha256(_OWN_SOURCE).hexdigest())
 
     def results_in(self, place: Path) -> list[Result]:
         """The readable results in the folders of one place, by name."""
@@ -192,12 +188,8 @@ class _Index:
         return [result for name in names if (result := self._result(place / name))]
 
     def save(self) -> None:
-        if self._fresh:
-            try:
-                write_atomic(self._file, json.dumps({"code": self._code, "results": self._known}))
-            except OSError:
-                return  # a results folder that cannot be written only makes the next look slower
-            self._fresh = False
+        """Keep what was read for the next time."""
+        self._cache.save()
 
     def _result(self, folder: Path) -> Result | None:
         try:
@@ -207,11 +199,10 @@ class _Index:
                 return None
             raise  # a file server that does not answer is no reason to train
         key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
-        known = self._known.get(key)
+        known = self._cache.get(key)
         if known is None or known["seen"] != seen:
             known = {"seen": seen, **_summary(folder / METRICS)}
-            self._known[key] = known
-            self._fresh = True
+            self._cache[key] = known
         if not known["readable"]:
             return None
         accepted = _acceptances(folder / ACCEPTED)

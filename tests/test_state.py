@@ -316,7 +316,16 @@ def test_odd_things_in_a_place_are_passed_over(config: Config) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "5", "{torn", '{"results": 1}', '{"code": "other", "results": {"a": 1}}']
+    "text",
+    [
+        "[]",
+        "5",
+        "{torn",
+        '{"results": 1}',
+        '{"code": "other", "results": {"a": 1}}',
+        '{"made_by": "", "entries": 5}',
+        '{"made_by": "other", "entries": {"a": 1}}',
+    ],
 )
 @pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json"])
 def test_a_damaged_cache_is_no_harm(config: Config, name: str, text: str) -> None:

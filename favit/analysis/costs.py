@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from favit import registry
 from favit.analysis.tables import Cost
+from favit.cache import Cache
 from favit.closure import short_digest
-from favit.files import write_atomic
 from favit.fingerprint import Fingerprinter
 from favit.literals import families, literals, task_of
 from favit.sweep import Run
@@ -25,13 +24,8 @@ class Costs:
     """Costs of runs' models, remembered in a file that may be deleted at any time."""
 
     def __init__(self, file: Path, fingerprinter: Fingerprinter) -> None:
-        self._file = file
+        self._cache = Cache(file)
         self._fingerprinter = fingerprinter
-        self._fresh = False
-        try:
-            self._known: dict[str, Any] = json.loads(file.read_text())
-        except (OSError, ValueError):
-            self._known = {}
 
     def of(self, run: Run) -> Cost | None:
         """What one forward pass of the run's model costs; None where the data set's file says its size."""
@@ -39,15 +33,15 @@ class Costs:
             return None
         shape = _shape(run)
         key = short_digest([shape, self._fingerprinter.closure(run).digest])
-        if key not in self._known:
-            self._known[key] = _count(shape)
-            self._fresh = True
-        return Cost(**self._known[key])
+        known = self._cache.get(key)
+        if known is None:
+            known = _count(shape)
+            self._cache[key] = known
+        return Cost(**known)
 
     def save(self) -> None:
         """Keep what was counted for the next time."""
-        if self._fresh:
-            write_atomic(self._file, json.dumps(self._known))
+        self._cache.save()
 
 
 def _shape(run: Run) -> dict[str, Any]:
