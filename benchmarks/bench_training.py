@@ -5,7 +5,8 @@
 Input alone: random crops to 224 pixels and timm's full recipe, per image against
 batched on the device. Training of FaViT-B0 at 224: the loop against per-image
 transforms in two workers, float32, eager. Informer: windows gathered on the
-device against a DataLoader. A ratio above 1 says how many times as fast ours is.
+device against a DataLoader. The plain side has a process of its own. A ratio
+above 1 says how many times as fast ours is.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.interleave import compare
+from benchmarks.interleave import Elsewhere, compare
 from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision and timm)
 from favit.train import classification, forecasting, optimizer
 from favit.train.augment.pipeline import Augmentation
@@ -103,35 +104,45 @@ def run_of(task: str, **changes: Any) -> dict[str, Any]:
 
 def bench_input(device: torch.device, repeats: int, batch: int = 128) -> None:
     """Images a second of one core (or one GPU) against the per-image transforms of one core."""
-    images = torch.randint(0, 256, (batch, 3, 32, 32), dtype=torch.uint8)
-    images = nn.functional.avg_pool2d(images.float(), 3, 1, 1).byte()
-    labels = torch.arange(batch) % 100
+    images, labels = (x.to(device) for x in input_batch(batch))
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    for name, recipe, transform in (
-        ("torchvision, crop and flip", SEED_RECIPE, torchvision_transform()),
-        ("timm, favit's recipe", FAVIT_RECIPE, timm_transform()),
-    ):
-        augmentation = Augmentation(
-            run_of("classification", image_size=SIZE, **recipe), MEAN, STD, 100, device
-        )
-        on_device = images.to(device), labels.to(device)
+    for name, recipe in (("torchvision", SEED_RECIPE), ("timm", FAVIT_RECIPE)):
+        run = run_of("classification", image_size=SIZE, **recipe)
+        configure(run, 1, device)
+        augmentation = Augmentation(run, MEAN, STD, 100, device)
         step = iter(range(10**9))
-        mixing = timm_mixup() if "mixup" in recipe else None
 
-        def ours(augmentation=augmentation, on_device=on_device, step=step) -> None:
-            augmentation(*on_device, (0, next(step), 0))
+        def ours(augmentation=augmentation, step=step) -> None:
+            augmentation(images, labels, (0, next(step), 0))
             synchronise(device)
 
-        def theirs(transform=transform, mixing=mixing) -> None:
-            x = torch.stack([transform(Image.fromarray(i)) for i in images.permute(0, 2, 3, 1).numpy()])
-            if mixing:
-                mixing(x, labels)
-
-        result = compare(theirs, ours, repeats)
-        print(result.line(f"input to 224, per image ({name}) / batched"))
+        with Elsewhere(plain_input, name, batch) as theirs:
+            result = compare(theirs, ours, repeats)
+        print(result.line(f"input to 224, {name} per image / ours batched"))
         print(f"    {batch / result.seconds_a:8.0f} / {batch / result.seconds_b:8.0f} images a second")
     torch.set_num_threads(threads)
+
+
+def input_batch(n: int) -> tuple[Tensor, Tensor]:
+    """Bytes (n, 3, 32, 32), smoothed noise, and labels (n,)."""
+    noise = torch.randint(0, 256, (n, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    return nn.functional.avg_pool2d(noise.float(), 3, 1, 1).byte(), torch.arange(n) % 100
+
+
+def plain_input(library: str, batch: int) -> Callable[[], None]:
+    """The recipe of FaViT's authors by timm, or the study's own crop and flip by torchvision, on one core."""
+    torch.set_num_threads(1)
+    images, labels = input_batch(batch)
+    transform = timm_transform() if library == "timm" else torchvision_transform()
+    mixing = timm_mixup() if library == "timm" else None
+
+    def call() -> None:
+        x = torch.stack([transform(Image.fromarray(i)) for i in images.permute(0, 2, 3, 1).numpy()])
+        if mixing:
+            mixing(x, labels)
+
+    return call
 
 
 def torchvision_transform() -> Callable[[Image.Image], Tensor]:
@@ -176,15 +187,15 @@ def timm_mixup() -> Callable[[Tensor, Tensor], Any]:
 def bench_images(device: torch.device, root: Path, repeats: int) -> None:
     """Training images a second, and the share of a step that is not the model's."""
     gpu = device.type == "cuda"
-    batch, steps = (128, 10) if gpu else (16, 1)
+    batch, steps = (128, 10) if gpu else (16, 6)
     fast = {"precision": "bfloat16", "compile": gpu, "tf32": True}
     model = {"dataset": "cifar100", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none"}
     run = run_of("classification", **model, **FAVIT_RECIPE, **fast, image_size=SIZE, batch_size=batch)
-    configure(run, 0)
+    configure(run, 0, device)
     trainer = trainer_of(classification.Task(run, root, device, World()), run, root, device)
     ours = stepper(trainer, steps, device)
-    theirs = plain_images(root, device, batch, steps)
-    result = compare(theirs, ours, repeats, warmup=2)
+    with Elsewhere(plain_images, root, device, batch, steps) as theirs:
+        result = compare(theirs, ours, repeats, warmup=1)
     print(result.line("FaViT-B0 at 224, plain loop / ours"))
     print(
         f"    {batch * steps / result.seconds_a:8.1f} / {batch * steps / result.seconds_b:8.1f} images a second"
@@ -264,7 +275,13 @@ def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Ca
     model = classification.models.build(run, cifar100.FACTS, device).train()
     optimiser = optimizer.build(model, run)
     loader = torch.utils.data.DataLoader(
-        PerImage(root), batch, shuffle=True, num_workers=2, drop_last=True, persistent_workers=True
+        PerImage(root),
+        batch,
+        shuffle=True,
+        num_workers=2,
+        drop_last=True,
+        persistent_workers=True,
+        multiprocessing_context="fork",  # this process was spawned, and workers would be too
     )
     mixing, batches = timm_mixup(), forever(loader)
 
@@ -321,9 +338,11 @@ def bench_windows(device: torch.device, root: Path, repeats: int) -> None:
             **small,
         )
         steps = 50 if device.type == "cuda" else (10 if small else 2)
-        configure(run, 0)
+        configure(run, 0, device)
         trainer = trainer_of(forecasting.Task(run, root, device, World()), run, root, device)
-        result = compare(plain_windows(root, device, run, steps), stepper(trainer, steps, device), repeats)
+        ours = stepper(trainer, steps, device)
+        with Elsewhere(plain_windows, root, device, run, steps) as theirs:
+            result = compare(theirs, ours, repeats)
         print(result.line(f"Informer ({name}), DataLoader loop / ours"))
         print(
             f"    {32 * steps / result.seconds_a:8.0f} / {32 * steps / result.seconds_b:8.0f} windows a second"

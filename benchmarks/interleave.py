@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -51,3 +54,41 @@ def _timed(call: Callable[[], object]) -> float:
     start = time.perf_counter()
     call()
     return time.perf_counter() - start
+
+
+class Elsewhere:
+    """A call that lives in a process of its own, so that what one side sets neither helps nor hinders the other.
+
+    ``make(*arguments)`` is called there once and gives what each call of this object then calls.
+    """
+
+    def __init__(self, make: Callable[..., Callable[[], object]], *arguments: Any) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._there, inside = context.Pipe()
+        self._process = context.Process(target=_serve, args=(inside, make, arguments))
+        self._process.start()
+        inside.close()
+
+    def __call__(self) -> None:
+        self._there.send(True)
+        if (error := self._there.recv()) is not None:
+            raise RuntimeError(error)
+
+    def __enter__(self) -> Elsewhere:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._there.close()
+        self._process.join()
+
+
+def _serve(inside: Connection, make: Callable[..., Callable[[], object]], arguments: tuple[Any, ...]) -> None:
+    try:
+        call = make(*arguments)
+        while inside.recv():
+            call()
+            inside.send(None)
+    except EOFError:
+        return
+    except Exception as error:  # told to the one who waits
+        inside.send(f"{type(error).__name__}: {error}")

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from favit.models._pointwise import runs_eagerly_on_cpu
-
 
 def attend(q_bnhc: Tensor, k_bhmc: Tensor, v_bhmc: Tensor) -> Tensor:
     """softmax(q k^T / sqrt(c)) v of queries (B, N, h, c), keys and values (B, h, M, c): (B, N, h c)."""
-    if runs_eagerly_on_cpu(q_bnhc) and q_bnhc.dtype in (torch.float32, torch.float64):
-        return _FewKeys.apply(q_bnhc, k_bhmc, v_bhmc)
+    if q_bnhc.is_cpu and not torch.compiler.is_compiling():
+        # In 16 bits a CPU gains nothing on products this thin, and softmax loses digits
+        dtype = torch.promote_types(q_bnhc.dtype, torch.float32)
+        with torch.autocast("cpu", enabled=False):
+            return _FewKeys.apply(*(x.to(dtype) for x in (q_bnhc, k_bhmc, v_bhmc))).to(q_bnhc.dtype)
     return F.scaled_dot_product_attention(q_bnhc.transpose(1, 2), k_bhmc, v_bhmc).transpose(1, 2).flatten(2)
 
 

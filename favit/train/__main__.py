@@ -80,7 +80,7 @@ def train(options: argparse.Namespace, stack: ExitStack) -> int:
     device = _or_bad_input(lambda: devices.choose(options.device))
     world = distributed.join(device.type)
     device = devices.own(device, world)
-    devices.configure(wanted.run, options.threads)
+    devices.configure(wanted.run, options.threads, device)
     lease = _lease(options.out, world, stack)
     name = ".".join(str(wanted.run[part]) for part in ("model", "aggregator", "encoding"))
     reporter = Reporter(options.out, speaks=world.first, name=f"{name}.seed{wanted.run['seed']}")

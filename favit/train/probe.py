@@ -31,7 +31,7 @@ class Probe:
 def measure(run: Mapping[str, Any], device_name: str, batch: int, steps: int = 3) -> Probe:
     """Time training steps of ``batch`` examples (on a CPU at most 8), after one that is not counted."""
     device = devices.choose(device_name)
-    devices.configure(run, 0)
+    devices.configure(run, 0, device)
     gpu = device.type == "cuda"
     batch = max(1, batch if gpu else min(batch, _ON_CPU))
     model = models.build(run, literals("data", run["dataset"])["FACTS"], device).train()

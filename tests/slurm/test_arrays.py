@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -44,11 +45,18 @@ def test_split_at_the_largest_array_and_named(sweep: Callable[..., Any], cluster
     s.succeed()
     assert sorted(map(int, (s.folder / "ran").read_text().split())) == list(range(120))
     assert len(s.arrays()) == 2
-    names = cluster.run("sacct", "-n", "-X", "-o", "JobName%30", "-j", ",".join(s.arrays())).split()
+    deadline = time.monotonic() + 60  # accounting hears of a job somewhat after it has ended
+    while len(names := names_in_accounting(cluster, s.arrays())) < 120 and time.monotonic() < deadline:
+        time.sleep(1)
     assert set(names) == {"many.work"} and len(names) == 120
     logs = s.folder / ".snakemake/submitit/logs/many.work"
     assert {p.name for p in logs.iterdir()} == {f"run{i}.log" for i in range(120)}
     assert s.incomplete() == []
+
+
+def names_in_accounting(cluster: Any, arrays: list[str]) -> list[str]:
+    """Of every job of the arrays that accounting knows as one by now."""
+    return cluster.run("sacct", "-n", "-X", "-o", "JobName%30", "-j", ",".join(arrays)).split()
 
 
 def test_each_once_at_j_50(sweep: Callable[..., Any]) -> None:
