@@ -33,7 +33,7 @@ OUTPUT = (
     '    output: "results/runs/{dataset}/{model}/{aggregator}/{encoding}/seed{seed}/{digest}/metrics.json"\n'
 )
 
-SAME_SHAPE = f"""{PATHS}
+SAME_SHAPE = f'''{PATHS}
 rule train:
 {OUTPUT}
     message: "{{resources.why}}"
@@ -42,14 +42,21 @@ rule train:
         mem_mb=4000,
         runtime=60,
         gpu=0,
-        why=lambda w: f"Train {{w.dataset}} {{w.model}}.{{w.aggregator}}.{{w.encoding}}: never run before",
-        job_label=lambda w: f"{{w.model}}.{{w.aggregator}}.{{w.encoding}}.seed{{w.seed}}",
-        array_label=lambda w: "many.train",
+        nodes=1,
+        why=lambda w: f"Train {{w.dataset}} {{w.model}}.{{w.aggregator}}.{{w.encoding}}.seed{{w.seed}}: never run before",
+        job_label="{{model}}.{{aggregator}}.{{encoding}}.seed{{seed}}",
+        array_label="many.train",
+        progress="results/runs/{{digest}}/checkpoint-*.pt",
     params:
         command=lambda w: f"python results/snapshots/0123456789abcdef --run {{w.digest}}/run.json --out {{w.digest}}",
+        processes=1,
         where="--data data --device auto --keep none",
-    shell: "exec {{params.command}} {{params.where}} --threads {{threads}}"
-"""
+    shell:
+        """
+        share=$(( {{threads}} > {{params.processes}} ? {{threads}} / {{params.processes}} : 1 ))
+        exec {{params.command}} {{params.where}} --threads $share --workers $share
+        """
+'''
 
 ONLY_OUTPUT = f"""{PATHS}
 rule train:

@@ -21,7 +21,7 @@ from .clusters import make_cluster
 from .clusters.base import NoAnswer
 from .desk import Desk
 from .journal import Batch, Journal, Task
-from .labels import array_label, job_label
+from .labels import array_label, filled, job_label
 from .lease import Lease
 from .report import out_of_memory
 from .settings import ExecutorSettings
@@ -121,7 +121,7 @@ class Executor(RemoteExecutor):
             what = command.plain(job)
         else:
             what = command.nested(job, self.format_job_exec(job), self.workflow)
-        label, progress = job_label(job), job.resources.get("progress")
+        label, progress = job_label(job), filled(job, "progress")
         return Task(
             key=key,
             digest=command.digest(job),
@@ -131,7 +131,7 @@ class Executor(RemoteExecutor):
             env=what.env,
             inputs=what.inputs,
             stale=what.stale,
-            progress=[str(progress)] if progress else [],
+            progress=[progress] if progress else [],
             tmpdir=what.tmpdir,
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,

@@ -1,4 +1,7 @@
-"""What a job and an array are called."""
+"""What a job and an array are called, and other texts about a job that a rule writes with its wildcards in braces.
+
+A constant text costs Snakemake nothing; a function it calls many times for each job.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import re
 from typing import Any
 
 UNSAFE = re.compile(r"[^\w.+=@-]+")
+PLACE = re.compile(r"\{(\w+)\}")
 LONGEST = 120
 
 
@@ -14,11 +18,19 @@ def safe(text: str) -> str:
     return UNSAFE.sub("_", text).strip("._")[:LONGEST] or "job"
 
 
+def filled(job: Any, resource: str) -> str | None:
+    """The text of a resource with each `{wildcard}` filled in; None where a job has none."""
+    text = None if job.is_group() else job.resources.get(resource)
+    if not text:
+        return None
+    values = job.wildcards_dict
+    return PLACE.sub(lambda place: str(values.get(place[1], place[0])), str(text))
+
+
 def job_label(job: Any) -> str:
     """The run's name: the resource `job_label`, else the rule and its wildcards."""
-    given = None if job.is_group() else job.resources.get("job_label")
-    if given:
-        return safe(str(given))
+    if given := filled(job, "job_label"):
+        return safe(given)
     if job.is_group():
         return safe(f"group.{job.groupid}")
     return safe(".".join([job.rule.name, *(str(value) for value in job.wildcards_dict.values())]))
@@ -28,4 +40,4 @@ def array_label(job: Any) -> str:
     """The array's name: the resource `array_label`, else the rule."""
     if job.is_group():
         return safe(f"group.{'+'.join(sorted(job.rules))}")
-    return safe(str(job.resources.get("array_label") or job.rule.name))
+    return safe(filled(job, "array_label") or job.rule.name)

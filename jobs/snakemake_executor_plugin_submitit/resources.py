@@ -5,7 +5,7 @@ Resource names are those of Snakemake and of the public SLURM executor, so that 
     slurm_partition slurm_account qos clusters constraint exclude slurm_extra
     runtime (minutes) mem_mb mem_mb_per_cpu cpus_per_task nodes tasks gpu gpu_model gres
 
-and three of our own, which never reach SLURM as a request:
+and three of our own, which never reach SLURM as a request; `{name}` in them is the wildcard of that name:
 
     job_label    what the job is called in `status` and what its log is named by
     array_label  what the array is called; jobs with different labels go to different arrays

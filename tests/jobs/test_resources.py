@@ -6,7 +6,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from snakemake_executor_plugin_submitit.labels import array_label, job_label
+from snakemake_executor_plugin_submitit.labels import array_label, filled, job_label
 from snakemake_executor_plugin_submitit.resources import parameters
 from snakemake_executor_plugin_submitit.settings import POLL_FLOOR_VARIABLE, ExecutorSettings
 from snakemake_interface_common.exceptions import WorkflowError
@@ -98,3 +98,8 @@ def test_names_of_jobs_and_arrays() -> None:
     named = job("train", {}, job_label="favit_b0.probsparse.none.seed0", array_label="demo.train")
     assert job_label(named) == "favit_b0.probsparse.none.seed0" and array_label(named) == "demo.train"
     assert job_label(job("a", {}, job_label="../..")) == "job", "never a path"
+    filled_in = job(
+        "train", {"model": "b0", "seed": "3"}, job_label="{model}.seed{seed}.{none}", progress="a/{model}/*"
+    )
+    assert job_label(filled_in) == "b0.seed3._none", "what is no wildcard stays"
+    assert filled(filled_in, "progress") == "a/b0/*" and filled(filled_in, "array_label") is None

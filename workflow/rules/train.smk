@@ -1,12 +1,15 @@
 # One rule trains every run. A queued job depends on nothing that an edit could change: before the first one is
 # submitted, each run's settings are written into its folder, and its code is kept as a snapshot.
 
+import functools
 import shlex
 
 from favit import guard, snapshot
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
+
+FOLDER = f"{RESULTS.root}/runs/{{dataset}}/{{model}}/{{aggregator}}/{{encoding}}/seed{{seed}}/{{digest}}"
 
 # Only these folders can be made. Snakemake searches the whole expression once for each job, so where there are
 # very many the check is left to `state`.
@@ -24,10 +27,15 @@ def sweep(wildcards):
     return FIRST_SWEEP[state(wildcards).run.key]
 
 
+def by_sweep(of):
+    """What depends on a run's sweep, as a plain value where all agree: Snakemake calls a function many times a job."""
+    values = {of(FIRST_SWEEP[s.run.key]) for s in MISSING.values()}
+    return values.pop() if len(values) == 1 else lambda w: of(sweep(w))
+
+
 def asked(name, default):
-    """A resource, as a plain value where all runs agree: Snakemake evaluates a function many times for each job."""
-    wanted = {FIRST_SWEEP[s.run.key].resources.get(name, default) for s in MISSING.values()}
-    return wanted.pop() if len(wanted) == 1 else lambda w: sweep(w).resources.get(name, default)
+    """A resource."""
+    return by_sweep(lambda a_sweep: a_sweep.resources.get(name, default))
 
 
 def why(wildcards):
@@ -35,20 +43,21 @@ def why(wildcards):
     return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
 
 
-def layout(wildcards):
-    """Nodes, and processes on each of them: one a GPU."""
-    resources = sweep(wildcards).resources
-    return resources.get("nodes", 1), max(1, resources.get("gpus", 0))
+def processes(a_sweep):
+    """On each node: one a GPU."""
+    return max(1, a_sweep.resources.get("gpus", 0))
 
 
 def command(wildcards):
     """What starts the processes, the code to train with, what to train, and where to."""
     folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
     words = [snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
-    nodes, processes = layout(wildcards)
-    return f"{launcher(nodes, processes)} {shlex.join(map(str, words))}"
+    asks = sweep(wildcards)
+    start = launcher(asks.resources.get("nodes", 1), processes(asks))
+    return f"{start} {shlex.join(map(str, words))}"
 
 
+@functools.cache
 def launcher(nodes, processes):
     """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each.
 
@@ -83,7 +92,7 @@ def passing_on(command, warn):
 
 rule train:
     output:
-        f"{RESULTS.root}/runs/{{dataset}}/{{model}}/{{aggregator}}/{{encoding}}/seed{{seed}}/{{digest}}/metrics.json",
+        f"{FOLDER}/metrics.json",
     wildcard_constraints:
         digest=OFFERED,
     message:
@@ -95,13 +104,14 @@ rule train:
         gpu=asked("gpus", 0),
         nodes=asked("nodes", 1),
         why=why,
-        job_label=lambda w: state(w).run.name,
-        array_label=lambda w: f"{sweep(w).name}.train",
+        # The executor fills in wildcards.
+        job_label="{model}.{aggregator}.{encoding}.seed{seed}",
+        array_label=by_sweep(lambda a_sweep: f"{a_sweep.name}.train"),
         # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
-        progress=lambda w: f"{state(w).folder}/checkpoint-*.pt",
+        progress=f"{FOLDER}/checkpoint-*.pt",
     params:
         command=command,
-        processes=lambda w: layout(w)[1],
+        processes=by_sweep(processes),
         where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep]),
     shell:
         """
