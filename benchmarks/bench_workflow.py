@@ -43,7 +43,7 @@ rule train:
         runtime=60,
         gpu=0,
         nodes=1,
-        why=lambda w: f"Train {{w.dataset}} {{w.model}}.{{w.aggregator}}.{{w.encoding}}.seed{{w.seed}}: never run before",
+        why=lambda w: f"Train {{w.dataset}} {{w.model}}.{{w.aggregator}}.{{w.encoding}}: never run before",
         job_label="{{model}}.{{aggregator}}.{{encoding}}.seed{{seed}}",
         array_label="many.train",
         progress="results/runs/{{digest}}/checkpoint-*.pt",
