@@ -25,6 +25,7 @@ WORDS = {
     "COMPLETED": "ended without leaving a verdict (was the node's disk full, or this folder not shared?)",
     "FAILED": "ended without leaving a verdict; its command was never started, or was killed with it",
 }
+UNTOLD = ("LOST", "COMPLETED", "FAILED")  # whose words are about a verdict that is not there
 
 
 def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
@@ -88,8 +89,8 @@ def failure(
     name = "OUT_OF_MEMORY" if memory else state.name if state is not None else "FAILED"
     if verdict is not None and not memory and (state is None or state.live or state.name == "COMPLETED"):
         name = "FAILED"
-    why = verdict.reason if verdict is not None and verdict.reason else ""
-    if not why and (memory or verdict is None):
+    why = verdict.reason if verdict is not None else ""
+    if not why and (verdict is None or name not in UNTOLD):
         why = WORDS.get(name, "")
     rows = [("state", f"{name}{' - ' + why if why else ''}")]
     if verdict is not None:

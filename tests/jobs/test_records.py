@@ -84,6 +84,14 @@ def test_failure_block(tmp_path: Path) -> None:
     assert "| loss 28" in block and "loss 27" not in block and "epoch" not in block
     block = report.failure("run", None, State("TIMEOUT", "12_0", "n3", elapsed="02:00:00"), [log], [])
     assert "TIMEOUT - ran into its time limit" in block and "02:00:00" in block
+    # Whether a cancelled job lived to leave a verdict is chance; what is said is the same
+    for found in (None, verdict(143)):
+        assert "CANCELLED - cancelled" in report.failure(
+            "run", found, State("CANCELLED", "1_0", "n3"), [log], []
+        )
+    assert "without leaving a verdict" not in report.failure(
+        "run", verdict(1), State("FAILED", "1_0", ""), [log], []
+    )
 
 
 @pytest.mark.parametrize(
