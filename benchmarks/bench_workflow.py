@@ -33,7 +33,7 @@ OUTPUT = (
     '    output: "results/runs/{dataset}/{model}/{aggregator}/{encoding}/seed{seed}/{digest}/metrics.json"\n'
 )
 
-SAME_SHAPE = f'''{PATHS}
+SAME_SHAPE = f"""{PATHS}
 rule train:
 {OUTPUT}
     message: "{{resources.why}}"
@@ -48,15 +48,10 @@ rule train:
         array_label="many.train",
         progress="results/runs/{{digest}}/checkpoint-*.pt",
     params:
-        command=lambda w: f"python results/snapshots/0123456789abcdef --run {{w.digest}}/run.json --out {{w.digest}}",
-        processes=1,
-        where="--data data --device auto --keep none",
-    shell:
-        """
-        share=$(( {{threads}} > {{params.processes}} ? {{threads}} / {{params.processes}} : 1 ))
-        exec {{params.command}} {{params.where}} --threads $share --workers $share
-        """
-'''
+        command=lambda w, threads: f"python results/snapshots/0123456789abcdef --run {{w.digest}}/run.json "
+            f"--out {{w.digest}} --data data --device auto --keep none --threads {{threads}} --workers {{threads}}",
+    shell: "exec {{params.command}}"
+"""
 
 ONLY_OUTPUT = f"""{PATHS}
 rule train:

@@ -43,18 +43,18 @@ def why(wildcards):
     return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
 
 
-def processes(a_sweep):
-    """On each node: one a GPU."""
-    return max(1, a_sweep.resources.get("gpus", 0))
-
-
-def command(wildcards):
-    """What starts the processes, the code to train with, what to train, and where to."""
+def command(wildcards, threads):
+    """What starts the processes, the code to train with, what to train, and where to; they share the threads."""
     folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
+    asked_for = sweep(wildcards).resources
+    processes = max(1, asked_for.get("gpus", 0))  # on each node
+    start = launcher(asked_for.get("nodes", 1), processes)
+    share = max(1, threads // processes)
     words = [snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
-    asks = sweep(wildcards)
-    start = launcher(asks.resources.get("nodes", 1), processes(asks))
-    return f"{start} {shlex.join(map(str, words))}"
+    return f"{start} {shlex.join(map(str, words))} {WHERE} --threads {share} --workers {share}"
+
+
+WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])
 
 
 @functools.cache
@@ -111,13 +111,8 @@ rule train:
         progress=f"{FOLDER}/checkpoint-*.pt",
     params:
         command=command,
-        processes=by_sweep(processes),
-        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep]),
     shell:
-        """
-        share=$(( {threads} > {params.processes} ? {threads} / {params.processes} : 1 ))
-        exec {params.command} {params.where} --threads $share --workers $share
-        """
+        "exec {params.command}"
 
 
 onstart:
