@@ -76,7 +76,7 @@ def test_a_second_run_does_nothing_and_says_so(trained: Project) -> None:
             "from __future__ import annotations\n\n# why\n",
         ),
         ("workflow/rules/train.smk", "# One rule trains every run.", "# A single rule trains each run."),
-        ("workflow/rules/train.smk", "exec {params.command} ", "exec {params.command}  "),
+        ("workflow/rules/train.smk", "exec {params.command}", "exec {params.command}  "),
     ],
 )
 def test_words_and_layout_retrain_nothing(restored: Project, file: str, old: str, new: str) -> None:
