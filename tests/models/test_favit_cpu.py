@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from favit.models import favit
+from favit.models._attend import attend
 from favit.models._pointwise import Pointwise
 from favit.models.favit import Mlp
 
@@ -44,3 +45,14 @@ def test_a_hidden_map_in_parts_is_the_whole(monkeypatch):
     with torch.no_grad():
         mlp(x)
     assert sizes == [5]
+
+
+def test_attention_under_autocast_is_computed_in_single_precision():
+    q, k, v = (torch.randn(2, n, 3, 4, dtype=torch.bfloat16) for n in (20, 49, 49))
+    k, v = k.transpose(1, 2), v.transpose(1, 2)
+    with torch.autocast("cpu", torch.bfloat16):
+        ours = attend(q, k, v)
+    expected = attend(*(x.double() for x in (q, k, v)))
+    assert ours.dtype == torch.bfloat16
+    # One rounding, at the end: half a unit in the last of 8 binary digits
+    torch.testing.assert_close(ours.double(), expected, rtol=2**-8, atol=1e-6)
