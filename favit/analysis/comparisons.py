@@ -46,6 +46,15 @@ class _Measured:
     randomness: tuple[Hashable, ...] | None
     order: Hashable
 
+    def among(self, shared: Sequence[Hashable] | None, with_examples: bool) -> Sample:
+        """The seeds of these randomnesses, in their order; all seeds for None."""
+        examples = self.sample.examples if with_examples else None
+        if shared is None or tuple(shared) == self.randomness:
+            return Sample(self.sample.scores, examples)
+        assert self.randomness is not None
+        at = [self.randomness.index(key) for key in shared]
+        return Sample(self.sample.scores[at], None if examples is None else examples[at])
+
 
 def _measure(runs: Sequence[RunResult], task: str) -> dict[str, _Measured]:
     """Metric -> scores and examples of the runs that have that score; without metrics that none has."""
@@ -84,11 +93,16 @@ def _examples(run: RunResult, task: str) -> Examples:
 
 
 def _compare(a: _Measured, b: _Measured) -> Difference:
-    """Paired where each seed has exactly one partner of the same randomness; examples only if they are the same."""
-    paired = a.randomness is not None and a.randomness == b.randomness
-    if a.order is None or a.order != b.order:
-        return compare(replace(a.sample, examples=None), replace(b.sample, examples=None), paired=paired)
-    return compare(a.sample, b.sample, paired=paired)
+    """Paired over the seeds whose randomness both rows have, where these are two or more; else all, unpaired.
+
+    Examples count only if they are the same ones.
+    """
+    known = a.order is not None and a.order == b.order
+    shared = sorted(set(a.randomness or ()) & set(b.randomness or ()), key=repr)
+    if len(shared) < 2:
+        return compare(a.among(None, known), b.among(None, known), paired=False)
+    difference = compare(a.among(shared, known), b.among(shared, known), paired=True)
+    return replace(difference, left_out=len(a.sample.scores) + len(b.sample.scores) - 2 * len(shared))
 
 
 def corrected(scores: Sequence[Score], differences: Sequence[Difference | None]) -> list[Score]:

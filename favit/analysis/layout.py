@@ -11,6 +11,7 @@ from favit.analysis.results import METRICS
 
 if TYPE_CHECKING:
     from favit.analysis.published import Published
+    from favit.analysis.statistics import Difference
     from favit.analysis.table import Line, Score, Table
 
 MINUS = "\N{MINUS SIGN}"
@@ -143,7 +144,8 @@ def _score_columns(table: Table, footnotes: Footnotes) -> list[Column]:
         section, digits = metric.title, metric.decimals
         columns.append(Column(section, "mean ± std", "spread", tuple(_mean(s) for s in scores), always=True))
         if metric.headline:
-            columns.append(Column(section, "Δ", "number", tuple(_difference(s) for s in scores)))
+            differences = tuple(_difference(s, footnotes) for s in scores)
+            columns.append(Column(section, "Δ", "number", differences))
             columns.append(Column(section, "95 % CI", "text", tuple(_interval(s) for s in scores)))
         minus = tuple(_number(s.minus_published, digits, signed=True) for s in scores)
         columns.append(
@@ -161,10 +163,14 @@ def _mean(score: Score) -> Cell:
     return Cell(f"{score.mean:.{digits}f}", std, place=score.place)
 
 
-def _difference(score: Score) -> Cell:
-    if score.difference is None:
+def _difference(score: Score, footnotes: Footnotes) -> Cell:
+    d = score.difference
+    if d is None:
         return Cell()
-    return Cell(signed(score.difference.estimate, score.metric.decimals), star=score.significant)
+    partial = [f"Δ over the {d.seeds} seeds that this row and the baseline share"] if d.left_out else []
+    return Cell(
+        signed(d.estimate, score.metric.decimals), star=score.significant, marks=footnotes.mark(partial)
+    )
 
 
 def _interval(score: Score) -> Cell:
@@ -225,8 +231,10 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     if not known:
         yield "Intervals need two seeds a row."
         return
-    over = "seeds and test examples together" if any(d.example_df for d in known) else "seeds"
-    yield f"CI: interval over {over}, {_pairing(known)}."
+    yield (
+        f"CI: 95 % interval over {_sources_of_variance(known)}, {_pairing(known)}: the closed form of a bootstrap, "
+        "with Student's quantiles, because percentiles drawn from a few seeds would be too narrow."
+    )
     yield (
         "*: p < 0.05, corrected (Holm) for all comparisons of a metric within a block. "
         "Bold: best mean, underlined: second, whether significant or not."
@@ -234,11 +242,20 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     yield from _more_seeds(table)
 
 
-def _pairing(differences: Sequence[object]) -> str:
-    paired = {getattr(d, "paired", False) for d in differences}
+def _sources_of_variance(differences: Sequence[Difference]) -> str:
+    counted = {bool(d.example_df) for d in differences}
+    if counted == {True}:
+        return "seeds and test examples together"
+    return (
+        "seeds" if counted == {False} else "seeds, and test examples where predictions of both rows are there"
+    )
+
+
+def _pairing(differences: Sequence[Difference]) -> str:
+    paired = {d.paired for d in differences}
     if paired == {True}:
         return "paired by seed"
-    return "seeds not paired" if paired == {False} else "paired by seed where seeds share their randomness"
+    return "seeds not paired" if paired == {False} else "paired where rows share the randomness of two seeds"
 
 
 def _more_seeds(table: Table) -> Iterable[str]:

@@ -111,6 +111,7 @@ def _score_record(score: Score) -> dict[str, Any]:
         f"{label} difference low 95{points}": d and d.low,
         f"{label} difference high 95{points}": d and d.high,
         f"{label} difference paired": d and int(d.paired),
+        f"{label} difference seeds": d and d.seeds,
         f"{label} p": d and d.p,
         f"{label} p Holm": score.p,
         f"{label} more seeds to settle": score.more_seeds,

@@ -67,6 +67,7 @@ class Difference:
 
     seed_variances: s^2 of one seed, of the differences if paired, else of each side.
     example_variance: V_example, that part of the variance that more seeds do not make smaller.
+    left_out: seeds of either side that have no partner, where others are paired.
     """
 
     estimate: float
@@ -78,6 +79,7 @@ class Difference:
     seed_variances: tuple[float, ...] = ()
     example_variance: float = 0.0
     example_df: int | None = None
+    left_out: int = 0
 
 
 def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> Difference:

@@ -70,6 +70,63 @@ def test_pairs_are_those_of_equal_randomness_not_of_equal_place():
     assert difference.seed_variances == pytest.approx((np.var([71 - 70, 82 - 80], ddof=1),))
 
 
+def test_unequal_seeds_are_paired_where_two_are_shared():
+    """Seeds 1 and 2 are in both rows: the paired t test of these, said beside the difference."""
+    a, b = {0: 70.0, 1: 71.0, 2: 70.5}, {1: 72.0, 2: 71.0, 3: 60.0, 4: 61.0}
+    results = [_plain(row, s, top1=x) for row, xs in (("a", a), ("b", b)) for s, x in xs.items()]
+    table = make(_two(), results)
+    score = table.lines[1].scores["top1"]
+    theirs = stats.ttest_rel([b[1], b[2]], [a[1], a[2]])
+    assert score.mean == np.mean(list(b.values()))  # the mean is over all seeds
+    assert (score.difference.estimate, score.difference.seeds, score.difference.paired) == (0.75, 2, True)
+    assert (score.difference.low, score.difference.high) == pytest.approx(theirs.confidence_interval(0.95))
+    assert "+0.75<sup>a</sup>" in to_markdown(table)
+    assert "<sup>a</sup> Δ over the 2 seeds that this row and the baseline share." in to_markdown(table)
+    frame = _read(table)
+    assert list(frame[["Top-1 difference paired", "Top-1 difference seeds"]].loc[1]) == [1, 2]
+
+
+def test_one_shared_seed_pairs_nothing():
+    a, b = {0: 70.0, 1: 71.0, 2: 70.5}, {2: 72.0, 3: 71.5}
+    results = [_plain(row, s, top1=x) for row, xs in (("a", a), ("b", b)) for s, x in xs.items()]
+    difference = make(_two(), results).lines[1].scores["top1"].difference
+    theirs = stats.ttest_ind(list(b.values()), list(a.values()), equal_var=False)
+    assert (difference.paired, difference.left_out) == (False, 0)
+    assert difference.p == pytest.approx(theirs.pvalue)
+
+
+def test_examples_of_paired_seeds_are_those_of_the_shared_ones(runs, images):
+    """A seed without a partner changes neither the difference nor its interval."""
+    results = [runs.image(row, s, p) for row, p in (("max_pool", 60), ("linear", 62)) for s in range(3)]
+    unpartnered = runs.image("linear", 7, 90)
+    fewer, more = (make(images, x).lines[0].scores["top1"] for x in (results, [unpartnered, *results]))
+    assert more.mean > fewer.mean
+    assert (more.difference.low, more.difference.high) == (fewer.difference.low, fewer.difference.high)
+    assert (more.difference.left_out, fewer.difference.left_out) == (1, 0)
+
+
+@pytest.mark.parametrize("shared", [1, 3])
+def test_intervals_of_unequal_seeds_cover_as_often_as_they_claim(shared):
+    """1,000 simulated tables, three seeds against five: effects of shared seeds cancel, the rest is in the interval."""
+    rng = np.random.default_rng(8)
+    covered = 0
+    for _ in range(1000):
+        effect = rng.normal(0, 2, 10)
+        seeds = {"a": range(3), "b": range(3 - shared, 8 - shared)}
+        results = [
+            _plain(row, s, top1=70 + (row == "b") + effect[s] + rng.normal(0, 0.5))
+            for row in "ab"
+            for s in seeds[row]
+        ]
+        difference = make(_two(), results).lines[1].scores["top1"].difference
+        assert difference.paired is (shared > 1)
+        covered += difference.low <= 1.0 <= difference.high
+    error = 2 * math.sqrt(0.95 * 0.05 / 1000)
+    assert covered / 1000 >= 0.95 - error
+    if shared > 1:  # exact
+        assert covered / 1000 <= 0.95 + error
+
+
 def test_one_seed_shows_its_value_without_spread_or_interval():
     table = make(_two(), [_plain("a", 0, top1=70.0), _plain("b", 0, top1=72.0)])
     score = table.lines[1].scores["top1"]
@@ -224,6 +281,33 @@ def test_predictions_widen_the_interval(runs, images):
     assert with_examples.high - with_examples.low > without.high - without.low
     assert "seeds and test examples together" in to_markdown(make(images, results))
     assert "interval over seeds," in to_markdown(make(images, bare))
+    part = make(images, [*bare, *(runs.image("linear", s, 50) for s in range(3)), *results[:3]][3:])
+    assert "test examples where predictions of both rows are there" in to_markdown(part)
+
+
+def test_variance_is_that_of_a_bootstrap_of_the_stored_predictions(runs, images):
+    """Seeds and examples drawn together, 4,000 times, from the files; the bootstrap counts interaction twice over."""
+    seeds = 6
+    results = [runs.image(row, s, p) for row, p in (("max_pool", 60), ("linear", 66)) for s in range(seeds)]
+    right = []
+    for run in results:
+        with np.load(run.predictions) as file:
+            right.append(100.0 * (file["labels"] == file["predicted"]))
+    d = np.stack(right[seeds:]) - np.stack(right[:seeds])  # (seeds, examples)
+    rng = np.random.default_rng(9)
+    draws = [
+        d[rng.integers(seeds, size=seeds)][:, rng.integers(d.shape[1], size=d.shape[1])].mean()
+        for _ in range(4000)
+    ]
+    rest = d - d.mean(axis=0) - d.mean(axis=1, keepdims=True) + d.mean()
+    interaction = (rest**2).sum() / ((seeds - 1) * (d.shape[1] - 1)) / d.size
+    ours = make(images, results).lines[0].scores["top1"].difference
+    assert ours.estimate == pytest.approx(d.mean())
+    # The bootstrap's variance of n seeds is (n - 1) / n of the unbiased one.
+    by_seed = ours.seed_variances[0] / seeds * (seeds - 1) / seeds
+    counted_again = interaction * (1 + (seeds - 1) / seeds)
+    assert np.var(draws) == pytest.approx(by_seed + ours.example_variance + counted_again, rel=0.06)
+    assert counted_again > 0.1 * np.var(draws)  # or this would not show that it is taken out
 
 
 def test_examples_in_another_order_are_not_compared(runs, images):
