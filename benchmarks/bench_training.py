@@ -28,8 +28,10 @@ from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.bounds import Work
 from benchmarks.interleave import Elsewhere, compare
 from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision and timm)
+from favit.analysis.count import count
 from favit.train import classification, forecasting, optimizer
 from favit.train.augment.pipeline import Augmentation
 from favit.train.device import configure
@@ -203,6 +205,13 @@ def bench_images(device: torch.device, root: Path, repeats: int) -> None:
     print(
         f"    {100 * outside_the_model(trainer, steps, device, repeats):.1f} % of our step is outside the model"
     )
+    eager = {**run, "compile": False}
+    twin = trainer_of(classification.Task(eager, root, device, World()), eager, root, device)
+    forward = count(twin.task.model, torch.zeros(1, 3, SIZE, SIZE, device=device)).macs
+    work = Work.of(
+        stepper(twin, 1, device), 3 * 2 * batch * forward
+    )  # backward costs twice as much as forward
+    print("    " + work.line(result.seconds_b / steps, device, torch.bfloat16))
 
 
 def trainer_of(task: Any, run: dict[str, Any], root: Path, device: torch.device) -> Trainer:
