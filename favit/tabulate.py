@@ -12,12 +12,14 @@ import argparse
 import json
 import sys
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from favit import lease_holder
 from favit.closure import ROOT, short_digest
 from favit.config import Config, ConfigError, SweepConfig, load
+from favit.explain import reason
 from favit.files import sha256_of, write_atomic
 from favit.state import Results, State
 from favit.sweep import Cell, Run, cells
@@ -42,12 +44,17 @@ def digest(sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: M
     rows = []
     for cell in in_sweep:
         state = states[cell.run.key]
-        stamp = state.result.stamp if state.result else None
+        stamp = state.result.stamp if state.result else _why_not(state)
         rows.append(
             [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
         )
     table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
     return short_digest([closure.digest, [sha256_of(p) for p in assets], table, rows])
+
+
+def _why_not(state: State) -> list[str]:
+    """Of what a footnote depends on that says why results of a run do not count."""
+    return [state.fingerprint.digest, *(r.folder.name for r in state.others)] if state.others else []
 
 
 # Files besides Python source that tables are made with.
@@ -81,7 +88,7 @@ def _build(
 
     counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
     spec = table_spec(sweep, in_sweep)
-    runs = [run_result(cell, states[cell.run.key]) for cell in in_sweep]
+    runs = [run_result(cell, states[cell.run.key], _stale(cell, states, results)) for cell in in_sweep]
     table = tables.make(
         spec, runs, {(spec.key(dict(cell.group)), cell.row): counted.of(cell.run) for cell in in_sweep}
     )
@@ -131,8 +138,21 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     )
 
 
-def run_result(cell: Cell, state: State) -> RunResult:
-    """A run as the table sees it."""
+def _stale(cell: Cell, states: Mapping[str, State], results: Results) -> str:
+    """Why no result of this run counts, in words; empty where one does or there is none.
+
+    Results of the sweep's other runs, such as another horizon's, lie in the same place; they are not stale.
+    """
+    state = states[cell.run.key]
+    if state.counts or not state.others:
+        return ""
+    of_others = {s.fingerprint.settings for s in states.values()} - {state.fingerprint.settings}
+    own = tuple(r for r in state.others if r.fingerprint["settings"] not in of_others)
+    return reason(replace(state, others=own), results.fingerprinter) if own else ""
+
+
+def run_result(cell: Cell, state: State, stale: str = "") -> RunResult:
+    """A run as the table sees it; ``stale`` says why there is only a result that does not count."""
     from favit.analysis.tables import RunResult
 
     common: dict[str, Any] = {
@@ -151,7 +171,7 @@ def run_result(cell: Cell, state: State) -> RunResult:
         )
     if lease_holder.of(state.folder):
         return RunResult(**common, state="running")
-    return RunResult(**common, state="stale" if state.others else "missing")
+    return RunResult(**common, state="stale" if stale else "missing", note=stale)
 
 
 def _randomness(run: Run) -> str:

@@ -113,7 +113,9 @@ def _seeds_column(table: Table) -> Column:
 
 def _cost_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     def column(section: str, title: str, number: Callable[[Line], float | None]) -> Column:
-        return Column(section, title, "number", tuple(_number(number(line), 2) for line in table.lines))
+        values = [number(line) for line in table.lines]
+        digits = _decimals(values)
+        return Column(section, title, "number", tuple(_number(value, digits) for value in values))
 
     def published(section: str, of: Callable[[Line], Published | None]) -> Column:
         return Column(
@@ -128,6 +130,12 @@ def _cost_columns(table: Table, footnotes: Footnotes) -> list[Column]:
         column(flops, "ours", lambda line: None if line.cost is None else line.cost.macs / 1e9),
         published(flops, lambda line: line.published_flops),
     ]
+
+
+def _decimals(values: Iterable[float | None]) -> int:
+    """Decimals of a column that show three digits of its smallest number; two to five."""
+    smallest = min((abs(value) for value in values if value), default=1.0)
+    return min(5, max(2, 2 - math.floor(math.log10(smallest))))
 
 
 def _params_1000(line: Line) -> float | None:

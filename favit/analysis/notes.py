@@ -23,14 +23,14 @@ def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, 
             notes.append(f"{len(chosen)} of {total} runs {words}{_reasons(chosen)}")
     diverged = [run for run in runs if run.state in ("valid", "accepted") and run.diverged]
     if diverged:
-        notes.append(f"{_seeds(diverged)} diverged and left out{_reasons(diverged)}")
+        notes.append(f"{_seeds(diverged)} diverged{_steps(diverged)} and left out{_reasons(diverged)}")
     counted = [run for run in runs if run.state in ("valid", "accepted") and not run.diverged]
     broken = [run for run in counted if all(run.score(m.key) is None for m in metrics)]
     if broken:
         notes.append(f"{_seeds(broken)} without a finite score, left out")
     accepted = [run for run in counted if run.state == "accepted"]
     if accepted:
-        notes.append(f"{_seeds(accepted)} accepted by hand although out of date{_reasons(accepted)}")
+        notes.append(f"{_seeds(accepted)} counted although out of date{_reasons(accepted)}")
     noted = [run for run in counted if run.state == "valid" and run.note]
     if noted:
         notes.append(f"{_seeds(noted)}: {'; '.join(sorted({run.note for run in noted}))}")
@@ -40,6 +40,14 @@ def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, 
 def _seeds(runs: Sequence[RunResult]) -> str:
     numbers = [str(run.seed) for run in runs]
     return f"seed {numbers[0]}" if len(numbers) == 1 else f"seeds {', '.join(numbers)}"
+
+
+def _steps(runs: Sequence[RunResult]) -> str:
+    """Where the loss stopped being a number, in the order of the runs."""
+    steps = [str(step) for run in runs if (step := (run.metrics or {}).get("diverged_at_step")) is not None]
+    if len(set(steps)) > 1:
+        return f" at steps {', '.join(steps)}"
+    return f" at step {steps[0]}" if steps else ""
 
 
 def _reasons(runs: Sequence[RunResult]) -> str:

@@ -161,10 +161,12 @@ def test_only_valid_and_accepted_runs_are_averaged(mixed, images):
         "1 of 3 runs out of date and left out (code of favit.models.favit changed)",
     )
     assert lines["favit_b0", "pointwise_conv"].averaged == 3
-    assert "seed 0 accepted by hand" in lines["favit_b0", "pointwise_conv"].notes[0]
+    assert lines["favit_b0", "pointwise_conv"].notes == (
+        "seed 0 counted although out of date (reworded docstring)",
+    )
     assert lines["favit_b0", "avg_pool"].notes == (
         "1 of 3 runs still running",
-        "seed 1 diverged and left out",
+        "seed 1 diverged at step 7 and left out",
     )
     assert lines["favit_b2", "probsparse"].notes == ("1 of 3 runs not there yet",)
     assert table.partial
@@ -268,6 +270,24 @@ def test_costs_are_shown_as_trained_and_at_a_thousand_classes(mixed, images):
     assert frame["FLOPs (G)"][0] == 0.612
     assert "multiply-accumulates" in to_latex(table)
     assert "3.21 | 3.44 | 3.5" in to_markdown(table)
+
+
+@pytest.mark.parametrize(
+    ("macs", "shown"),
+    [
+        ((612_000_000, 2_500_000_000), ("0.612", "2.500")),
+        ((54_100_000, 1_000_000_000), ("0.0541", "1.0000")),
+        ((1_700_000, 2_345_678), ("0.00170", "0.00235")),
+        ((1_234, 2_345_678), ("0.00000", "0.00235")),  # never more than five decimals
+        ((24_900_000_000, 8_000_000_000), ("24.90", "8.00")),
+    ],
+)
+def test_small_costs_show_three_digits(macs, shown):
+    costs = {(("cifar100", "favit_b0"), row): Cost(3_000_000, n) for row, n in zip("ab", macs, strict=True)}
+    table = make(_two(), [_plain("a", 0, top1=70.0), _plain("b", 0, top1=72.0)], costs)
+    assert tuple(line.split(" | ")[2] for line in to_markdown(table).splitlines()[4:6]) == shown
+    whole = len(shown[0].partition(".")[0])
+    assert f"S[table-format={whole}.{len(shown[0]) - whole - 1}]" in to_latex(table)
 
 
 def test_predictions_widen_the_interval(runs, images):

@@ -1,0 +1,107 @@
+"""What a sweep's table says about runs without a result that counts; made-up results, nothing trained."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from favit import accept, tabulate
+from favit.config import Config, parse
+from favit.files import write_atomic
+from favit.state import Results, State
+from favit.sweep import cells, runs
+
+
+def configured(folder: Path, **settings: Any) -> Config:
+    """Two attentions at two horizons, two seeds, on a series of one's own."""
+    matrix = {
+        "dataset": ["csv"],
+        "model": ["informer"],
+        "aggregator": ["full", "probsparse"],
+        "encoding": ["none"],
+        "horizon": [24, 48],
+        "seed": [0, 1],
+    }
+    body = {"matrix": matrix, "settings": {"dataset.path": "own.csv", "epochs": 3, **settings}}
+    return parse({"data": str(folder / "data"), "results": str(folder / "results"), "sweeps": {"s": body}})
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "own.csv").write_text("date,x\n2020-01-01,1\n")
+    return configured(tmp_path)
+
+
+def finish(
+    config: Config, horizon: int, content: dict[str, Any] | None = None, **changes: Any
+) -> list[State]:
+    """Results of a horizon's runs, with parts of their fingerprints changed; today's states of these runs."""
+    chosen = [run for run in runs(config) if run["horizon"] == horizon]
+    for state in Results(config).states(chosen):
+        metrics = {
+            "status": "finished",
+            "run": dict(state.run.settings),
+            "fingerprint": {**state.fingerprint.as_dict(), "modules": {}, **changes},
+            "metrics": {"mse": 0.5, "mae": 0.5},
+            **(content or {}),
+        }
+        write_atomic(state.folder / "metrics.json", json.dumps(metrics))
+    return Results(config).states(chosen)
+
+
+def notes(config: Config) -> dict[int, set[str]]:
+    """Footnotes of the blocks, by horizon."""
+    table, _ = tabulate.build(config, config.sweeps["s"], Results(config))
+    return {g.key["horizon"]: {note for line in g.lines for note in line.notes} for g in table.groups}
+
+
+def test_stale_runs_say_what_differs(config: Config, tmp_path: Path) -> None:
+    finish(config, 24)
+    changed = configured(tmp_path, epochs=5)
+    assert notes(changed)[24] == {"2 of 2 runs out of date and left out (settings: epochs 3 -> 5)"}
+    finish(config, 48, code="0" * 64)
+    assert notes(config)[48] == {
+        "2 of 2 runs out of date and left out (code: (the result does not say which))"
+    }
+
+
+def test_another_horizons_result_is_not_a_stale_one(config: Config) -> None:
+    """Results of all horizons lie side by side."""
+    finish(config, 24)
+    assert notes(config) == {24: set(), 48: {"2 of 2 runs not there yet"}}
+
+
+def test_accepted_and_diverged_runs_say_so(config: Config) -> None:
+    (state, *_) = finish(config, 24, code="0" * 64)
+    accept.main([str(state.folder), "--why", "reworded", "--config", str(_written(config))])
+    assert any("counted although out of date (accepted by" in note for note in notes(config)[24])
+    finish(config, 48, {"status": "diverged", "diverged_at_step": 7, "metrics": {}})
+    assert notes(config)[48] == {"seeds 0, 1 diverged at step 7 and left out"}
+
+
+def _written(config: Config) -> Path:
+    raw = {
+        "data": str(config.data),
+        "results": str(config.results),
+        "sweeps": {
+            "s": {"matrix": dict(config.sweeps["s"].matrix), "settings": dict(config.sweeps["s"].settings)}
+        },
+    }
+    path = config.results.parent / "config.yaml"
+    path.write_text(json.dumps(raw))
+    return path
+
+
+def test_a_table_is_outdated_when_its_reasons_change(config: Config) -> None:
+    def today() -> str:
+        results, sweep = Results(config), config.sweeps["s"]
+        states = {s.run.key: s for s in results.states(runs(config))}
+        return tabulate.digest(sweep, cells(sweep), results, states)
+
+    never = today()
+    finish(config, 24, code="0" * 64)
+    assert today() != never
