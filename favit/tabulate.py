@@ -88,7 +88,9 @@ def _build(
 
     counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
     spec = table_spec(sweep, in_sweep)
-    runs = [run_result(cell, states[cell.run.key], _stale(cell, states, results)) for cell in in_sweep]
+    asked = {state.fingerprint.settings for state in states.values()}
+    of_cells = [(cell, states[cell.run.key]) for cell in in_sweep]
+    runs = [run_result(cell, state, _stale(state, asked, results)) for cell, state in of_cells]
     table = tables.make(
         spec, runs, {(spec.key(dict(cell.group)), cell.row): counted.of(cell.run) for cell in in_sweep}
     )
@@ -138,16 +140,16 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     )
 
 
-def _stale(cell: Cell, states: Mapping[str, State], results: Results) -> str:
+def _stale(state: State, asked: set[str], results: Results) -> str:
     """Why no result of this run counts, in words; empty where one does or there is none.
 
-    Results of the sweep's other runs, such as another horizon's, lie in the same place; they are not stale.
+    asked: digests of the settings of all runs in the sweep. Results of its other runs, such as another horizon's,
+    lie in the same place; they are not stale.
     """
-    state = states[cell.run.key]
     if state.counts or not state.others:
         return ""
-    of_others = {s.fingerprint.settings for s in states.values()} - {state.fingerprint.settings}
-    own = tuple(r for r in state.others if r.fingerprint["settings"] not in of_others)
+    settings = state.fingerprint.settings
+    own = tuple(r for r in state.others if (s := r.fingerprint["settings"]) == settings or s not in asked)
     return reason(replace(state, others=own), results.fingerprinter) if own else ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 
@@ -38,8 +39,11 @@ _SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text that any LaTeX prints as it stands. A character that pdfLaTeX lacks is shown as its code point."""
-    return "".join(_character(c) for c in text)
+    """Text that any LaTeX prints as it stands. A character that pdfLaTeX lacks is shown as its code point.
+
+    A percent sign stays on the line of its number.
+    """
+    return "".join(_character(c) for c in re.sub(r"(?<=\d) %", "\N{NO-BREAK SPACE}%", text))
 
 
 def _character(c: str) -> str:

@@ -66,7 +66,8 @@ class RunResult:
 class Metric:
     """One score of a task. ``unit`` belongs to the score, ``difference_unit`` to differences of it.
 
-    headline: printed with its comparison to the baseline; that of others is in the CSV only.
+    headline: printed with its comparison to the baseline; that of others is in the CSV only, because with a second
+        comparison and published values a table across both columns of a paper would be too small to read.
     per_example: what an example's score counts: 100 for right or wrong in percent.
     """
 

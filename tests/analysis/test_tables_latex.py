@@ -5,13 +5,18 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from favit.analysis.latex import escape, number_column
 from favit.analysis.render import to_latex
-from favit.analysis.tables import make
+from favit.analysis.tables import Cost, RunResult, make
+from favit.config import SweepConfig, load
+from favit.sweep import cells
+from favit.tabulate import table_spec
 
 pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX (pdflatex) on this machine")
 
@@ -53,6 +58,35 @@ def test_tables_compile(tmp_path, text, preamble):
     assert not re.search(r"(Package|Class) \w+ Warning", log)
 
 
+def _made_up(sweep: SweepConfig) -> str:
+    """A sweep's table as LaTeX: scores of all runs but one that is stale, and labels that LaTeX stumbles over."""
+    rng = np.random.default_rng(0)
+    in_sweep = cells(sweep)
+    spec = table_spec(sweep, in_sweep)
+    spec = replace(spec, rows=tuple(replace(row, label=f"{row.label} & 5_% #{{~}}") for row in spec.rows))
+    results = []
+    for cell in in_sweep:
+        scores = {key: float(v) for key, v in zip(("top1", "top5"), rng.uniform(60, 99.99, 2), strict=True)}
+        scores |= {key: float(v) for key, v in zip(("mse", "mae"), rng.uniform(0.1, 1.2, 2), strict=True)}
+        seed = cell.run["seed"]
+        metrics = {"status": "finished", "metrics": scores, "baseline": {"repeat_last_mse": 1.321}}
+        results.append(RunResult(cell.row, dict(cell.group), seed, "valid", metrics, randomness=seed))
+    why = "settings: epochs 4 -> 3; code: models/_attend.py: attend, _runs_eagerly_on_cpu, models/_fasa.py (new)"
+    results[0] = replace(results[0], state="stale", note=why)
+    cost = Cost(3_212_345, 61_234_567, 3_443_245)
+    return to_latex(make(spec, results, {(spec.key(r.group), r.row_id): cost for r in results}))
+
+
+@pdflatex
+@pytest.mark.parametrize("preamble", [ALONE, PAPER], ids=["alone", "two-column"])
+def test_tables_of_every_sweep_compile(tmp_path, preamble):
+    config = load(Path(__file__).parents[2] / "config.yaml")
+    body = "\n\\clearpage\n".join(_made_up(sweep) for sweep in config.sweeps.values())
+    log = compile_latex(tmp_path, preamble, body)
+    assert "Overfull" not in log
+    assert not re.search(r"(Package|Class) \w+ Warning", log)
+
+
 @pdflatex
 def test_any_text_can_be_a_label(tmp_path):
     body = "\n\n".join(
@@ -64,7 +98,7 @@ def test_any_text_can_be_a_label(tmp_path):
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("full_attention & 5 %", r"full\_attention \& 5 \%"),
+        ("full_attention & 5 %", r"full\_attention \& 5~\%"),
         (r"a\b{c}", r"a\textbackslash{}b\{c\}"),
         ("value + ΔV", r"value + $\Delta$V"),
         ("☃", "[U+2603]"),
