@@ -219,21 +219,26 @@ def bilinear_figure(rows: Rows) -> Figure:
 
 
 def correlation_figure(encodings: dict[str, Tensor]) -> Figure:
-    """A matrix for each encoding (row) and band (column)."""
-    figure = Figure(figsize=(1.9 * len(BANDS), 2.1 * len(encodings)), layout="constrained")
+    """A matrix for each encoding (row) and band (column), as wide as a page.
+
+    Colours rise from dark to light: printed grey, -1 and 1 stay apart.
+    """
+    figure = Figure(figsize=(7.0, 1.05 * len(encodings) + 0.2), layout="constrained")
     panels = figure.subplots(len(encodings), len(BANDS), squeeze=False)
     for panel, ((label, table), (name, edges)) in zip(
         panels.flat, product(encodings.items(), BANDS.items()), strict=True
     ):
         image = panel.imshow(
-            correlation(band(table, *edges)).numpy(), vmin=-1, vmax=1, cmap="RdBu_r", interpolation="nearest"
+            correlation(band(table, *edges)).numpy(), vmin=-1, vmax=1, cmap="cividis", interpolation="nearest"
         )
         panel.set(xticks=[], yticks=[])
         if panel in panels[0]:
-            panel.set_title(name, fontsize=9)
+            panel.set_title(name, fontsize=7)
         if panel in panels[:, 0]:
-            panel.set_ylabel(label.replace(" (", "\n("), fontsize=8)
-    figure.colorbar(image, ax=panels, shrink=0.6, label="correlation of positions")
+            panel.set_ylabel(label.replace(" (", "\n("), fontsize=6)
+    bar = figure.colorbar(image, ax=panels, shrink=0.6, aspect=30, pad=0.01)
+    bar.set_label("correlation of positions", fontsize=7)
+    bar.ax.tick_params(labelsize=6)
     return figure
 
 

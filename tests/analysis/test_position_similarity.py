@@ -29,6 +29,15 @@ def test_correlation_is_numpys_and_undefined_for_a_constant() -> None:
     assert ps.correlation(table)[2].isnan().all() and ps.correlation(table)[0, 1].isfinite()
 
 
+def test_signs_stay_apart_when_printed_grey() -> None:
+    """Every image's colours rise in brightness from -1 to 1 (ITU-R 601, as printers and viewers convert)."""
+    images = [i for a in ps.correlation_figure(ps.tables(8, 5)).axes for i in a.get_images()]
+    assert len(images) == len(ps.tables(8, 5)) * len(ps.BANDS)
+    for image in images:
+        grey = image.cmap(image.norm(np.linspace(-1, 1, 21)))[:, :3] @ [0.299, 0.587, 0.114]
+        assert (np.diff(grey) > 0.01).all()
+
+
 def test_diagonals() -> None:
     matrix = torch.tensor([[1.0, 2.0, 3.0], [9.0, 5.0, 6.0], [9.0, 9.0, 9.0]])
     assert ps.by_distance(matrix).tolist() == [5.0, 4.0, 3.0]

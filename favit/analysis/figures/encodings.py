@@ -15,6 +15,7 @@ def draw() -> Plot:
         figure = position_similarity.correlation_figure(position_similarity.tables(_DIM, _LENGTH))
     caption = (
         f"Pearson correlation between the vectors of {_LENGTH} positions, {_DIM} channels: over all channels and over "
-        "bands of them. Learned encodings as they are before training."
+        "bands of them. Light: alike, grey: unrelated, dark: opposite; white where a vector is constant and has no "
+        "correlation. Learned encodings as they are before training."
     )
     return Plot("encodings", "Correlation structure of the encodings", caption, figure)
