@@ -310,6 +310,18 @@ class Cluster:
                     return
                 time.sleep(0.05)
 
+    def crash(self, node: str) -> None:
+        """What a loss of power looks like from elsewhere: the node's daemon and all its jobs are gone at once."""
+        jobs = [pid for pid in self.leftovers() if f"SLURMD_NODENAME={node}".encode() in environment(pid)]
+        steps = {parent(pid) for pid in jobs} - {
+            None,
+            1,
+            *jobs,
+        }  # each a slurmstepd, which would tell of its end
+        for pid in (self.pid(node), *steps, *jobs):
+            with contextlib.suppress(ProcessLookupError, TypeError):
+                os.kill(pid, signal.SIGKILL)
+
     # ---------------------------------------------------------------- down
 
     def down(self) -> None:
@@ -325,12 +337,11 @@ class Cluster:
         """Processes of this cluster: its daemons' children, and jobs that it started."""
         mark, conf = f"{MARK}={self.dir}".encode(), f"SLURM_CONF={self.dir}/slurm.conf".encode()
         found = []
-        for path in Path("/proc").glob("[0-9]*/environ"):
-            with contextlib.suppress(OSError):
-                entries = path.read_bytes().split(b"\0")
-                in_job = conf in entries and any(e.startswith(b"SLURM_JOB_ID=") for e in entries)
-                if (mark in entries or in_job) and int(path.parent.name) != os.getpid():
-                    found.append(int(path.parent.name))
+        for pid in (int(path.name) for path in Path("/proc").glob("[0-9]*")):
+            entries = environment(pid)
+            in_job = conf in entries and any(e.startswith(b"SLURM_JOB_ID=") for e in entries)
+            if (mark in entries or in_job) and pid != os.getpid():
+                found.append(pid)
         return found
 
     def logs(self, lines: int = 15) -> str:
@@ -349,6 +360,22 @@ def started(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+def environment(pid: int) -> list[bytes]:
+    """A process's variables as it was started with them, NAME=VALUE; none if it is gone or not ours to see."""
+    try:
+        return Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return []
+
+
+def parent(pid: int) -> int | None:
+    """The process that started it or, where that is gone, took it on."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return None
 
 
 def listening(port: int) -> bool:

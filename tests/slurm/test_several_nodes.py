@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import time
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -45,6 +47,8 @@ QUIET: dict[str, Any] = {
 
 
 RANDOM = {
+    "epochs": 4,
+    "batch_size": 4,  # 12 steps an epoch; a checkpoint at its end
     "crop_scale_min": 0.3,
     "flip": 0.5,
     "randaugment": "m9-mstd0.5-inc1",
@@ -86,20 +90,74 @@ def test_one_two_and_four_processes_agree(cluster: Any, tmp_path: Path) -> None:
         assert (difference > 1e-5).float().mean() < 0.02
 
 
-def test_two_nodes_that_are_warned_go_on_to_the_same_end(cluster: Any, tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def straight(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The result of two nodes with everything random on, uninterrupted."""
+    return trained(prepared(cluster, tmp_path_factory.mktemp("straight"), 2, 1, **RANDOM))
+
+
+def test_two_nodes_that_are_warned_go_on_to_the_same_end(
+    cluster: Any, straight: Path, tmp_path: Path
+) -> None:
     """The warning before a time limit, in the middle of training and with everything random on."""
-    settings = {**RANDOM, "epochs": 30}
-    straight = trained(prepared(cluster, tmp_path / "straight", 2, 1, **settings))
-    project = prepared(cluster, tmp_path / "warned", 2, 1, **settings)
+    project = prepared(cluster, tmp_path / "warned", 2, 1, **RANDOM)
     with ThreadPoolExecutor() as pool:
         running = pool.submit(trained, project)
-        while not list(project.root.glob("results/runs/**/checkpoint-*.pt")):
-            assert not running.done(), "it ended before it could be warned"
-            time.sleep(0.1)
+        until_a_checkpoint(project, running)
         job = cluster.run("squeue", "--me", "--noheader", "--states=RUNNING", "-o", "%A").split()[0]
         cluster.run("scancel", "--batch", "--signal=USR2", job)
         warned = running.result()
-    (log,) = warned.glob("train.log")
-    assert "resumed at epoch" in log.read_text()
-    one, other = (torch.load(folder / "weights.pt") for folder in (straight, warned))
-    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert "resumed at epoch" in (warned / "train.log").read_text()
+    assert_same_to_the_bit(straight, warned)
+
+
+def test_a_node_killed_in_mid_epoch_costs_a_requeue_and_no_bit(
+    cluster: Any, straight: Path, tmp_path: Path
+) -> None:
+    """The node that lives meets a broken connection long before SLURM knows why."""
+    project = prepared(cluster, tmp_path / "killed", 2, 1, **RANDOM)
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(project.on_cluster, "images")
+        first = until_a_checkpoint(project, running)
+        time.sleep(0.2)
+        cluster.crash("node2")
+        try:
+            cluster._wait("SLURM sees it", lambda: "down" in state_of(cluster, "node2"), 90)
+        finally:
+            cluster.start("node2")
+        said = running.result().stderr
+    (killed,) = (path.parent for path in project.results())
+    assert "Trying to restart" not in said and said.count("Submitted") == 1, "it was no failure"
+    log = (killed / "train.log").read_text()
+    assert f"resumed at epoch 2, step 0 of {int(first.stem.split('-')[1])}" in log
+    assert_same_to_the_bit(straight, killed)
+
+
+def until_a_checkpoint(project: Project, running: Future[Any]) -> Path:
+    """Wait for the run's first one."""
+    while not (found := list(project.root.glob("results/runs/**/checkpoint-*.pt"))):
+        assert not running.done(), "it ended without a checkpoint"
+        time.sleep(0.05)
+    return found[0]
+
+
+def state_of(cluster: Any, node: str) -> str:
+    return cluster.run("sinfo", "--noheader", "--nodes", node, "--partition=low", "-o", "%T")
+
+
+def assert_same_to_the_bit(one: Path, other: Path) -> None:
+    """Weights, metrics, predictions, and the history but for its seconds."""
+    left, right = (torch.load(folder / "weights.pt") for folder in (one, other))
+    assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
+    left, right = (json.loads((folder / "metrics.json").read_text()) for folder in (one, other))
+    assert all(left[key] == right[key] for key in ("metrics", "best", "epochs_run", "train_examples"))
+    left, right = (np.load(folder / "predictions.npz") for folder in (one, other))
+    assert all(np.array_equal(left[name], right[name]) for name in left.files)
+    assert history(one) == history(other)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    timed = ("seconds", "examples_per_second", "memory_bytes")
+    return [{name: value for name, value in row.items() if name not in timed} for row in rows]

@@ -11,10 +11,11 @@ LOCAL_REQUEUE = 144  # the exit code on which submitit's local controller starts
 
 
 def still_wanted() -> bool:
-    """After a SIGTERM: whether SLURM would let this job be, so that it must be requeued by itself.
+    """Whether SLURM would let this job be, so that it must be requeued, or has failed, by itself.
 
     A job that is preempted with a grace time gets SIGTERM at once and is running still; if it ends
-    within the grace, SLURM takes that for its end. A cancelled job is no longer running.
+    within the grace, SLURM takes that for its end. A cancelled job is no longer running, nor is one
+    that has lost a node.
     """
     command = ["squeue", "--noheader", "-o", "%T", "-j", os.environ["SLURM_JOB_ID"]]
     try:

@@ -128,6 +128,9 @@ def run_task(batch: Path, index: int, intent: dict[str, Any], task: dict[str, An
             if requeue(intent["cluster"]):
                 return 0 if slurm else LOCAL_REQUEUE
             return conclude(ending.exit_code, "interrupted, and SLURM refused to requeue it")
+        if slurm and int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) > 1 and not still_wanted():
+            print("== SLURM has ended this start; another node was lost", flush=True)
+            return ending.exit_code  # which is no failure of the command: SLURM requeues
         return conclude(ending.exit_code)
     finally:
         life.end()
