@@ -40,20 +40,26 @@ class Provenance:
 
 
 def write(sections: Sequence[Section], folder: Path, data: Path, title: str = "Report") -> Path:
-    """Write ``folder/report.html`` and each figure as ``folder/figures/<sweep>-<figure>.pdf``.
+    """Write ``folder/report.html``, each figure as ``folder/figures/<sweep>-<figure>.pdf``, each table as a page of
+    its own, ``folder/report/<sweep>.html``.
 
     data: root of the data sets. Figures that need data or weights that are not there are left out, and the page
     says so.
     """
     chapters = []
+    # Snakemake expects it, also of a study that has not begun.
+    (folder / "report").mkdir(parents=True, exist_ok=True)
     for section in sections:
         plots = [plot for draw in _FIGURES if (plot := draw(section, data)) is not None]
         for plot in plots:
             _save(plot, folder, f"{section.table.spec.name}-{plot.name}")
+        name, table = section.table.spec.name, table_html(section.table)
+        alone = template("table_page.html.j2").render(name=name, table=table)
+        write_atomic(folder / "report" / f"{name}.html", alone)
         chapters.append(
             {
-                "name": section.table.spec.name,
-                "table": table_html(section.table),
+                "name": name,
+                "table": table,
                 "provenance": provenance(section.results),
                 "figures": [_embedded(plot) for plot in plots],
                 "absent": _absent(section, plots),

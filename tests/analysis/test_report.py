@@ -167,6 +167,11 @@ def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, no_
     assert "Partial: 26 of 30 runs are in." in page
     assert "keep: weights" in page  # why a figure is not there
     assert "linear &amp; 100 % {#1}" in page  # escaped, not executed
+    alone = (tmp_path / "report" / "images.html").read_text(encoding="utf-8")
+    assert (
+        "linear &amp; 100 % {#1}" in alone and "max-width" in alone
+    )  # with its style, but nothing else of the page
+    assert "<img" not in alone and "src=" not in alone
     assert {p.name for p in (tmp_path / "figures").iterdir()} >= {"images-gains.pdf", "series-errors.pdf"}
 
 

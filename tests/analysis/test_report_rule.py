@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from favit.config import load
+from favit.files import write_atomic
+from favit.state import Results
+from favit.sweep import runs
 
 ROOT = Path(__file__).parents[2]
 
@@ -19,12 +25,26 @@ def _snakemake(folder: Path, *arguments: str) -> str:
     return done.stdout + done.stderr
 
 
+def _finish_one_run(folder: Path) -> None:
+    """The result that a run of the demonstration would leave."""
+    (state, *_) = Results(load("config.yaml")).states(runs(load("config.yaml"), "demo-weather"))
+    content = {
+        "status": "finished",
+        "run": dict(state.run.settings),
+        "fingerprint": {**state.fingerprint.as_dict(), "modules": {}},
+        "metrics": {"mse": 0.5, "mae": 0.5},
+    }
+    write_atomic(folder / state.folder / "metrics.json", json.dumps(content))
+
+
 @pytest.mark.slow
-def test_report_rule(tmp_path):
+def test_report_rule(tmp_path, monkeypatch):
     for name in ("favit", "workflow"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    _finish_one_run(tmp_path)
     _snakemake(tmp_path)
     assert (tmp_path / "results" / "report.html").exists()
     assert "Nothing to be done" in _snakemake(tmp_path)
@@ -32,6 +52,7 @@ def test_report_rule(tmp_path):
     own = (tmp_path / "own.html").read_text(encoding="utf-8")
     assert "what it cost" in own  # the caption of the page
     assert "Fonts are embedded" in own  # the caption of figures
+    assert "demo-weather: a row a mechanism" in own  # the caption of a table
     config = tmp_path / "config.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("Cross-window aggregators", "Window aggregators"), encoding="utf-8")
