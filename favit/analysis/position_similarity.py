@@ -229,7 +229,7 @@ def correlation_figure(encodings: dict[str, Tensor]) -> Figure:
         panels.flat, product(encodings.items(), BANDS.items()), strict=True
     ):
         image = panel.imshow(
-            correlation(band(table, *edges)).numpy(), vmin=-1, vmax=1, cmap="cividis", interpolation="nearest"
+            correlation(band(table, *edges)).numpy(), vmin=-1, vmax=1, cmap="cividis", interpolation="none"
         )
         panel.set(xticks=[], yticks=[])
         if panel in panels[0]:

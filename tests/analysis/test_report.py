@@ -90,6 +90,17 @@ def test_curves_end_with_the_first_seed_to_stop(section):
     assert len(_lines(figure.axes[0])[label]) == 3
 
 
+@pytest.mark.parametrize("draw", [learning_curves.draw, pareto.draw])
+def test_legends_of_long_labels_stay_on_the_page(section, draw):
+    """The fixture's labels are longer than any in the configuration."""
+    figure = draw(section, Path()).figure
+    with style():
+        figure.draw_without_rendering()
+        (legend,) = figure.legends
+        drawn, page = legend.get_window_extent(), figure.bbox
+    assert page.x0 <= drawn.x0 and drawn.x1 <= page.x1
+
+
 def test_pareto_front_against_all_pairs():
     rng = np.random.default_rng(0)
     points = [tuple(p) for p in rng.integers(0, 8, (30, 2)).astype(float)]
