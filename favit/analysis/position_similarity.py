@@ -204,6 +204,7 @@ def bilinear_figure(rows: Rows) -> Figure:
     )
     for panel, title in zip(panels, titles, strict=True):
         panel.set(title=title, xlabel="distance $j - i$")
+        panel.set_prop_cycle(_figures.LINES)
     for label in dict.fromkeys(row["encoding"] for row in rows):
         part = [row for row in rows if row["encoding"] == label]
         x = [row["distance"] for row in part]
@@ -214,7 +215,7 @@ def bilinear_figure(rows: Rows) -> Figure:
                 panel.fill_between(x, low, high, color=line.get_color(), alpha=0.2, linewidth=0)
     panels[1].set_yscale("log")
     panels[2].set_yscale("symlog")
-    panels[0].legend(fontsize=7)
+    panels[0].legend(fontsize=7, handlelength=3.5)
     return figure
 
 
@@ -246,6 +247,7 @@ def claim_figure(rows: Rows) -> Figure:
     """A line for each dimension over the share of channels left out."""
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     panel = figure.subplots()
+    panel.set_prop_cycle(_figures.LINES)
     for dim in sorted({row["dim"] for row in rows}):
         part = [row for row in rows if row["dim"] == dim]
         panel.plot(
@@ -254,7 +256,7 @@ def claim_figure(rows: Rows) -> Figure:
     panel.axhline(CLAIM, color="black", linestyle=":", linewidth=1, label=str(CLAIM))
     distance = rows[0]["distance"]
     panel.set(xlabel="leading channels left out (%)", ylabel=f"correlation of positions 0 and {distance}")
-    panel.legend(fontsize=7)
+    panel.legend(fontsize=7, handlelength=3.5)
     return figure
 
 

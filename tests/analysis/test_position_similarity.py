@@ -38,6 +38,17 @@ def test_signs_stay_apart_when_printed_grey() -> None:
         assert (np.diff(grey) > 0.01).all()
 
 
+def test_lines_stay_apart_when_printed_grey() -> None:
+    """No two of a panel have the same colour and dashes."""
+    encodings = ps.tables(8, 5)
+    bilinear = ps.bilinear_figure(ps.bilinear_rows(encodings, draws=2))
+    claim = ps.claim_figure(ps.claim_rows((64, 128, 256, 512, 1024, 2048, 4096), far=9))
+    for panel in [*bilinear.axes, *claim.axes]:
+        lines = panel.get_lines()
+        assert len({(line.get_color(), line.get_linestyle()) for line in lines}) == len(lines)
+        assert len({line.get_linestyle() for line in lines}) >= 4
+
+
 def test_diagonals() -> None:
     matrix = torch.tensor([[1.0, 2.0, 3.0], [9.0, 5.0, 6.0], [9.0, 9.0, 9.0]])
     assert ps.by_distance(matrix).tolist() == [5.0, 4.0, 3.0]
@@ -88,6 +99,7 @@ def test_command_writes_figures_and_numbers_twice_the_same(
     ]
     assert sorted(p.name for p in (tmp_path / "a").iterdir()) == names
     assert all((tmp_path / "a" / n).read_bytes() == (tmp_path / "b" / n).read_bytes() for n in names)
+    assert all(b"/Type3" not in path.read_bytes() for path in (tmp_path / "a").glob("*.pdf"))
     with (tmp_path / "a" / "encodings-correlation.csv").open() as file:
         rows = list(csv.DictReader(file))
     assert len(rows) == 4 * len(ps.BANDS) * 8

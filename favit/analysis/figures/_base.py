@@ -14,15 +14,14 @@ import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from favit.analysis._figures import COLOURS, DASHES
 from favit.analysis.results import METRICS, Metric, RunResult
 from favit.analysis.table import Group, Row, Table
 
 WIDTH = 7.0  # inches: the text width of a two-column paper
 _DPI = 200  # of photographs in figures; all else is vectors
 
-# Okabe and Ito's colours, told apart by the colour-blind; line styles and markers tell them apart in grey.
-_COLOURS = ("#000000", "#E69F00", "#0072B2", "#009E73", "#D55E00", "#CC79A7", "#56B4E9", "#B8A800")
-_DASHES = ("-", "--", "-.", ":")
+# Besides the colours and dashes of all figures, to tell rows apart in grey.
 _MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<")
 
 _STYLE: Any = {
@@ -83,7 +82,7 @@ class Section:
     def looks(self) -> Mapping[str, dict[str, Any]]:
         """Colour, line style and marker of each row, the same in all figures of the sweep."""
         cycle = zip(
-            itertools.cycle(_COLOURS), itertools.cycle(_DASHES), itertools.cycle(_MARKERS), strict=False
+            itertools.cycle(COLOURS), itertools.cycle(DASHES), itertools.cycle(_MARKERS), strict=False
         )
         return {
             row.id: {"color": colour, "linestyle": dash, "marker": marker}

@@ -25,8 +25,14 @@ def draw(section: Section, data: Path) -> Plot | None:
         figure, [axes] = panels(1, len(clouds), height=2.8)
         for panel, (place, points) in zip(axes, clouds.items(), strict=True):
             front = pareto_front([(x, y) for x, y, *_ in points], metric.higher_is_better)
+            reach = max(x for x, *_ in points), front[-1][1]  # what is beaten lies below and to the right
             panel.step(
-                *zip(*front, strict=True), where="post", color="0.6", lw=1, zorder=0, label="Pareto front"
+                *zip(*front, reach, strict=True),
+                where="post",
+                color="0.6",
+                lw=1,
+                zorder=0,
+                label="Pareto front",
             )
             seen = set()
             for x, y, std, row_id, _ in points:
@@ -38,6 +44,7 @@ def draw(section: Section, data: Path) -> Plot | None:
                 panel.annotate(model, (x, y + std), xytext=(0, 5), textcoords="offset points", ha="center")
             panel.set(xlabel="FLOPs (G)", title=place, ylabel=metric.title)
             panel.margins(0.15)
+            panel.locator_params(axis="x", nbins=5)
         legend(figure, axes[0])
     better = "higher" if metric.higher_is_better else "lower"
     caption = (
