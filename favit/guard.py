@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from pathlib import Path
 
 from favit import explain, snapshot
 from favit.config import Config
+from favit.data import _index
+from favit.data._missing import DataMissing
 from favit.files import write_atomic
+from favit.fingerprint import data_files
+from favit.literals import literals
 from favit.state import Result, Results, State
 
 MOST_UNASKED = 3
@@ -31,7 +36,25 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
         snapshot.keep(closure, results.root, results.fingerprinter.reader)
     for state in states:
         write_request(state, results)
-    return explain.summary(states, results.fingerprinter)
+    return "\n".join([explain.summary(states, results.fingerprinter), *absent_data(config.data, states)])
+
+
+def absent_data(root: Path, states: Iterable[State]) -> list[str]:
+    """A line for each data set that is not whole here: its jobs would wait for their devices only to fail.
+
+    Said and not refused, as the nodes may have what this machine has not.
+    """
+    lines = []
+    for settings in {s.run["dataset"]: s.run.settings for s in states}.values():
+        files = data_files(settings, root)
+        try:
+            if "COUNTS" in literals("data", settings["dataset"]):
+                _index.read(next(iter(files.values())).parent)
+            elif missing := [path for path in files.values() if not path.is_file()]:
+                raise DataMissing(missing[0])
+        except (DataMissing, ValueError) as error:
+            lines.append(f"{settings['dataset']} is not ready here, and without it no run starts: {error}")
+    return lines
 
 
 def write_request(state: State, results: Results) -> None:

@@ -28,7 +28,7 @@ def config(tmp_path: Path) -> Config:
 
 
 def configured(folder: Path, **sweep: Any) -> Config:
-    settings = {"dataset.path": "own.csv", "epochs": 3, **sweep.pop("settings", {})}
+    settings = {"dataset.path": "own.csv", "epochs": 3, "schedule": "constant", **sweep.pop("settings", {})}
     body = {"matrix": {**AXES, "seed": [0, 1, 2, 3, 4]}, "settings": settings, **sweep}
     raw = {"data": str(folder / "data"), "results": str(folder / "results"), "sweeps": {"s": body}}
     return parse(raw)
@@ -344,7 +344,10 @@ def test_definitions_in_another_order_are_named(config: Config) -> None:
 
 
 def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tmp_path: Path) -> None:
-    body = {"settings": {"dataset.path": "own.csv"}, "matrix": {**AXES, "seed": [0, 1], "epochs": [1, 2]}}
+    body = {
+        "settings": {"dataset.path": "own.csv", "schedule": "constant"},
+        "matrix": {**AXES, "seed": [0, 1], "epochs": [1, 2]},
+    }
     raw = {"data": str(tmp_path / "data"), "results": str(tmp_path / "results"), "sweeps": {"s": body}}
     two = parse(raw)
     first = states(two)[0]
@@ -359,3 +362,17 @@ def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tm
     assert found(same_place[1].folder) == [same_place[1].run.key]
     assert found(folder.parent) == [s.run.key for s in same_place]
     assert len(found(tmp_path / "results" / "runs" / "csv")) == 4
+
+
+def test_data_that_are_not_here_are_told_before_jobs_wait(config: Config, tmp_path: Path) -> None:
+    """In a line for each data set."""
+    state = states(config)[0]
+
+    def told(*datasets: str) -> list[str]:
+        runs = [replace(state.run, settings={**state.run.settings, "dataset": name}) for name in datasets]
+        return guard.absent_data(tmp_path, [replace(state, run=run) for run in runs])
+
+    assert told("digits") == [], "they lie in a package"
+    imagenet, cifar = told("imagenet1k", "cifar100", "cifar100")
+    assert "imagenet1k/index.json not found" in imagenet and "snakemake prepare" in imagenet
+    assert cifar.startswith("cifar100 is not ready here") and "snakemake data" in cifar

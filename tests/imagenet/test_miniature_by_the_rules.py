@@ -9,6 +9,7 @@ from typing import Any
 import miniature
 import numpy as np
 import pytest
+import torch
 
 from tests.conftest import Project
 
@@ -62,7 +63,9 @@ def test_from_folders_to_the_table(project: Project) -> None:
     told = project.snakemake("prepare", check=False)
     assert told.returncode != 0 and f"data/{folder.name} is not there: put or link" in told.stderr
     told = project.snakemake("images", check=False)
-    assert told.returncode != 0 and "index.json not found" in told.stdout + told.stderr
+    assert told.returncode != 0
+    assert "miniature is not ready here, and without it no run starts: data file" in told.stderr
+    assert "index.json not found; make it with `snakemake prepare`" in told.stderr
 
     miniature.build(folder)
     done = project.snakemake("prepare")
@@ -87,3 +90,14 @@ def test_from_folders_to_the_table(project: Project) -> None:
     assert rates[0] == pytest.approx(2 * metrics["run"]["lr"]), "8 images a step at the rate of 4"
     assert (project.root / "results/tables/images.tex").is_file()
     assert "Nothing to be done" in project.snakemake("images").stderr
+
+    # Straight from the folder, too, and to the same weights
+    for path in (*folder.glob("*.array_record"), folder / "index.json"):
+        path.unlink()
+    done = project.python("-m", "favit.prepare", "--in-place", "miniature")
+    assert f"CMYK: {miniature.train_name(miniature.CMYK)}" in done.stdout
+    assert not list(folder.glob("*.array_record"))
+    project.snakemake("images", "--cores", "2")
+    (direct,) = set(project.results()) - {result}
+    one, other = (torch.load(path.parent / "weights.pt") for path in (result, direct))
+    assert all(torch.equal(one[name], other[name]) for name in one)

@@ -110,9 +110,29 @@ def test_in_place_reads_the_files_themselves(tmp_path: Path, data: Path) -> None
     assert [s.content for s in index_of(tmp_path).parts["train"].shards] == [
         s.content for s in index_of(data).parts["train"].shards
     ]
-    shutil.rmtree(tmp_path / "miniature/train" / miniature.SYNSETS[2])
-    with pytest.raises(DataMissing, match=miniature.SYNSETS[2]):
-        _stored.load(tmp_path / "miniature", 4)
+
+
+@pytest.mark.parametrize(
+    ("lost", "said"),
+    [
+        (f"train/{miniature.SYNSETS[2]}", "it and 5 more are absent or cut short; copy them"),
+        (miniature.train_name(22), "it is absent or cut short; copy it"),
+        ("val", "it and 7 more are absent"),
+    ],
+)
+def test_images_that_are_gone_from_their_folders_are_told_and_not_ready(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], lost: str, said: str
+) -> None:
+    """As on a machine to which the index has been copied and the images only in part."""
+    folder = miniature.build(tmp_path / "miniature")
+    assert prepare(tmp_path, "--in-place") == 0
+    gone = folder / lost
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    with pytest.raises(DataMissing, match=rf"{lost}.* not found; {said}") as told:
+        _stored.load(folder, 4)
+    assert "\n" not in str(told.value)
+    assert prepare(tmp_path, "--in-place") == 1
+    assert capsys.readouterr().err.count("\n") == 1
 
 
 @pytest.mark.parametrize("killed_after", [1, 4])
