@@ -42,8 +42,9 @@ def _plot(images: np.ndarray, stages: list[tuple[int, np.ndarray]], label: str) 
         for row_of_panels, (stage, shares) in zip(axes[1:], stages, strict=True):
             row_of_panels[0].set_ylabel(f"stage {stage}")
             for panel, image, share in zip(row_of_panels, images, shares, strict=True):
-                panel.imshow(0.5 + 0.5 * image.mean(axis=2), cmap="gray", vmin=0, vmax=1)
-                panel.imshow(np.ones_like(share), cmap=_SHADE, vmin=0, vmax=1, alpha=0.8 * share)
+                # Faint, so that printed grey a dark part of the image is no darker than a selected token.
+                panel.imshow(0.8 + 0.2 * image.mean(axis=2), cmap="gray", vmin=0, vmax=1)
+                panel.imshow(np.ones_like(share), cmap=_SHADE, vmin=0, vmax=1, alpha=0.9 * share)
     caption = (
         f"{label}: the darker a token, the more of a stage's heads and blocks select it (clear: none, dark: all), on "
         "the first test images of as many classes. Stages with one window select everything and are not shown."
