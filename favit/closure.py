@@ -14,7 +14,6 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from typing import Any
 
 from favit.cache import Cache
 from favit.config import ConfigError
+from favit.digests import short_digest
 
 ROOT = Path(__file__).parents[1]
 _PACKAGE = "favit"
@@ -58,16 +58,6 @@ class Closure:
     def definitions(self) -> dict[str, dict[str, str]]:
         """Digests of all definitions, by module: enough to say later what was changed."""
         return {name: dict(module.definitions) for name, module in self.modules.items()}
-
-
-def short_digest(value: Any) -> str:
-    """Sixteen hexadecimal digits of the SHA-256 of a plain value's canonical JSON."""
-    return text_digest(json.dumps(value, sort_keys=True, separators=(",", ":")))
-
-
-def text_digest(text: str) -> str:
-    """The same of a text that is canonical JSON already."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
 
 
 class Reader:

@@ -7,7 +7,6 @@ may be deleted at any time.
 from __future__ import annotations
 
 import importlib.metadata
-import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,9 +15,9 @@ from typing import Any
 
 from favit import declared
 from favit.cache import Cache
-from favit.closure import Closure, Reader, short_digest, text_digest
+from favit.closure import Closure, Reader
+from favit.digests import of_data, short_digest, text_digest
 from favit.files import sha256_of
-from favit.literals import literals
 from favit.sweep import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
@@ -115,9 +114,7 @@ class Fingerprinter:
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
         key = (run["dataset"], *(item for item in run.settings.items() if item[0].startswith("dataset.")))
         if key not in self._data:
-            files = data_files(run.settings, self._data_root)
-            here = all(path.is_file() for path in files.values())
-            self._data[key] = {name: self._digests.of(path) for name, path in files.items()} if here else None
+            self._data[key] = of_data(run.settings, self._data_root, self._digests.of)
         return self._data[key]
 
     def _versions_of(self, closure: Closure) -> Mapping[str, str]:
@@ -140,20 +137,6 @@ def roots(run: Run) -> list[str]:
         *feeds,
         *(f"favit.{room}.{name}" for room, name in components),
     ]
-
-
-def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:
-    """The files of a run's data set, by the name under which their digests are recorded."""
-    facts = literals("data", settings["dataset"])
-    files = {name: root / name for name in facts.get("FILES", ())}
-    if "FILE_SETTING" in facts:
-        chosen = str(settings.get(f"dataset.{facts['FILE_SETTING']}", ""))
-        files[chosen] = root / chosen
-    for package, names in facts.get("PACKAGE_FILES", {}).items():
-        spec = importlib.util.find_spec(package)
-        folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
-        files.update({f"{package}/{name}": folder / name for name in names})
-    return files
 
 
 class FileDigests:

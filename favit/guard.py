@@ -10,8 +10,8 @@ from favit import explain, snapshot
 from favit.config import Config
 from favit.data import _index
 from favit.data._missing import DataMissing
+from favit.digests import data_files
 from favit.files import write_atomic
-from favit.fingerprint import data_files
 from favit.literals import literals
 from favit.state import Result, Results, State
 

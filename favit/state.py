@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from favit.cache import Cache
-from favit.closure import short_digest
 from favit.config import Config
+from favit.digests import short_digest
 from favit.fingerprint import Fingerprint, Fingerprinter, cut
 from favit.sweep import Run
 

@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from favit import lease_holder
-from favit.closure import ROOT, short_digest
+from favit.closure import ROOT
 from favit.config import Config, ConfigError, SweepConfig, load
+from favit.digests import short_digest
 from favit.explain import reason
 from favit.files import sha256_of, write_atomic
 from favit.state import Results, State

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from favit.closure import ROOT, Reader
+from favit.digests import text_digest
 from favit.fingerprint import roots
 from favit.sweep import Run, resolve
 from tests.workflow.conftest import TINY
@@ -63,8 +64,9 @@ def traces(tmp_path_factory: pytest.TempPathFactory) -> dict[str, set[str]]:
     folder = tmp_path_factory.mktemp("traces")
     found = {}
     for number, kind in enumerate(KINDS):
-        settings = dict(run_of(kind).settings)
-        envelope = {"run": settings, "fingerprint": {"digest": f"{number}"}}
+        run = run_of(kind)
+        fingerprint = {"digest": f"{number}", "settings": text_digest(run.key)}
+        envelope = {"run": dict(run.settings), "fingerprint": fingerprint}
         request, trace = folder / f"{number}.json", folder / f"{number}.trace"
         request.write_text(json.dumps(envelope))
         command = [sys.executable, "-c", TRACE, str(trace), "--run", str(request), "--device", "cpu"]

@@ -109,6 +109,25 @@ def test_without_the_data_the_recorded_digest_is_trusted_and_said_so(config: Con
     assert state.counts and "data not on this machine" in state.notes[0]
 
 
+def test_prepared_without_the_data_a_result_is_held_to_those_that_were_read(
+    config: Config, tmp_path: Path
+) -> None:
+    data = tmp_path / "data" / "own.csv"
+    content = data.read_text()
+    digest = states(config)[0].fingerprint.data
+    data.unlink()
+    state = states(config)[0]
+    assert state.fingerprint.data is None
+    finish(state, data=digest)  # as the job records it, in the folder that it was given
+    assert states(config)[0].counts
+    data.write_text(content)
+    assert states(config)[0].counts
+    data.write_text(content.replace("1\n", "2\n"))
+    now = states(config)[0]
+    assert not now.counts and now.folder != state.folder
+    assert explain.reason(now, Results(config).fingerprinter) == "data: own.csv"
+
+
 @pytest.mark.parametrize(
     ("policy", "recorded", "counts"),
     [

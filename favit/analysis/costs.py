@@ -9,7 +9,7 @@ from typing import Any
 from favit import registry
 from favit.analysis.tables import Cost
 from favit.cache import Cache
-from favit.closure import short_digest
+from favit.digests import short_digest
 from favit.fingerprint import Fingerprinter
 from favit.literals import families, literals, task_of
 from favit.sweep import Run

@@ -12,6 +12,7 @@ import errno
 import importlib
 import os
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -28,6 +29,8 @@ from favit.train.request import Request
 from favit.train.signals import StopRequest
 
 FINISHED, BAD_INPUT, BUSY, INTERRUPTED, DISK_FULL = 0, 1, 3, 4, 5
+
+_LOOK_AGAIN_S = 2.0  # while another process trains the run
 
 
 class BadInput(Exception):
@@ -59,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", required=True, type=Path, help="folder for all that the run leaves")
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data (default: data)")
     parser.add_argument("--device", choices=devices.NAMES, default="auto", help="default: %(default)s")
+    parser.add_argument(
+        "--wait",
+        action="store_true",
+        help="wait while another process trains the run, instead of ending with 3",
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes that read data not held in memory")
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
     parser.add_argument(
@@ -73,15 +81,18 @@ def parser() -> argparse.ArgumentParser:
 def train(options: argparse.Namespace, stack: ExitStack) -> int:
     """One life of a run, from reading it to its result; what ``stack`` holds is undone whichever way it ends."""
     wanted = _or_bad_input(lambda: request.read(options.run, options.data))
+    _or_bad_input(lambda: _make_folder(options.out))
     if outcome.is_there(options.out, wanted):
-        print(f"{options.out / 'metrics.json'} is there already: nothing to do")
-        return FINISHED
+        return _nothing_to_do(options.out)
     stop = StopRequest().listen()
     device = _or_bad_input(lambda: devices.choose(options.device))
     world = distributed.join(device.type)
     device = devices.own(device, world)
     devices.configure(wanted.run, options.threads, device)
-    lease = _lease(options.out, world, stack)
+    lease = _lease(options, world, stop, stack)
+    # Whoever held the lease until now may have finished.
+    if distributed.broadcast_object(outcome.is_there(options.out, wanted), world):
+        return _nothing_to_do(options.out)
     name = ".".join(str(wanted.run[part]) for part in ("model", "aggregator", "encoding"))
     reporter = Reporter(options.out, speaks=world.first, name=f"{name}.seed{wanted.run['seed']}")
     stack.callback(reporter.close)
@@ -102,8 +113,7 @@ def _train(
         record.write_json(options.out / "run.json", wanted.envelope)
     module = importlib.import_module(f"favit.train.{wanted.task}")
     task = _or_bad_input(lambda: module.Task(wanted.run, options.data, device, world, options.workers))
-    digest = wanted.fingerprint["digest"]
-    trainer = Trainer(task, wanted.run, digest, options.out, device, world, stop, lease, reporter)
+    trainer = Trainer(task, wanted.run, wanted.identity, options.out, device, world, stop, lease, reporter)
     trainer.resume()
     try:
         result = trainer.train()
@@ -114,12 +124,12 @@ def _train(
     return FINISHED
 
 
-def _lease(folder: Path, world: World, stack: ExitStack) -> Lease | None:
+def _lease(options: argparse.Namespace, world: World, stop: StopRequest, stack: ExitStack) -> Lease | None:
     """The first process takes it for all; if it cannot, none goes on."""
     lease, refusal = None, None
     if world.first:
         try:
-            lease = Lease(folder).acquire()
+            lease = _acquired(options.out, options.wait, stop)
             stack.callback(lease.release)
         except Busy as busy:
             refusal = str(busy)
@@ -127,6 +137,33 @@ def _lease(folder: Path, world: World, stack: ExitStack) -> Lease | None:
     if refusal:
         raise Busy(refusal)
     return lease
+
+
+def _acquired(folder: Path, wait: bool, stop: StopRequest) -> Lease:
+    """The lease, at once or after its present holder; ``Busy`` where that is not to be waited for."""
+    said = False
+    while True:
+        try:
+            return Lease(folder).acquire()
+        except Busy as busy:
+            if not wait or stop.received:
+                raise
+            if not said:
+                print(f"{busy}; waiting for it", flush=True)
+                said = True
+            time.sleep(_LOOK_AGAIN_S)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+
+
+def _nothing_to_do(folder: Path) -> int:
+    print(f"{folder / 'metrics.json'} is there already: nothing to do")
+    return FINISHED
 
 
 def _or_bad_input(make):  # type: ignore[no-untyped-def]

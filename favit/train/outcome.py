@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from favit.files import atomic_path
+from favit.files import atomic_path, write_atomic
 from favit.train import checkpoint, record
 from favit.train.loop import Diverged, Trainer
 from favit.train.request import Request
@@ -18,12 +18,24 @@ from favit.train.task import Result
 
 KEEP = ("none", "weights", "all")
 
+# The result's second name. Whatever starts a finished run's job again, a second snakemake or a requeue, removes
+# `metrics.json` first: it is the job's declared output.
+_SECOND = ".metrics.json"
+
 
 def is_there(folder: Path, wanted: Request) -> bool:
-    """Whether the folder holds this run's result."""
+    """Whether the folder holds this run's result; one whose first name was removed gets it back."""
+    if _is_of(folder / "metrics.json", wanted):
+        return True
+    if not _is_of(folder / _SECOND, wanted):
+        return False
+    write_atomic(folder / "metrics.json", (folder / _SECOND).read_bytes())
+    return True
+
+
+def _is_of(path: Path, wanted: Request) -> bool:
     try:
-        found = json.loads((folder / "metrics.json").read_text())
-        return found["fingerprint"]["digest"] == wanted.fingerprint["digest"]
+        return json.loads(path.read_text())["fingerprint"]["digest"] == wanted.fingerprint["digest"]
     except (OSError, ValueError, KeyError, TypeError):
         return False
 
@@ -48,7 +60,7 @@ def write_finished(folder: Path, wanted: Request, trainer: Trainer, result: Resu
         np.savez_compressed(file, **result.predictions)  # type: ignore[arg-type]
     if keep != "none":
         trainer.save_weights(folder / "weights.pt")
-    record.write_json(folder / "metrics.json", metrics)
+    _write(folder, metrics)
     if keep != "all":
         checkpoint.remove(folder)
     trainer.reporter.say(_summary(result.metrics, metrics["wall_time_s"]))
@@ -67,9 +79,14 @@ def write_diverged(folder: Path, wanted: Request, trainer: Trainer, divergence: 
         "metrics": {},
         "best": trainer.best,
     }
-    record.write_json(folder / "metrics.json", metrics)
+    _write(folder, metrics)
     checkpoint.remove(folder)
     trainer.reporter.say(f"diverged: {divergence}")
+
+
+def _write(folder: Path, metrics: dict[str, Any]) -> None:
+    for name in (_SECOND, "metrics.json"):
+        record.write_json(folder / name, metrics)
 
 
 def _common(wanted: Request, trainer: Trainer) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from favit import digests
 from favit.literals import task_of
-from favit.train import schedule
 
 
 @dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Request:
     """A run that is ready to be trained."""
 
     run: Mapping[str, Any]
-    fingerprint: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]  # with the data's digests, whoever has taken them
     envelope: Mapping[str, Any]  # as received, to be kept beside the result
 
     @property
@@ -27,28 +27,45 @@ class Request:
         """``classification`` or ``forecasting``."""
         return task_of(self.run["dataset"])
 
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must share to be gone on from: the digest, and data that it does not cover."""
+        own = self.fingerprint["digest"]
+        return (
+            own
+            if self.fingerprint == self.envelope["fingerprint"]
+            else digests.short_digest(self.fingerprint)
+        )
+
 
 def read(source: str, data: Path) -> Request:
     """Read a request from a file or, for ``-``, from standard input.
 
     A bare run is completed by the defaults, checked and fingerprinted here; an
-    envelope comes from where that has been done. ``ValueError`` says in one line
-    what is wrong.
+    envelope comes from where that has been done, and is as it was then. Where
+    the data were not there, their digests are taken here. ``ValueError`` says in
+    one line what is wrong.
     """
     envelope = _parse(source)
     if "run" not in envelope:
         run = dict(_elsewhere("favit.sweep").resolve(envelope).settings)
         envelope = {"run": run, "fingerprint": _elsewhere("favit.fingerprint").of_run(run, data)}
-    if not isinstance(envelope.get("fingerprint"), dict) or "digest" not in envelope["fingerprint"]:
+    run, fingerprint = envelope["run"], envelope.get("fingerprint")
+    if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("digest"), str):
         raise ValueError(f"{source}: an envelope needs a fingerprint beside its run")
-    schedule.check(envelope["run"])
-    return Request(envelope["run"], envelope["fingerprint"], envelope)
+    if fingerprint.get("settings") != digests.short_digest(run):
+        raise ValueError(f"{source}: the fingerprint is another run's; give the run's settings by themselves")
+    if fingerprint.get("data") is None:
+        fingerprint = {**fingerprint, "data": digests.of_data(run, data)}
+    return Request(run, fingerprint, envelope)
 
 
 def _parse(source: str) -> dict[str, Any]:
-    text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
     try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
         content = json.loads(text)
+    except OSError as error:
+        raise ValueError(f"{source} cannot be read: {error.strerror}") from None
     except ValueError as error:
         raise ValueError(f"{source} is not JSON: {error}") from None
     if not isinstance(content, dict):

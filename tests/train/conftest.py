@@ -14,6 +14,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent))  # for `lives`, which other processes import by name
 
 from favit import declared
+from favit.digests import short_digest
 
 # Of a row of history.csv: how long it took, not what came out.
 TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
@@ -22,7 +23,9 @@ TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
 def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[str, Any]:
     """A run of ``task`` that takes about a second, completed by the defaults, with a made-up fingerprint."""
     defaults = {n: declared.default_of(d) for n, d in declared.training_settings(task).items()}
-    return {"run": {**defaults, **_MINIATURE[task], **changes}, "fingerprint": {"digest": digest}}
+    run = {**defaults, **_MINIATURE[task], **changes}
+    fingerprint = {"digest": digest, "settings": short_digest(run), "data": {"made up": "0" * 64}}
+    return {"run": run, "fingerprint": fingerprint}
 
 
 _MINIATURE: dict[str, dict[str, Any]] = {

@@ -14,6 +14,10 @@ from conftest import assert_same_result, envelope  # type: ignore[attr-defined]
 from lives import Life  # type: ignore[import-not-found]
 from test_resume import signal_after_step, straight  # type: ignore[import-not-found]
 
+from favit import digests
+from favit.train import request
+from favit.train.__main__ import main
+
 
 def slow_down(seconds: float, job: str = "", life: int = 0) -> None:
     """This process takes its time over each step, as a life of an allocation, and looks at its lease often."""
@@ -43,6 +47,54 @@ def test_a_second_process_says_so_and_leaves(tmp_path: Path) -> None:
     assert second.output.count("\n") == 1
     assert f"another process trains this run (process {first.process.pid} on " in second.output
     assert first.wait() == 0, first.output
+
+
+def test_a_second_process_that_may_wait_finds_the_result(tmp_path: Path) -> None:
+    wanted = envelope("forecasting", epochs=2)
+    first = Life(tmp_path / "run", wanted, prepare=slow_down, given=(0.1,))
+    first.until((tmp_path / "run" / "lease.json").exists)
+    second = Life(tmp_path / "run", wanted, "--wait")
+    assert (first.wait(), second.wait()) == (0, 0), first.output + second.output
+    said = second.output.splitlines()
+    assert len(said) == 2 and "waiting for it" in said[0] and "nothing to do" in said[1]
+
+
+def test_a_result_that_the_workflow_removed_is_put_back(tmp_path: Path) -> None:
+    """Snakemake removes a job's declared output before it starts the job, whoever has made it meanwhile."""
+    wanted = envelope("forecasting", epochs=1)
+    assert Life(tmp_path / "run", wanted).wait() == 0
+    metrics = tmp_path / "run" / "metrics.json"
+    result = metrics.read_bytes()
+    metrics.unlink()
+    again = Life(tmp_path / "run", wanted)
+    assert again.wait() == 0 and "nothing to do" in again.output
+    assert metrics.read_bytes() == result
+    metrics.unlink()
+    other = {**wanted, "fingerprint": {**wanted["fingerprint"], "digest": "another"}}
+    assert Life(tmp_path / "run", other).wait() == 0
+    assert json.loads(metrics.read_text())["fingerprint"]["digest"] == "another"
+
+
+def test_data_that_were_not_there_at_first_are_recorded_by_who_read_them(tmp_path: Path) -> None:
+    wanted = envelope("forecasting", epochs=1)
+    wanted["fingerprint"]["data"] = None
+    life = Life(tmp_path / "run", wanted)
+    assert life.wait() == 0, life.output
+    recorded = json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
+    assert recorded == {**wanted["fingerprint"], "data": digests.of_data(wanted["run"], tmp_path)}
+    assert len(recorded["data"]["vega_datasets/_data/seattle-weather.csv"]) == 64
+    assert json.loads((tmp_path / "run" / "run.json").read_text()) == wanted
+
+
+def test_a_checkpoint_is_not_gone_on_from_with_other_data(tmp_path: Path) -> None:
+    run = {**envelope("forecasting")["run"], "dataset": "csv", "dataset.path": "own.csv"}
+    fingerprint = {"digest": "0", "settings": digests.short_digest(run), "data": None}
+    (tmp_path / "run.json").write_text(json.dumps({"run": run, "fingerprint": fingerprint}))
+    identities = []
+    for content in ("one", "two"):
+        (tmp_path / "own.csv").write_text(content)
+        identities.append(request.read(str(tmp_path / "run.json"), tmp_path).identity)
+    assert identities[0] != identities[1]
 
 
 def test_a_newer_life_fences_the_older(tmp_path: Path) -> None:
@@ -149,7 +201,6 @@ def poison(step: int) -> None:
     ("changes", "sentence"),
     [
         ({"dataset": "cifar100"}, "cifar-100-python/train not found"),
-        ({"warmup_epochs": 9}, r"warmup_epochs \(9\) and cooldown_epochs \(0\) must fit into epochs \(5\)"),
         ({"model": "favit_b9"}, "unknown model 'favit_b9'; did you mean 'favit_b"),
         ({"randaugment": "m9-x3"}, "randaugment: 'x3'"),
         ({"color_jitter": 0.4}, "color_jitter and randaugment exclude each other"),
@@ -162,6 +213,61 @@ def test_what_was_asked_wrongly_gets_one_line(tmp_path: Path, changes: dict, sen
     assert life.wait() == 1
     assert re.search(sentence, life.output) and life.output.count("\n") == 1, life.output
     assert not (tmp_path / "run" / "metrics.json").exists()
+
+
+RUN = {"dataset": "seattle_weather", "model": "informer", "aggregator": "full", "encoding": "none", "seed": 0}
+FINGERPRINT = {"digest": "0", "settings": digests.short_digest({**RUN, "lr": 1.0}), "data": {}}
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        ([RUN], "one JSON object"),
+        ({"run": RUN}, "needs a fingerprint"),
+        ({"run": [1], "fingerprint": FINGERPRINT}, "another run's"),
+        ({"run": RUN, "fingerprint": "0"}, "needs a fingerprint"),
+        ({"run": RUN, "fingerprint": {"digest": 3}}, "needs a fingerprint"),
+        ({"run": RUN, "fingerprint": FINGERPRINT}, "another run's"),
+        ({**RUN, "lr": [1]}, "lr must be"),
+        ({**RUN, "dataset": 7}, "unknown data set '7'"),
+        ({}, "seed is not given"),
+        ("{torn", "not JSON"),
+        (b"\xff", "not JSON"),
+    ],
+)
+def test_a_malformed_request_gets_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], content: object, sentence: str
+) -> None:
+    file = tmp_path / "run.json"
+    raw = content if isinstance(content, str | bytes) else json.dumps(content)
+    file.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
+    assert main(["--run", str(file), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("run", "out", "sentence"),
+    [
+        (".", "out", ". cannot be read: Is a directory"),
+        ("absent.json", "out", "absent.json cannot be read: No such file"),
+        ("run.json", "run.json", "--out run.json cannot be a folder"),
+        ("run.json", "run.json/below", "--out run.json/below cannot be a folder"),
+    ],
+)
+def test_paths_of_the_wrong_kind_get_one_line(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    run: str,
+    out: str,
+    sentence: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "run.json").write_text(json.dumps({**RUN, "schedule": "constant"}))
+    assert main(["--run", run, "--out", out]) == 1
+    said = capsys.readouterr().err
+    assert sentence in said and said.count("\n") == 1
 
 
 def test_a_bare_run_is_completed_and_fingerprinted(tmp_path: Path) -> None:

@@ -370,3 +370,21 @@ def test_a_job_that_fails_does_not_destroy_what_another_process_finished(
     assert restored.snakemake("series", check=False).returncode == 1
     assert finished.exists()
     assert "Nothing to be done" in restored.snakemake("series").stderr
+
+
+def test_two_at_once_train_each_run_once_and_both_end_well(restored: Project, tmp_path: Path) -> None:
+    config = restored.config()
+    config["sweeps"]["series"]["matrix"].update(seed=[0, 3], aggregator=["full"])
+    restored.configure(config)
+    command = [sys.executable, "-m", "snakemake", "--cores", "1", "--nolock", "series"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(restored.root)}
+    logs = [tmp_path / "one", tmp_path / "two"]
+    both = [
+        subprocess.Popen(command, cwd=restored.root, env=environment, stdout=log.open("w"), stderr=-2)
+        for log in logs
+    ]
+    ends = [process.wait(timeout=300) for process in both]
+    said = [log.read_text() for log in logs]
+    assert ends == [0, 0], "\n".join(said)
+    assert sum(text.count("finished: mse") for text in said) == 1, "\n".join(said)
+    assert len([p for p in restored.results() if "seed3" in p.parts]) == 1

@@ -14,10 +14,10 @@ from pathlib import Path
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
 
 from favit import tabulate
-from favit.closure import short_digest
 from favit.config import ConfigError
 from favit.config import parse as parse_config
 from favit.config import read as read_config
+from favit.digests import short_digest
 from favit.explain import reason
 from favit.files import write_atomic
 from favit.state import METRICS, Results

@@ -51,7 +51,9 @@ def command(wildcards, threads):
     start = launcher(asked_for.get("nodes", 1), processes)
     share = max(1, threads // processes)
     words = [snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
-    return f"{start} {shlex.join(map(str, words))} {WHERE} --threads {share} --workers {share}"
+    # Where another process trains the run already, a queue is a better place to wait in than its devices.
+    wait = " --wait" if workflow.local_exec else ""
+    return f"{start} {shlex.join(map(str, words))} {WHERE} --threads {share} --workers {share}{wait}"
 
 
 WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])
