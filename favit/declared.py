@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import math
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from types import CodeType
 from typing import Any
 
-from favit.literals import families, literals
+from favit.literals import families, literals, task_of
 
 # Which room holds what a run's "aggregator" names, unless its model says otherwise.
 _ROOM = "aggregators"
@@ -16,7 +21,7 @@ def room_of(model: str) -> str:
     return literals("models", families()[model]).get("AGGREGATORS", _ROOM)
 
 
-def component(axis: str, run: dict[str, Any]) -> tuple[str, str]:
+def component(axis: str, run: Mapping[str, Any]) -> tuple[str, str]:
     """The file, as (room, name), that a run's value on an axis points to."""
     name = run[axis]
     if axis == "aggregator":
@@ -45,6 +50,52 @@ def minimums(task: str) -> dict[str, float]:
         **literals("train", "settings").get("MINIMUM", {}),
         **literals("train", task).get("MINIMUM", {}),
     }
+
+
+def check_together(run: Mapping[str, Any]) -> None:
+    """``ValueError`` where values that are each allowed do not go together.
+
+    Each file says so beside its settings: ``REQUIRES`` maps a condition on them, on the run's other settings and
+    on the file's own literals to the sentence that answers whoever breaks it.
+    """
+    for axis, path in _declaring(run):
+        facts = literals(*path)
+        if "REQUIRES" in facts:
+            declared = facts.get("SETTINGS", {}) if axis else {}
+            shown = {name: f"{axis}.{name}" for name in declared}
+            own = {name: run.get(shown[name], default_of(declared[name])) for name in declared}
+            _check_conditions(facts["REQUIRES"], {**facts, **run, **own}, shown)
+
+
+def _check_conditions(
+    required: Mapping[str, str], values: Mapping[str, Any], shown: Mapping[str, str]
+) -> None:
+    for condition, sentence in required.items():
+        code, names = _compiled(condition)
+        if not eval(code, {"__builtins__": {}, "matches": _matches, **values}):
+            found = [f"{shown.get(n, n)} is {values[n]!r}" for n in names if n in values and n.islower()]
+            raise ValueError(f"{sentence}: {', '.join(found)}")
+
+
+def _declaring(run: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
+    """The files whose settings a run has, each after the prefix of its settings' names."""
+    training = [("", ("train", "settings")), ("", ("train", task_of(run["dataset"])))]
+    return [
+        *training,
+        *((axis, component(axis, run)) for axis in ("dataset", "model", "aggregator", "encoding")),
+    ]
+
+
+@lru_cache
+def _compiled(condition: str) -> tuple[CodeType, tuple[str, ...]]:
+    """A condition and the names in it, in their order."""
+    tree = ast.parse(condition, mode="eval")
+    names = sorted((n for n in ast.walk(tree) if isinstance(n, ast.Name)), key=lambda n: n.col_offset)
+    return compile(tree, condition, "eval"), tuple(dict.fromkeys(n.id for n in names))
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return re.fullmatch(pattern, text) is not None
 
 
 def default_of(declared: Any) -> Any:

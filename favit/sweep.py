@@ -281,6 +281,7 @@ def _resolved(
                 flat[key] = value
         elif "." not in key or key in given:
             raise ValueError(unknown(f"setting '{key}'", key, sorted([*AXES, *training, *components])))
+    declared.check_together(flat)
     return dict(sorted({**flat, "seed": 0}.items())), frozenset({*axes, *merged, "seed"})
 
 

@@ -65,7 +65,7 @@ def test_include_extends_what_it_agrees_with_and_adds_what_stands_alone() -> Non
 
 
 def test_a_run_is_flat_plain_and_sorted() -> None:
-    run = resolve({**FORECAST, "lr": "1e-3", "epochs": 2})
+    run = resolve({**FORECAST, "lr": "1e-3", "epochs": 20})
     assert list(run.settings) == sorted(run.settings)
     assert run["lr"] == 0.001 and type(run["lr"]) is float
     assert all(type(v) in (str, int, float, bool) for v in run.settings.values())
@@ -136,6 +136,73 @@ def test_slips_are_answered_with_one_line_that_names_what_is_allowed(
     assert "\n" not in message
     for word in words:
         assert word in message, message
+
+
+IMAGES = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        (
+            {"epochs": 3, "warmup_epochs": 3, "cooldown_epochs": 1},
+            ["warm-up", "warmup_epochs is 3", "cooldown_epochs is 1", "epochs is 3"],
+        ),
+        ({**IMAGES, "color_jitter": 0.4, "randaugment": "m9-inc1"}, ["exclude", "color_jitter is 0.4"]),
+        ({**IMAGES, "randaugment": "m9"}, ["inc1", "'m9'"]),
+        ({**IMAGES, "randaugment": "m9-inc1-x3"}, ["mstd", "'m9-inc1-x3'"]),
+        ({**IMAGES, "image_size": 31}, ["32 pixels", "image_size is 31"]),
+        ({**IMAGES, "drop_path": 1}, ["below 1", "drop_path is 1.0"]),
+        ({**IMAGES, "flip": 50}, ["probability", "flip is 50.0"]),
+        ({**IMAGES, "ema": 1}, ["ema is 1.0"]),
+        ({"label_length": 70}, ["label_length is 70", "input_length is 64"]),
+        ({"model.d_model": 65}, ["multiple of n_heads", "model.d_model is 65", "model.n_heads is 8"]),
+        ({"dataset": "csv"}, ["dataset.path is ''"]),
+        ({"dataset": "csv", "dataset.path": "a.csv", "dataset.train": 0.9}, ["dataset.validation is 0.1"]),
+        ({"aggregator": "cross_terms"}, ["cross_terms", "encoding is 'none'"]),
+    ],
+)
+def test_what_each_may_be_but_not_together_is_refused(settings: dict[str, Any], words: list[str]) -> None:
+    with pytest.raises(ValueError) as raised:
+        resolve({**FORECAST, **settings})
+    assert "\n" not in str(raised.value)
+    for word in words:
+        assert word in str(raised.value), raised.value
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"epochs": 3, "warmup_epochs": 2, "cooldown_epochs": 1},
+        {"epochs": 3, "schedule": "halving"},
+        {**IMAGES, "image_size": 32, "randaugment": "rand-m9-mstd0.5-inc1"},
+        {"label_length": 64},
+        {"aggregator": "cross_terms", "encoding": "sinusoidal"},
+    ],
+)
+def test_what_fits_just_so_is_accepted(settings: dict[str, Any]) -> None:
+    resolve({**FORECAST, **settings})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("m9-mstd0.5-inc1", "rand-m9-inc1", "inc1-m9", "inc1", "m9-n2-p0.5-mmax7-inc1", "m9", "m9-inc0"),
+        *("m9--inc1", "m9-inc1-", "-inc1", "m-inc1", "m9-x1-inc1", "m9.-inc1", "m.5-inc1", "rand-", "9-inc1"),
+    ],
+)
+def test_the_dry_run_reads_randaugment_as_training_does(text: str) -> None:
+    from favit.train.augment.randaugment import Policy
+
+    def accepts(read: Any) -> bool:
+        try:
+            read()
+        except ValueError:
+            return False
+        return True
+
+    given = {**FORECAST, **IMAGES, "randaugment": text}
+    assert accepts(lambda: resolve(given)) == accepts(lambda: Policy.parse(text))
 
 
 def test_unknown_sweep_names_the_known_ones() -> None:

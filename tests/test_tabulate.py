@@ -25,7 +25,10 @@ def configured(folder: Path, **settings: Any) -> Config:
         "horizon": [24, 48],
         "seed": [0, 1],
     }
-    body = {"matrix": matrix, "settings": {"dataset.path": "own.csv", "epochs": 3, **settings}}
+    body = {
+        "matrix": matrix,
+        "settings": {"dataset.path": "own.csv", "epochs": 3, "schedule": "constant", **settings},
+    }
     return parse({"data": str(folder / "data"), "results": str(folder / "results"), "sweeps": {"s": body}})
 
 

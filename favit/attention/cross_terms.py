@@ -48,6 +48,7 @@ SETTINGS = {
         "token_pos+pos_token+pos_pos",
     ),
 }
+REQUIRES = {"encoding not in ('none', 'temporal')": "cross_terms needs an encoding of position"}
 
 
 class Attention(nn.Module):

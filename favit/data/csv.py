@@ -21,6 +21,13 @@ SETTINGS: dict[str, Any] = {
     "gaps": ("error", "interpolate"),
 }
 
+REQUIRES = {
+    "path": "the data set 'csv' needs dataset.path, a file below the folder of the data",
+    "train > 0 and validation > 0 and train + validation < 1": (
+        "shares of training and validation must be above 0 and leave rows for the test"
+    ),
+}
+
 
 def load(root: Path, run: Mapping[str, Any]) -> Series:
     """The series that the run's ``dataset.*`` settings describe; ``Series.facts`` counts what it holds."""

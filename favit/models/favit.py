@@ -33,6 +33,7 @@ AGGREGATORS = "aggregators"
 VARIANTS = ("favit_b0", "favit_b1", "favit_b2", "favit_b3")
 
 SMALLEST = 32  # pixels a side: below, a map is smaller than the kernel that reduces it
+REQUIRES = {"image_size >= SMALLEST": "FaViT takes images of 32 pixels a side and larger"}
 _EPS = 1e-6  # of the LayerNorms in blocks and at stage ends; the others have torch's 1e-5
 
 

@@ -50,6 +50,10 @@ MINIMUM = {
     "dropout": 0.0,
     "mlp_depth": 2,
 }
+REQUIRES = {
+    "d_model % n_heads == 0": "d_model must be a multiple of n_heads",
+    "dropout < 1": "dropout must be below 1",
+}
 
 
 class Informer(nn.Module):

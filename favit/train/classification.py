@@ -54,6 +54,17 @@ MINIMUM = {
     "limit_test": 0,
 }
 
+REQUIRES = {
+    "crop_scale_min <= 1 and test_crop <= 1": "a crop's share must not exceed 1",
+    "flip <= 1 and erasing <= 1": "a probability must not exceed 1",
+    "label_smoothing < 1 and drop_path < 1": "label smoothing and drop path must stay below 1",
+    "not (color_jitter and randaugment)": "color_jitter and randaugment exclude each other",
+    "not randaugment or matches(randaugment, '(rand-)?((m|n|p|mstd|mmax|inc)[0-9]+([.][0-9]+)?(-(?!$)|$))+')": (
+        "randaugment is written as in m9-mstd0.5-inc1, of m, n, p, mstd, mmax and inc, each with a number"
+    ),
+    "not randaugment or matches(randaugment, '.*inc[1-9].*')": "randaugment needs inc1, as in m9-mstd0.5-inc1",
+}
+
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 128
 

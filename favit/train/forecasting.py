@@ -25,6 +25,10 @@ SETTINGS = {
 
 MINIMUM = {"input_length": 1, "label_length": 0, "horizon": 1, "patience": 0}
 
+REQUIRES = {
+    "label_length <= input_length": "label_length, the end of the input, must not exceed input_length"
+}
+
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 256
 

@@ -34,14 +34,3 @@ def _unscaled(run: Mapping[str, Any], epoch: int) -> float:
         return float(run["min_lr"])
     progress = (epoch - warmup) / (end - warmup)
     return run["min_lr"] + (lr - run["min_lr"]) * 0.5 * (1 + math.cos(math.pi * progress))
-
-
-def check(run: Mapping[str, Any]) -> None:
-    """``ValueError`` where the phases of ``warmup_cosine`` do not fit into the epochs."""
-    if run["schedule"] != "warmup_cosine":
-        return
-    if run["warmup_epochs"] + run["cooldown_epochs"] > run["epochs"]:
-        raise ValueError(
-            f"warmup_epochs ({run['warmup_epochs']}) and cooldown_epochs ({run['cooldown_epochs']}) "
-            f"must fit into epochs ({run['epochs']})"
-        )

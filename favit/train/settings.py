@@ -23,6 +23,13 @@ SETTINGS = {
     "clip_grad": 0.0,  # largest norm of the gradient; 0: none
 }
 
+REQUIRES = {
+    "schedule != 'warmup_cosine' or warmup_epochs + cooldown_epochs <= epochs": (
+        "the epochs of warmup_cosine must hold its warm-up and its cool-down"
+    ),
+    "ema < 1": "ema must be below 1",
+}
+
 MINIMUM = {
     "seed": 0,
     "epochs": 1,
