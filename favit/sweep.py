@@ -10,12 +10,13 @@ import itertools
 import json
 import signal
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
 from favit import declared, registry
+from favit.analysis import published
 from favit.config import Config, ConfigError, SweepConfig, load
 from favit.literals import families, literals, task_of
 from favit.registry import unknown
@@ -87,7 +88,7 @@ def cells(sweep: SweepConfig) -> list[Cell]:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
         _check_used(sweep, combinations)
         found = _placed(sweep, combinations)
-        _check_baseline(sweep, found)
+        _check_table(sweep, combinations, found)
         return found
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
@@ -184,12 +185,22 @@ def _row(
     return row, label, str(combination.get("reference", sweep.table.references.get(row, row)))
 
 
-def _check_baseline(sweep: SweepConfig, found: list[Cell]) -> None:
-    rows = list(dict.fromkeys(cell.row for cell in found))
-    if sweep.table.baseline and sweep.table.baseline not in rows:
-        raise ValueError(
-            f"table.baseline: {unknown(f'row {sweep.table.baseline!r}', sweep.table.baseline, rows)}"
-        )
+def _check_table(sweep: SweepConfig, combinations: list[dict[str, Any]], found: list[Cell]) -> None:
+    """Whatever a table's words name is there. Labels may name mechanisms that are in other sweeps only."""
+    table, rows = sweep.table, list(dict.fromkeys(cell.row for cell in found))
+    rooms = {declared.room_of(cell.run["model"]) for cell in found} | {"encodings"}
+    mechanisms = sorted({name for room in rooms for name in registry.names(room)} - set(rows))
+    references = [*table.references.values(), *(c["reference"] for c in combinations if "reference" in c)]
+    _all_known("table.baseline: row", [table.baseline], rows)
+    _all_known("table.labels: row or mechanism", table.labels, [*rows, *mechanisms])
+    _all_known("table.references: row", table.references, rows)
+    _all_known("published row", map(str, references), published.rows())
+
+
+def _all_known(what: str, names: Iterable[str], valid: list[str]) -> None:
+    for name in names:
+        if name and name not in valid:
+            raise ValueError(unknown(f"{what} '{name}'", name, valid))
 
 
 def _group_axes(sweep: SweepConfig, named: list[tuple[Run, str]]) -> list[str]:

@@ -124,6 +124,14 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"exclude": [{"seed": 0}]}, ["leaves no run"]),
         ({"table": {"captoin": "x"}}, ["'captoin'", "'caption'"]),
         ({"table": {"baseline": "ful"}}, ["baseline", "'ful'", "'full'"]),
+        ({"table": {"labels": {"ful": "Full attention"}}}, ["labels", "'ful'", "'full'"]),
+        ({"table": {"labels": {"max_pool": "Max pool"}}}, ["labels", "'max_pool'", "full"]),
+        ({"table": {"references": {"ful": "vanilla"}}}, ["references", "'ful'", "'full'"]),
+        ({"table": {"references": {"full": "vanila"}}}, ["published", "'vanila'", "'vanilla'"]),
+        (
+            {"matrix": {"row": [{**FORECAST, "reference": "all_deltav"}]}},
+            ["published", "'all_deltav'", "'all_delta_v'"],
+        ),
     ],
 )
 def test_slips_are_answered_with_one_line_that_names_what_is_allowed(

@@ -39,6 +39,11 @@ def find(group: Mapping[str, Any], reference: str | None, metric: str) -> Publis
     return published if not horizon or str(group.get("horizon", horizon)) == horizon else None
 
 
+def rows() -> list[str]:
+    """The names of all rows that numbers were published for."""
+    return sorted({row for _, _, row, _ in load()})
+
+
 @cache
 def load() -> Mapping[tuple[str, str, str, str], tuple[str, Published]]:
     """All published numbers by (dataset, model, row, metric), each with its horizon or an empty text."""
