@@ -1,45 +1,104 @@
-"""List results that no sweep asks for, and with ``--yes`` remove them: ``python -m favit.prune [--stale] [--yes]``.
+"""List what no sweep asks for, and with ``--yes`` remove it: ``python -m favit.prune [--stale] [--yes]``.
 
-A result is asked for when a sweep has a run of its settings, whatever code it
-was made with: going back to that code finds it. ``--stale`` lists those, too,
-that are asked for but were made with other code, data or versions than today's.
-Free of torch.
+A run is asked for when a sweep has its settings, whatever code it was made
+with: going back to that code finds it. ``--stale`` lists those, too, that are
+asked for but were made with other code, data or versions than today's. Runs
+that did not finish, and snapshots of code that no run was prepared with, are
+listed once they have been left alone for long. Free of torch.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import shutil
 import sys
+import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from favit import lease_holder
+from favit import lease_holder, snapshot
 from favit.config import Config, ConfigError, load
 from favit.state import METRICS, Result, Results
-from favit.sweep import Run, runs
+from favit.sweep import runs
+
+# A job may wait in its queue for so long; one that runs renews its lease in the folder all the time.
+LEFT_ALONE_DAYS = 30
 
 
-def superfluous(config: Config, results: Results, stale: bool = False) -> Iterator[Result]:
+@dataclass(frozen=True)
+class Asked:
+    """What the sweeps ask for today: digests of settings and of code, and where results lie or will lie."""
+
+    settings: frozenset[str]
+    codes: frozenset[str]
+    folders: frozenset[Path]
+
+
+def asked_for(config: Config, results: Results) -> Asked:
+    """Of all sweeps."""
+    distinct = {run.key: run for name in config.sweeps for run in runs(config, name)}
+    states = results.states(distinct.values())
+    return Asked(
+        frozenset(state.fingerprint.settings for state in states),
+        frozenset(state.fingerprint.code for state in states),
+        frozenset(state.folder for state in states),
+    )
+
+
+def superfluous(asked: Asked, results: Results, stale: bool = False) -> Iterator[Result]:
     """Finished results that are not asked for, in the order of their folders."""
-    asked: dict[str, Run] = {run.key: run for name in config.sweeps for run in runs(config, name)}
-    states = results.states(asked.values())
-    settings = {state.fingerprint.settings for state in states}
-    counting = {state.result.folder for state in states if state.result is not None}
-    places = {path.parent.parent for path in (results.root / "runs").glob(f"*/*/*/*/*/*/{METRICS}")}
-    for place in sorted(places):
+    for place in sorted({folder.parent for folder in _folders(results)}):
         for result in results.in_place(place):
-            if result.folder in counting or lease_holder.of(result.folder):
+            if result.folder in asked.folders or lease_holder.of(result.folder):
                 continue
-            if stale or result.fingerprint["settings"] not in settings:
+            if stale or result.fingerprint["settings"] not in asked.settings:
                 yield result
 
 
+def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[Path]:
+    """Folders without a result that are not asked for and have been left alone."""
+    for folder in _folders(results):
+        if (folder / METRICS).exists() or folder in asked.folders or not _left_alone(folder):
+            continue
+        if stale or _fingerprint(folder / "run.json").get("settings") not in asked.settings:
+            yield folder
+
+
+def unused_snapshots(asked: Asked, results: Results, removed: set[Path]) -> Iterator[Path]:
+    """Code that neither today's runs nor any folder besides the ``removed`` was prepared with."""
+    kept = [folder for folder in _folders(results) if folder not in removed]
+    used = {_fingerprint(folder / name).get("code") for folder in kept for name in (METRICS, "run.json")}
+    for folder in sorted(snapshot.folder_of("", results.root).glob("*")):
+        if folder.name not in asked.codes | used and _left_alone(folder):
+            yield folder
+
+
 def remove(folder: Path) -> None:
-    """Remove a result's folder; under another name first, so that no half of it is ever taken for a result."""
+    """Remove a folder; under another name first, so that no half of it is ever taken for a result or for code."""
     doomed = folder.with_name(f".{folder.name}.removed")
     folder.rename(doomed)
     shutil.rmtree(doomed)
+
+
+def _folders(results: Results) -> list[Path]:
+    """Every run's, finished or not."""
+    return sorted(path for path in (results.root / "runs").glob("*/*/*/*/*/*") if path.is_dir())
+
+
+def _left_alone(folder: Path) -> bool:
+    latest = max(path.lstat().st_mtime for path in (folder, *folder.rglob("*")))
+    return time.time() - latest > LEFT_ALONE_DAYS * 24 * 3600
+
+
+def _fingerprint(path: Path) -> dict[str, Any]:
+    """What a file of a run says of its fingerprint; empty where it says nothing."""
+    try:
+        return dict(json.loads(path.read_text())["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -53,16 +112,23 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         config = load(options.config)
-        doomed = list(superfluous(config, Results(config), options.stale))
+        results = Results(config)
+        asked = asked_for(config, results)
     except ConfigError as error:
         print(error, file=sys.stderr)
         return 1
-    for result in doomed:
-        print(f"{result.folder}  {result.seconds / 3600:.2f} device hours")
+    finished = {
+        result.folder: f"{result.seconds / 3600:.2f} device hours"
+        for result in superfluous(asked, results, options.stale)
+    }
+    begun = dict.fromkeys(unfinished(asked, results, options.stale), "not finished")
+    code = dict.fromkeys(unused_snapshots(asked, results, {*finished, *begun}), "code of no run")
+    for folder, what in (finished | begun | code).items():
+        print(f"{folder}  {what}")
         if options.yes:
-            remove(result.folder)
+            remove(folder)
     word = "removed" if options.yes else "not asked for; --yes removes them"
-    print(f"{len(doomed)} results {word}")
+    print(f"{len(finished)} results, {len(begun)} unfinished runs, {len(code)} snapshots of code {word}")
     return 0
 
 

@@ -8,6 +8,7 @@ outside the closure fails there. Free of torch.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import subprocess
@@ -46,6 +47,8 @@ def keep(closure: Closure, results: Path, reader: Reader) -> Path:
     """Make sure that the snapshot of a closure exists; returns its folder. Raises ``CodeChanged``."""
     target = folder_of(closure.digest, results)
     if target.exists():
+        with contextlib.suppress(PermissionError):
+            target.touch()  # in use: nobody takes it for long forgotten
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
     building = Path(tempfile.mkdtemp(prefix=f".{closure.digest}.", dir=target.parent))
