@@ -29,8 +29,10 @@ $(READY): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,imagenet]'
 	touch $@
 
+# Without Snakemake's lock, which a killed demonstration would leave behind: each run is held by the process that
+# trains it, and every file is written in one step.
 demo: $(READY)
-	$(BIN)/snakemake demo --cores $(CORES) --rerun-incomplete --quiet rules host
+	$(BIN)/snakemake demo --cores $(CORES) --nolock --rerun-incomplete --quiet rules host
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)

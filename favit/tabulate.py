@@ -63,13 +63,18 @@ _ASSETS = (".csv", ".j2", ".json")
 
 
 def is_current(config: Config, sweep: SweepConfig, today: str) -> bool:
-    """Whether the table on disk is the one that would be made now."""
+    """Whether the table on disk is the one that would be made now, all of its files."""
     base = folder(config) / sweep.name
     try:
-        made_from = json.loads(base.with_suffix(".json").read_text())["digest"]
-    except (OSError, ValueError, KeyError):
+        made_from = json.loads(base.with_suffix(".json").read_text())
+        return made_from == {"digest": today, "files": _digests(base)}
+    except (OSError, ValueError):
         return False
-    return made_from == today and all(base.with_suffix(s).exists() for s in SUFFIXES)
+
+
+def _digests(base: Path) -> dict[str, str]:
+    # Two processes that make a table at once, of different results, may leave files of both.
+    return {suffix: sha256_of(base.with_suffix(suffix)) for suffix in SUFFIXES}
 
 
 def build(config: Config, sweep: SweepConfig, results: Results) -> tuple[Table, list[RunResult]]:
@@ -109,7 +114,7 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     table, _ = _build(config, sweep, in_sweep, results, states)
     tables.write(table, folder(config), sweep.name)
     base = folder(config) / sweep.name
-    made_from = {"digest": digest(sweep, in_sweep, results, states)}
+    made_from = {"digest": digest(sweep, in_sweep, results, states), "files": _digests(base)}
     write_atomic(base.with_suffix(".json"), json.dumps(made_from) + "\n")
     return base.with_suffix(".md")
 

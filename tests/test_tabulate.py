@@ -108,3 +108,23 @@ def test_a_table_is_outdated_when_its_reasons_change(config: Config) -> None:
     never = today()
     finish(config, 24, code="0" * 64)
     assert today() != never
+
+
+def test_a_table_with_a_file_of_another_is_not_current(config: Config) -> None:
+    sweep, results = config.sweeps["s"], Results(config)
+    in_sweep = cells(sweep)
+
+    def current() -> bool:
+        states = {state.run.key: state for state in results.states(tabulate.distinct(in_sweep))}
+        return tabulate.is_current(config, sweep, tabulate.digest(sweep, in_sweep, results, states))
+
+    assert not current()
+    markdown = tabulate.make(config, sweep, results)
+    assert current()
+    kept = markdown.read_text()
+    markdown.write_text(kept + "a line of another table")
+    assert not current()
+    markdown.write_text(kept)
+    assert current()
+    markdown.unlink()
+    assert not current()
