@@ -5,9 +5,12 @@ from __future__ import annotations
 import copy
 import json
 import os
+import re
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.conftest import Project
+from tests.conftest import ROOT, Project
 from tests.workflow.conftest import (
     FULL,
     IMAGES,
@@ -388,3 +391,30 @@ def test_two_at_once_train_each_run_once_and_both_end_well(restored: Project, tm
     assert ends == [0, 0], "\n".join(said)
     assert sum(text.count("finished: mse") for text in said) == 1, "\n".join(said)
     assert len([p for p in restored.results() if "seed3" in p.parts]) == 1
+
+
+def test_after_a_kill_the_demonstration_s_command_goes_on(restored: Project, tmp_path: Path) -> None:
+    (command,) = re.findall(r"\$\(BIN\)/snakemake demo (.*)", (ROOT / "Makefile").read_text())
+    options = command.replace("$(CORES)", "1").split()
+    config = restored.config()
+    config["groups"] = {"demo": ["series"]}
+    config["sweeps"]["series"]["matrix"].update(seed=[0, 4], aggregator=["full"])
+    restored.configure(config)
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(restored.root)}
+    with (tmp_path / "log").open("w") as log:
+        killed = subprocess.Popen(
+            [sys.executable, "-m", "snakemake", "demo", *options],
+            cwd=restored.root,
+            env=environment,
+            stdout=log,
+            stderr=log,
+        )
+        while killed.poll() is None and not list(
+            restored.root.glob("results/runs/*/*/*/*/seed4/*/lease.json")
+        ):
+            time.sleep(0.01)
+        killed.kill()
+        assert killed.wait() == -signal.SIGKILL, (tmp_path / "log").read_text()
+    assert (restored.root / ".snakemake" / "incomplete").is_dir()
+    restored.snakemake("demo", *options)
+    assert len([p for p in restored.results() if "seed4" in p.parts]) == 1
