@@ -121,13 +121,14 @@ def test_the_model_compiles_as_one_graph(name, training, backend):
     torch.compiler.reset()
     model, images = small_model(name).train(training), torch.randn(2, 3, 64, 64)
     compiled = torch.compile(model, fullgraph=True, backend=backend)
-    torch.testing.assert_close(compiled(images), model(images), rtol=1e-3, atol=1e-4)
+    with torch.no_grad():
+        torch.testing.assert_close(compiled(images), model(images), rtol=1e-3, atol=1e-4)
+    # Gradients in double precision: before training ProbSparse's scores are so near each other that rounding
+    # in single precision, which compilation changes, decides which tokens a gradient goes to.
+    model, images = model.double(), images.double()
     plain = gradients(model, images)
     for key, gradient in gradients(compiled, images).items():
-        expected = plain[key.removeprefix("_orig_mod.")]
-        torch.testing.assert_close(
-            gradient, expected, rtol=1e-2, atol=1e-2 * expected.abs().max().item() + 1e-6
-        )
+        torch.testing.assert_close(gradient, plain[key.removeprefix("_orig_mod.")], msg=key)
 
 
 def test_channels_last_images_change_nothing(name):
