@@ -84,7 +84,7 @@ def _made(folder: Path) -> Path:
 def main(arguments: list[str] | None = None) -> int:
     """Fetch the named data sets."""
     parser = argparse.ArgumentParser(prog="python -m favit.fetch", description="Fetch data sets.")
-    parser.add_argument("datasets", nargs="+", help=f"of {', '.join(registry.names('data'))}")
+    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(registry.names('data'))}")
     parser.add_argument(
         "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
     )

@@ -82,7 +82,11 @@ def _remarks(index: _index.Index) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m favit.prepare", description=__doc__.partition("\n")[0])
+    parser = argparse.ArgumentParser(
+        prog="python -m favit.prepare",
+        description=f"{__doc__}\n{sources.__doc__}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("datasets", nargs="*", help=f"of {', '.join(prepared())}")
     parser.add_argument(
         "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"

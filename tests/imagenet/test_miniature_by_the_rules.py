@@ -60,6 +60,7 @@ def test_from_folders_to_the_table(project: Project) -> None:
     add_miniature(project, SWEEP)
     folder = project.root / "data" / "miniature"
 
+    project.snakemake("data")  # leaves what is to be had by hand to people
     told = project.snakemake("prepare", check=False)
     assert told.returncode != 0 and f"data/{folder.name} is not there: put or link" in told.stderr
     told = project.snakemake("images", check=False)

@@ -62,8 +62,8 @@ def assert_finished(lives: list[Life]) -> None:
         assert life.wait() == 0, life.output
 
 
-@pytest.mark.parametrize(("size", "batch_size"), [(2, 8), (2, 9)])
-def test_two_processes_equal_one(tmp_path: Path, size: int, batch_size: int) -> None:
+@pytest.mark.parametrize(("size", "batch_size"), [(2, 9), (4, 8)])
+def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int) -> None:
     """Also where the batch does not divide evenly."""
     wanted = envelope("classification", epochs=3, batch_size=batch_size, **QUIET)
     straight(tmp_path / "one", wanted)

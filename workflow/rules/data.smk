@@ -2,17 +2,26 @@
 # `snakemake prepare` then packs what consists of very many files (ImageNet, which has to be downloaded by hand).
 
 
+from favit.literals import literals
+
+
 localrules:
     data,
 
 
-DATASETS = " ".join(sorted({state.run["dataset"] for state in STATES.values()}))
+DATASETS = sorted({state.run["dataset"] for state in STATES.values()})
+
+
+def by_hand(name):
+    """Whether a data set has files and no place to fetch them from."""
+    facts = literals("data", name)
+    return "FILES" in facts and "SOURCES" not in facts
 
 
 rule data:
     params:
         python=sys.executable,
-        names=DATASETS,
+        names=" ".join(name for name in DATASETS if not by_hand(name)),
         root=str(SETUP.data),
     shell:
         "{params.python:q} -m favit.fetch --data {params.root:q} {params.names}"
@@ -26,7 +35,7 @@ rule prepare:
         runtime=config.get("resources", {}).get("runtime", 60),
     params:
         python=sys.executable,
-        names=DATASETS,
+        names=" ".join(DATASETS),
         root=str(SETUP.data),
     shell:
         "{params.python:q} -m favit.prepare --data {params.root:q} --workers {threads} {params.names}"
