@@ -196,7 +196,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "required":
         missing = [k for k in schema["required"] if k not in error.instance]  # type: ignore[operator]
         return f"{prefix}missing key '{missing[0]}'"
-    if error.validator in ("minItems", "minProperties"):
+    if error.validator in ("minItems", "minProperties", "minLength"):
         return f"{where} is empty; give at least one value"
     if error.validator == "minimum":
         return f"{where} must be at least {schema['minimum']}, not {error.instance!r}"

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import itertools
 import json
 import signal
@@ -146,7 +147,9 @@ def _check_excludes(entry: Mapping[str, Any], combinations: list[dict[str, Any]]
             raise ValueError(unknown(f"key '{key}' in exclude", key, valid))
         for value in wanted if isinstance(wanted, list) else [wanted]:
             if isinstance(value, str) and value not in found:
-                raise ValueError(unknown(f"{key} '{value}' in exclude", value, sorted(map(str, found))))
+                raise ValueError(
+                    unknown(f"{key} {value!r} in exclude", repr(value), sorted(map(repr, found)))
+                )
     if not any(_matches(combination, entry) for combination in combinations):
         raise ValueError(f"exclude: no combination has {', '.join(f'{k} {v!r}' for k, v in entry.items())}")
 
@@ -237,7 +240,7 @@ def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
         valid: set[str] = set()
         for combination in combinations:
             axes = {a: combination.get(a, sweep.settings.get(a)) for a in AXES}
-            _check_axes(axes)
+            _check_axes(axes, combination)
             names = _component_settings(axes)
             valid |= names.keys()
             reached = reached or key in names
@@ -278,7 +281,7 @@ def _resolved(
 ) -> tuple[dict[str, Any], frozenset[str]]:
     merged = dict(items)
     axes = {axis: merged.pop(axis) for axis in AXES if axis in merged}
-    _check_axes(axes)
+    _check_axes(axes, merged)
     components = _component_settings(axes)
     training, minimum = _training(task_of(axes["dataset"]))
     flat = {**{name: declared.default_of(default) for name, default in training.items()}, **axes}
@@ -318,10 +321,12 @@ def _component_settings_of(dataset: str, model: str, aggregator: str, encoding: 
     return found
 
 
-def _check_axes(axes: Mapping[str, Any]) -> None:
+def _check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
     for axis in AXES[:4]:
         if axes.get(axis) is None:
-            raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings")
+            near = difflib.get_close_matches(axis, set(given) - set(AXES), n=1, cutoff=0.7)
+            hint = f"; is '{near[0]}' meant to be it?" if near else ""
+            raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings{hint}")
     _check_names(*(axes[a] for a in AXES[:4]))
 
 

@@ -210,7 +210,7 @@ def main(arguments: list[str] | None = None) -> int:
             else:
                 print(path.read_text().rstrip() + "\n")
             print(", ".join(str(path.with_suffix(s)) for s in SUFFIXES) + ("\n" if options.show else ""))
-    except ConfigError as error:
+    except (ConfigError, PermissionError) as error:
         print(error, file=sys.stderr)
         return 1
     return 0

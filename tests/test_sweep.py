@@ -267,6 +267,11 @@ def axes_of(**changes: Any) -> dict[str, Any]:
         ({"exclude": [{"modle": "informer"}]}, ["'modle'", "'model'"]),
         ({"exclude": [{"aggregator": "ful"}]}, ["'ful'", "'full'"]),
         ({"exclude": [{"seed": 7}]}, ["no combination", "seed 7"]),
+        ({"exclude": [{"seed": "0"}]}, ["unknown seed '0'", "0"]),
+        (
+            {"matrix": {"agregator" if k == "aggregator" else k: v for k, v in axes_of().items()}},
+            ["aggregator is not given", "'agregator'"],
+        ),
         ({"matrix": axes_of(seed=[0, 0])}, ["seed", "twice"]),
         ({"matrix": axes_of(row=[{"aggregator": "full"}])}, ["aggregator", "another axis"]),
         (

@@ -159,6 +159,8 @@ def _make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"--out {folder} cannot be written")
 
 
 def _nothing_to_do(folder: Path) -> int:

@@ -125,5 +125,5 @@ onstart:
         to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
         try:
             logger.info(guard.before_training(SETUP, RESULTS, to_train))
-        except (guard.NeedsConfirmation, snapshot.CodeChanged) as stop:
+        except (guard.NeedsConfirmation, snapshot.CodeChanged, OSError) as stop:
             raise WorkflowError(str(stop))
