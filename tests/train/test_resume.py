@@ -208,7 +208,8 @@ def test_what_is_kept_after_success(tmp_path: Path, keep: str) -> None:
     assert life.wait() == 0, life.output
     names = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
     extra = {"none": set(), "weights": {"weights.pt"}, "all": {"weights.pt", "checkpoint"}}[keep]
-    assert names == {"run.json", "metrics.json", "history.csv", "predictions.npz", "train.log"} | extra
+    result = {"run.json", "metrics.json", ".metrics.json", "history.csv", "predictions.npz", "train.log"}
+    assert names == result | extra
 
 
 def test_a_finished_run_is_left_alone(tmp_path: Path) -> None:
