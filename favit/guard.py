@@ -13,9 +13,10 @@ from favit.data._missing import DataMissing
 from favit.digests import data_files
 from favit.files import write_atomic
 from favit.literals import literals
-from favit.state import Result, Results, State
+from favit.state import METRICS, Result, Results, State
 
 MOST_UNASKED = 3
+SECOND_NAME = ".metrics.json"  # of a result, from which training puts it back: see favit/train/outcome.py
 
 
 class NeedsConfirmation(RuntimeError):
@@ -36,6 +37,10 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
         snapshot.keep(closure, results.root, results.fingerprinter.reader)
     for state in states:
         write_request(state, results)
+        if not (state.folder / METRICS).exists():
+            (state.folder / SECOND_NAME).unlink(
+                missing_ok=True
+            )  # a person removed the result: so it is to go
     return "\n".join([explain.summary(states, results.fingerprinter), *absent_data(config.data, states)])
 
 

@@ -159,13 +159,18 @@ def test_new_seeds_and_aggregators_train_only_what_is_new(restored: Project) -> 
     assert len(restored.results()) == 7
 
 
-def test_deleting_a_folder_retrains_that_run(restored: Project) -> None:
+@pytest.mark.parametrize("whole", [True, False])
+def test_deleting_a_folder_or_its_result_retrains_that_run(restored: Project, whole: bool) -> None:
     doomed = next(p for p in restored.results() if "max_pool" in str(p))
-    metrics = json.loads(doomed.read_text())["metrics"]
-    shutil.rmtree(doomed.parent)
+    before = json.loads(doomed.read_text())
+    if whole:
+        shutil.rmtree(doomed.parent)
+    else:
+        doomed.unlink()
     assert to_train(restored) == {MAX_POOL}
     restored.snakemake("all")
-    assert json.loads(doomed.read_text())["metrics"] == metrics
+    after = json.loads(doomed.read_text())
+    assert after["metrics"] == before["metrics"] and after["finished"] > before["finished"]
     assert "Nothing to be done" in restored.snakemake("all").stderr
 
 
