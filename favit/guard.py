@@ -16,7 +16,6 @@ from favit.literals import literals
 from favit.state import METRICS, Result, Results, State
 
 MOST_UNASKED = 3
-SECOND_NAME = ".metrics.json"  # of a result, from which training puts it back: see favit/train/outcome.py
 
 
 class NeedsConfirmation(RuntimeError):
@@ -37,11 +36,14 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
         snapshot.keep(closure, results.root, results.fingerprinter.reader)
     for state in states:
         write_request(state, results)
-        if not (state.folder / METRICS).exists():
-            (state.folder / SECOND_NAME).unlink(
-                missing_ok=True
-            )  # a person removed the result: so it is to go
+        forget_deleted(state.folder)
     return "\n".join([explain.summary(states, results.fingerprinter), *absent_data(config.data, states)])
+
+
+def forget_deleted(folder: Path) -> None:
+    """A result whose first name is gone before its job starts was removed by a person: it shall not be put back."""
+    if not (folder / METRICS).exists():
+        (folder / literals("train", "outcome")["SECOND_NAME"]).unlink(missing_ok=True)
 
 
 def absent_data(root: Path, states: Iterable[State]) -> list[str]:

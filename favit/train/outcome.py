@@ -20,16 +20,16 @@ KEEP = ("none", "weights", "all")
 
 # The result's second name. Whatever starts a finished run's job again, a second snakemake or a requeue, removes
 # `metrics.json` first: it is the job's declared output.
-_SECOND = ".metrics.json"
+SECOND_NAME = ".metrics.json"
 
 
 def is_there(folder: Path, wanted: Request) -> bool:
     """Whether the folder holds this run's result; one whose first name was removed gets it back."""
     if _is_of(folder / "metrics.json", wanted):
         return True
-    if not _is_of(folder / _SECOND, wanted):
+    if not _is_of(folder / SECOND_NAME, wanted):
         return False
-    write_atomic(folder / "metrics.json", (folder / _SECOND).read_bytes())
+    write_atomic(folder / "metrics.json", (folder / SECOND_NAME).read_bytes())
     return True
 
 
@@ -85,7 +85,7 @@ def write_diverged(folder: Path, wanted: Request, trainer: Trainer, divergence: 
 
 
 def _write(folder: Path, metrics: dict[str, Any]) -> None:
-    for name in (_SECOND, "metrics.json"):
+    for name in (SECOND_NAME, "metrics.json"):
         record.write_json(folder / name, metrics)
 
 
