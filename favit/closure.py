@@ -21,11 +21,10 @@ from typing import Any
 
 from favit.cache import Cache
 from favit.config import ConfigError
-from favit.digests import short_digest
+from favit.digests import DIGITS, short_digest
 
 ROOT = Path(__file__).parents[1]
 _PACKAGE = "favit"
-_DIGITS = 16
 _OWN_SOURCE = Path(__file__).read_bytes()  # a cached analysis is only as good as the code that made it
 
 
@@ -183,7 +182,7 @@ def _label(node: ast.stmt) -> str:
 def _tree_digest(nodes: list[ast.stmt]) -> str:
     hasher = hashlib.sha256()
     _write(nodes, hasher.update)
-    return hasher.hexdigest()[:_DIGITS]
+    return hasher.hexdigest()[:DIGITS]
 
 
 def _write(value: Any, write: Any) -> None:

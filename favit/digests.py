@@ -15,7 +15,7 @@ from typing import Any
 from favit.files import sha256_of
 from favit.literals import literals
 
-_DIGITS = 16
+DIGITS = 16  # of every short digest
 
 
 def short_digest(value: Any) -> str:
@@ -25,7 +25,7 @@ def short_digest(value: Any) -> str:
 
 def text_digest(text: str) -> str:
     """The same of a text that is canonical JSON already."""
-    return hashlib.sha256(text.encode()).hexdigest()[:_DIGITS]
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
 def of_data(
