@@ -22,8 +22,9 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision)
+from favit.components import declared
 from favit.data import _stored
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision)
 from favit.prepare import pack
 from favit.prepare.sources import find
 from favit.train.augment.pipeline import Augmentation

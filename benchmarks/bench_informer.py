@@ -109,12 +109,12 @@ def synthetic(folder: Path, windows: int) -> None:
 
 def outside(steps: int, threads: int) -> None:
     """Train one epoch with the real loop and print what is spent outside the model."""
-    from favit.declared import default_of, training_settings
+    from favit.components.declared import default_of, training_settings
     from favit.train.distributed import World
     from favit.train.forecasting import Task
+    from favit.train.life.progress import Reporter
+    from favit.train.life.signals import StopRequest
     from favit.train.loop import Trainer
-    from favit.train.progress import Reporter
-    from favit.train.signals import StopRequest
 
     settings = training_settings("forecasting")
     run = {name: default_of(value) for name, value in settings.items()}

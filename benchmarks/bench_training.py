@@ -30,15 +30,16 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bounds import Work
 from benchmarks.interleave import Elsewhere, compare
-from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision and timm)
 from favit.analysis.count import count
+from favit.components import declared
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision and timm)
 from favit.train import classification, forecasting, optimizer
 from favit.train.augment.pipeline import Augmentation
 from favit.train.device import configure
 from favit.train.distributed import World
+from favit.train.life.progress import Reporter
+from favit.train.life.signals import StopRequest
 from favit.train.loop import Trainer
-from favit.train.progress import Reporter
-from favit.train.signals import StopRequest
 
 SIZE = 224
 MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)

@@ -105,7 +105,7 @@ def states_of(folder: Path) -> list[dict[str, str]]:
     """Folder and contents that each run's result will have."""
     code = (
         "import json\n"
-        "from favit.config import load\nfrom favit.state import Results\nfrom favit.sweep import runs\n"
+        "from favit.sweeps.config import load\nfrom favit.results.state import Results\nfrom favit.sweeps.runs import runs\n"
         "config = load()\n"
         "for s in Results(config).states(runs(config)):\n"
         "    content = {'status': 'finished', 'run': dict(s.run.settings), 'fingerprint': s.fingerprint.as_dict(),\n"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from favit.closure import ROOT, Reader, analyse
-from favit.config import ConfigError
+from favit.identity.closure import ROOT, Reader, analyse
+from favit.sweeps.config import ConfigError
 
 SOURCE = '''"""A docstring."""
 import math
@@ -179,9 +179,9 @@ def test_digests_are_the_same_for_every_python(python: str, tmp_path: Path) -> N
     (tmp_path / "sources.json").write_text(json.dumps(sources))
     code = (
         "import sys, types, json; sys.path.insert(0, sys.argv[1])\n"
-        "config = types.ModuleType('favit.config'); config.ConfigError = ValueError\n"
-        "sys.modules['favit.config'] = config\n"  # its packages are not installed for every Python
-        "from favit.closure import analyse\n"
+        "config = types.ModuleType('favit.sweeps.config'); config.ConfigError = ValueError\n"
+        "sys.modules['favit.sweeps.config'] = config\n"  # its packages are not installed for every Python
+        "from favit.identity.closure import analyse\n"
         "print(json.dumps([[m.digest, m.definitions] for m in "
         "(analyse(s, 'favit.x') for s in json.load(open(sys.argv[2])))]))\n"
     )

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from favit.closure import ROOT, Reader
-from favit.digests import text_digest
-from favit.fingerprint import roots
-from favit.sweep import Run, resolve
+from favit.identity.closure import ROOT, Reader
+from favit.identity.digests import text_digest
+from favit.identity.fingerprint import roots
+from favit.sweeps.runs import Run, resolve
 from tests.workflow.conftest import TINY
 
 SERIES = {"dataset": "seattle_weather", "model": "informer", "seed": 0, **TINY["recipes"]["series"]}

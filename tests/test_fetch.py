@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from favit import fetch
+from favit.commands import fetch
 
 
 @pytest.fixture

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from favit import registry
-from favit.closure import ROOT, Reader
+from favit.components import registry
+from favit.identity.closure import ROOT, Reader
 
 READER = Reader()
 STDLIB = set(sys.stdlib_module_names)

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from favit import plan
-from favit.config import parse
+from favit.commands import plan
 from favit.data._missing import DataMissing
-from favit.sweep import Run, runs
+from favit.sweeps.config import parse
+from favit.sweeps.runs import Run, runs
 from tests.workflow.conftest import TINY
 
 
@@ -112,7 +112,7 @@ def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureF
 
 
 def test_series_are_measured_too(tmp_path: Path) -> None:
-    from favit.train import probe
+    from favit.planning import probe
 
     (run,) = [r for r in runs(parse(TINY), "series") if r["aggregator"] == "full"]
     facts = probe.facts_of(run.settings, tmp_path)

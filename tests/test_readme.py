@@ -11,9 +11,9 @@ from pathlib import Path
 
 import yaml
 
-from favit.closure import ROOT
-from favit.config import parse
-from favit.sweep import runs
+from favit.identity.closure import ROOT
+from favit.sweeps.config import parse
+from favit.sweeps.runs import runs
 
 README = (ROOT / "README.md").read_text()
 

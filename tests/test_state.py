@@ -13,11 +13,14 @@ from typing import Any
 import pytest
 import yaml
 
-from favit import accept, explain, guard, prune, snapshot
-from favit.config import Config, parse
-from favit.files import write_atomic
-from favit.state import Results, State
-from favit.sweep import runs
+from favit.commands import accept, prune
+from favit.disk.files import write_atomic
+from favit.identity import snapshot
+from favit.results import guard
+from favit.results import reasons as explain
+from favit.results.state import Results, State
+from favit.sweeps.config import Config, parse
+from favit.sweeps.runs import runs
 
 AXES = {"dataset": ["csv"], "model": ["informer"], "aggregator": ["full"], "encoding": ["none"]}
 

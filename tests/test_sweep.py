@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 import yaml
 
-from favit.closure import ROOT
-from favit.config import Config, ConfigError, load, parse
-from favit.fingerprint import VERSIONED
-from favit.literals import literals
-from favit.sweep import cells, expand, resolve, runs
+from favit.components.literals import literals
+from favit.identity.closure import ROOT
+from favit.identity.fingerprint import VERSIONED
+from favit.sweeps.config import Config, ConfigError, load, parse
+from favit.sweeps.runs import cells, expand, resolve, runs
 
 FORECAST = {"dataset": "etth1", "model": "informer", "aggregator": "full", "encoding": "none", "seed": 0}
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from favit import accept, tabulate
-from favit.config import Config, parse
-from favit.files import write_atomic
-from favit.state import Results, State
-from favit.sweep import cells, runs
+from favit.commands import accept, tabulate
+from favit.disk.files import write_atomic
+from favit.results.state import Results, State
+from favit.sweeps.config import Config, parse
+from favit.sweeps.runs import cells, runs
 
 
 def configured(folder: Path, **settings: Any) -> Config:

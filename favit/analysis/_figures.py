@@ -12,7 +12,7 @@ from cycler import cycler
 from matplotlib import rc_context
 from matplotlib.figure import Figure
 
-from favit.files import atomic_path, write_atomic
+from favit.disk.files import atomic_path, write_atomic
 
 FOLDER = Path("results/analysis")
 _DPI = 160

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from favit import registry
 from favit.analysis.tables import Cost
-from favit.cache import Cache
-from favit.digests import short_digest
-from favit.fingerprint import Fingerprinter
-from favit.literals import families, literals, task_of
-from favit.sweep import Run
+from favit.components import registry
+from favit.components.literals import families, literals, task_of
+from favit.disk.cache import Cache
+from favit.identity.digests import short_digest
+from favit.identity.fingerprint import Fingerprinter
+from favit.sweeps.runs import Run
 
 # Of the training settings, what shapes a model.
 _SHAPING = ("image_size", "input_length", "label_length", "horizon")

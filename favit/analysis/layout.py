@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Literal
 from favit.analysis.results import METRICS
 
 if TYPE_CHECKING:
-    from favit.analysis.published import Published
     from favit.analysis.statistics import Difference
     from favit.analysis.table import Line, Score, Table
+    from favit.sweeps.published import Published
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"

@@ -25,8 +25,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from favit import registry
 from favit.analysis import _figures
+from favit.components import registry
 from favit.encodings.sinusoidal import Encoding as Sinusoidal
 
 CLAIM = 0.999

@@ -15,7 +15,7 @@ import jinja2
 
 from favit.analysis import latex
 from favit.analysis.layout import DASH, MINUS, Cell, Column, Layout, lay_out
-from favit.files import write_atomic
+from favit.disk.files import write_atomic
 
 if TYPE_CHECKING:
     from favit.analysis.table import Line, Score, Table

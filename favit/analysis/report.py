@@ -13,7 +13,7 @@ from favit.analysis.figures._base import Plot, Section
 from favit.analysis.html import table_html
 from favit.analysis.render import template
 from favit.analysis.results import RunResult
-from favit.files import atomic_path, write_atomic
+from favit.disk.files import atomic_path, write_atomic
 
 __all__ = ["Section", "write"]
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from favit.analysis.published import Published
 from favit.analysis.results import METRICS, Metric
 from favit.analysis.statistics import Difference
+from favit.sweeps.published import Published
 
 GroupKey = tuple[Any, ...]
 

@@ -15,14 +15,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from favit.analysis import published
 from favit.analysis.comparisons import corrected, differences
 from favit.analysis.names import group_title
 from favit.analysis.notes import remarks
-from favit.analysis.published import Published
 from favit.analysis.render import write
 from favit.analysis.results import METRICS, Metric, RunResult
 from favit.analysis.table import Cost, Group, GroupKey, Line, Row, Score, Table, TableSpec
+from favit.sweeps import published
+from favit.sweeps.published import Published
 
 __all__ = ["Cost", "Group", "Line", "Row", "RunResult", "Score", "Table", "TableSpec", "make", "write"]
 

@@ -28,10 +28,10 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from favit import registry
 from favit.analysis import _figures
 from favit.attention.cross_terms import TERMS
 from favit.attention.cross_terms import Attention as CrossTerms
+from favit.components import registry
 
 PAIRS = ("all", "within query")
 NAME = "cross-terms-variance"

@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 from types import ModuleType
 
-from favit import registry
+from favit.components import registry
 
 _IMAGE_MODELS = "favit"  # the module that registers them; absent from the code of a run that does not need it
 
@@ -38,7 +38,7 @@ class _TimmFinder(importlib.abc.MetaPathFinder):
         if fullname != "timm":
             return None
         sys.meta_path.remove(self)
-        importlib.import_module("favit.torchvision_cpu")  # timm imports torchvision
+        importlib.import_module("favit.models._torchvision_cpu")  # timm imports torchvision
         spec = importlib.util.find_spec("timm")
         if spec is not None and spec.loader is not None:
             spec.loader = _ThenRegister(spec.loader)

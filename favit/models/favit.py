@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import favit.torchvision_cpu  # noqa: F401  (before timm, which imports torchvision)
+import favit.models._torchvision_cpu  # noqa: F401  (before timm, which imports torchvision)
 
 # isort: split
 
@@ -23,7 +23,7 @@ from timm.models import build_model_with_cfg, generate_default_cfgs, register_mo
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from favit import registry
+from favit.components import registry
 from favit.models._fasa import FaSA, GroupedLinear, MakeAggregator, depthwise
 from favit.models._favit_checkpoint import allow_listed, checkpoint_filter_fn
 from favit.models._pointwise import Pointwise, runs_eagerly_on_cpu

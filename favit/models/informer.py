@@ -18,8 +18,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from favit import registry
 from favit.attention.full import Attention as FullAttention
+from favit.components import registry
 from favit.models import _informer_layers as layers
 from favit.models._linear import Linear
 

@@ -17,11 +17,11 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from favit import registry
+from favit.components import registry
+from favit.components.literals import literals
 from favit.data import _index
 from favit.data._index import IN_PLACE, PACKED, PARTS
-from favit.files import write_atomic
-from favit.literals import literals
+from favit.disk.files import write_atomic
 from favit.prepare import pack, sources
 from favit.prepare.sources import Found, Incomplete
 

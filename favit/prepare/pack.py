@@ -11,7 +11,7 @@ from pathlib import Path
 
 from favit.data._index import IN_PLACE, PACKED, Index, Part, Shard
 from favit.data._jpeg import Encoded
-from favit.files import atomic_path, write_atomic
+from favit.disk.files import atomic_path, write_atomic
 from favit.prepare.sources import Example, Found
 
 EXAMPLES_A_SHARD = 10_000  # about a gigabyte of photographs

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,58 +13,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from favit import registry
-from favit.train import models
+from favit.components import registry
+from favit.train import build
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.feeds import Feed
 from favit.train.order import Batch, Order
+from favit.train.settings import Images, Optimisation, parse
 from favit.train.task import Check, Model, Result, Selection
-
-SETTINGS = {
-    "image_size": 224,
-    "interpolation": ("bicubic", "bilinear"),
-    "crop_scale_min": 1.0,  # least share of the image that a random resized crop keeps; 1: no crop, as in the test
-    "test_crop": 1.0,  # share of the resized test image that is kept in each direction, from its central square
-    "flip": 0.0,  # probability of a mirror image
-    "color_jitter": 0.0,  # strength of brightness, contrast and saturation; not beside RandAugment
-    "randaugment": "",  # as timm writes it: m9-mstd0.5-inc1
-    "erasing": 0.0,  # probability of a box of noise
-    "mixup": 0.0,  # alpha; 0: off
-    "cutmix": 0.0,  # alpha; 0: off
-    "label_smoothing": 0.0,
-    "drop_path": 0.0,
-    "channels_last": False,
-    "limit_train": 0,  # so many images from the beginning; 0: all
-    "limit_test": 0,
-}
-
-MINIMUM = {
-    "image_size": 1,
-    "crop_scale_min": 0.0,
-    "test_crop": 0.01,
-    "flip": 0.0,
-    "color_jitter": 0.0,
-    "erasing": 0.0,
-    "mixup": 0.0,
-    "cutmix": 0.0,
-    "label_smoothing": 0.0,
-    "drop_path": 0.0,
-    "limit_train": 0,
-    "limit_test": 0,
-}
-
-REQUIRES = {
-    "crop_scale_min <= 1 and test_crop <= 1": "a crop's share must not exceed 1",
-    "flip <= 1 and erasing <= 1": "a probability must not exceed 1",
-    "label_smoothing < 1 and drop_path < 1": "label smoothing and drop path must stay below 1",
-    "not (color_jitter and randaugment)": "color_jitter and randaugment exclude each other",
-    "not randaugment or matches(randaugment, '(rand-)?((m|n|p|mstd|mmax|inc)[0-9]+([.][0-9]+)?(-(?!$)|$))+')": (
-        "randaugment is written as in m9-mstd0.5-inc1, of m, n, p, mstd, mmax and inc, each with a number"
-    ),
-    "not randaugment or matches(randaugment, '.*inc[1-9].*')": "randaugment needs inc1, as in m9-mstd0.5-inc1",
-}
 
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 128
@@ -79,21 +37,22 @@ class Task:
         self, run: Mapping[str, Any], root: Path, device: torch.device, world: World, workers: int = 0
     ) -> None:
         module = registry.load("data", run["dataset"])
-        data = module.load(root, run).limited(run["limit_train"], run["limit_test"])
+        images, chosen = parse(Images, run), parse(Optimisation, run)
+        data = module.load(root, run).limited(images.limit_train, images.limit_test)
         feeds = importlib.import_module(f"favit.train.feeds.{getattr(module, 'FEED', 'memory')}")
-        self._feed: Feed = feeds.Feed(data, run, device, world, workers)
-        # Of the transforms, those that remain
-        self._run = {**run, "crop_scale_min": 1.0, "test_crop": 1.0} if self._feed.cropped else run
+        self._feed: Feed = feeds.Feed(data, images, chosen.seed, device, world, workers)
+        # What the feed has cropped already is only resized here, and standardised.
+        self._images = replace(images, crop_scale_min=1.0, test_crop=1.0) if self._feed.cropped else images
         self._world, self._device = world, device
         self._classes = len(data.class_names)
         self._standard = Standard(data.mean, data.std, device)
-        self._augmentation = Augmentation(run, data.mean, data.std, self._classes, device)
-        self._layout = torch.channels_last if run["channels_last"] else torch.contiguous_format
-        self.model: nn.Module = models.build(run, module.FACTS, device)
+        self._augmentation = Augmentation(images, chosen.seed, data.mean, data.std, self._classes, device)
+        self._layout = torch.channels_last if images.channels_last else torch.contiguous_format
+        self.model: nn.Module = build.model(run, module.FACTS, device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.train_examples, self.test_examples = self._feed.train_examples, len(self._feed.test_labels)
         self.order = Order(
-            self.train_examples, run["batch_size"], drop_last=True, seed=run["seed"], on_cpu=self._feed.on_cpu
+            self.train_examples, chosen.batch_size, drop_last=True, seed=chosen.seed, on_cpu=self._feed.on_cpu
         )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
@@ -121,11 +80,11 @@ class Task:
 
     def _scores(self, model: Model, check: Check) -> Tensor:
         """(test images, 4): right first, right among the first five, cross-entropy, predicted class."""
-        run = self._run
+        chosen = self._images
 
         def rows(batch: tuple[Tensor, Tensor]) -> Tensor:
             images, y = batch
-            x = prepare(images, run["image_size"], run["interpolation"], self._standard, run["test_crop"])
+            x = prepare(images, chosen.image_size, chosen.interpolation, self._standard, chosen.test_crop)
             logits = model(x.contiguous(memory_format=self._layout)).float()
             best = logits.topk(min(5, self._classes)).indices
             right = best == y[:, None]

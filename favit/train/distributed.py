@@ -9,9 +9,8 @@ Control messages travel over gloo on the CPU, so that they never wait for a GPU.
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 import torch
 import torch.distributed as dist
@@ -45,20 +44,6 @@ def join(device: str) -> World:
         torch.cuda.set_device(world.local_rank)
     dist.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
     return world
-
-
-def leave(status: int) -> NoReturn:
-    """End this process.
-
-    One of several ends without tearing the group down: at that moment gloo's
-    thread may wait for the interpreter's lock to drop a tensor while the
-    interpreter, holding it, waits for that thread, for ever.
-    """
-    if dist.is_initialized():
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(status)
-    sys.exit(status)
 
 
 def wrap(model: nn.Module, world: World, device: torch.device) -> nn.Module:

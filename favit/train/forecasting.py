@@ -9,25 +9,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from favit import registry
-from favit.train import models
+from favit.components import registry
+from favit.train import build
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
+from favit.train.settings import Forecasting, Optimisation, parse
 from favit.train.task import Check, Model, Result, Selection
-
-SETTINGS = {
-    "input_length": 64,
-    "label_length": 48,
-    "horizon": 24,
-    "patience": 3,  # end after so many epochs without a better validation error; 0: never
-}
-
-MINIMUM = {"input_length": 1, "label_length": 0, "horizon": 1, "patience": 0}
-
-REQUIRES = {
-    "label_length <= input_length": "label_length, the end of the input, must not exceed input_length"
-}
 
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 256
@@ -36,10 +24,10 @@ _SCORED_AT_ONCE = 256
 class Windows:
     """All windows of a series, cut out on the device where the whole of it lies."""
 
-    def __init__(self, series: Any, run: Mapping[str, Any], device: torch.device) -> None:
+    def __init__(self, series: Any, chosen: Forecasting, device: torch.device) -> None:
         self.values = series.standardise().to(device)  # (T, V)
         self.marks = series.marks.to(device)  # (T, F)
-        self.input, self.label, self.horizon = run["input_length"], run["label_length"], run["horizon"]
+        self.input, self.label, self.horizon = chosen.input_length, chosen.label_length, chosen.horizon
         starts = {
             part: series.window_starts(part, self.input, self.horizon)
             for part in ("train", "validation", "test")
@@ -67,14 +55,15 @@ class Task:
         self, run: Mapping[str, Any], root: Path, device: torch.device, world: World, workers: int = 0
     ) -> None:
         series = registry.load("data", run["dataset"]).load(root, run)
-        self._windows = Windows(series, run, device)
+        lengths, chosen = parse(Forecasting, run), parse(Optimisation, run)
+        self._windows = Windows(series, lengths, device)
         self._world, self._device = world, device
-        self.model: nn.Module = models.build(run, series.facts, device)
+        self.model: nn.Module = build.model(run, series.facts, device)
         self.train_examples = len(self._windows.starts["train"])
         self.test_examples = len(self._windows.starts["test"])
-        self.order = Order(self.train_examples, run["batch_size"], drop_last=False, seed=run["seed"])
+        self.order = Order(self.train_examples, chosen.batch_size, drop_last=False, seed=chosen.seed)
         self.selection = Selection(
-            "validation", "mse", higher_is_better=False, decides=True, patience=run["patience"]
+            "validation", "mse", higher_is_better=False, decides=True, patience=lengths.patience
         )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 import torch
 from torch import nn
+
+from favit.train.settings import Optimisation
 
 _KINDS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
 
@@ -25,15 +26,15 @@ def decayed(model: nn.Module) -> dict[str, bool]:
     }
 
 
-def build(model: nn.Module, run: Mapping[str, Any]) -> torch.optim.Optimizer:
+def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
     """Adam or AdamW over two groups, with and without weight decay; the schedule sets the learning rate."""
     parameters = dict(model.named_parameters())
     decay = decayed(model)
     groups = [
-        {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": run["weight_decay"]},
+        {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": chosen.weight_decay},
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
     ]
-    return _KINDS[run["optimizer"]]([g for g in groups if g["params"]], lr=run["lr"], fused=run["fused"])
+    return _KINDS[chosen.optimizer]([g for g in groups if g["params"]], lr=chosen.lr, fused=chosen.fused)
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:

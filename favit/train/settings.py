@@ -1,45 +1,149 @@
-"""Settings that both tasks share. A run's JSON always states them all; paths, device and workers are none of them."""
+"""What training depends on: every setting with its type, default, bounds and meaning, declared once.
+
+Read without torch by whoever checks a configuration; in training a run's flat settings are parsed into these
+once. A run's JSON always states all of them; paths, device and workers are none of them.
+"""
 
 from __future__ import annotations
 
-SETTINGS = {
-    "seed": 0,
-    "epochs": 300,
-    "batch_size": 128,  # over all processes together
-    "optimizer": ("adamw", "adam"),
-    "lr": 1e-3,
-    "lr_batch": 0,  # batch size that lr and min_lr are meant for, with which they grow; 0: whatever it is
-    "weight_decay": 0.05,  # not on biases, norms and encodings
-    "schedule": ("warmup_cosine", "halving", "constant"),
-    "warmup_epochs": 10,
-    "cooldown_epochs": 10,
-    "min_lr": 1e-5,
-    "precision": ("float32", "bfloat16", "float16"),  # of the forward pass (autocast); weights stay float32
-    "tf32": False,
-    "compile": False,
-    "fused": True,  # the fused optimizer kernel, on the CPU as on a GPU
-    "deterministic": False,  # refuse operations that a GPU does not repeat bit for bit
-    "ema": 0.0,  # decay of the averaged weights that are scored instead; 0: none
-    "clip_grad": 0.0,  # largest norm of the gradient; 0: none
-}
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Annotated, Any, Literal, TypeVar
 
-REQUIRES = {
-    "schedule != 'warmup_cosine' or warmup_epochs + cooldown_epochs <= epochs": (
-        "the epochs of warmup_cosine must hold its warm-up and its cool-down"
-    ),
-    "ema < 1": "ema must be below 1",
-}
+from favit.components.bounds import AtLeast, AtMost, Below
 
-MINIMUM = {
-    "seed": 0,
-    "epochs": 1,
-    "batch_size": 1,
-    "lr": 0.0,
-    "lr_batch": 0,
-    "weight_decay": 0.0,
-    "warmup_epochs": 0,
-    "cooldown_epochs": 0,
-    "min_lr": 0.0,
-    "ema": 0.0,
-    "clip_grad": 0.0,
-}
+Parsed = TypeVar("Parsed")
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """What both tasks share: the optimizer, its schedule, and how numbers are computed."""
+
+    seed: Annotated[int, AtLeast(0)] = 0
+    """Decides initial weights, order, augmentation, dropout and sampling."""
+    epochs: Annotated[int, AtLeast(1)] = 300
+    """Passes through the training data."""
+    batch_size: Annotated[int, AtLeast(1)] = 128
+    """Examples of one step, over all processes together."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """The update rule: AdamW decays weights apart from the gradient, Adam through it."""
+    lr: Annotated[float, AtLeast(0.0)] = 1e-3
+    """Highest learning rate of the schedule."""
+    lr_batch: Annotated[int, AtLeast(0)] = 0
+    """Batch size that lr and min_lr are meant for, with which they grow; 0: whatever it is."""
+    weight_decay: Annotated[float, AtLeast(0.0)] = 0.05
+    """Decay of weights, but not of biases, norms and encodings."""
+    schedule: Literal["warmup_cosine", "halving", "constant"] = "warmup_cosine"
+    """How the learning rate changes from epoch to epoch."""
+    warmup_epochs: Annotated[int, AtLeast(0)] = 10
+    """Epochs in which warmup_cosine rises to lr."""
+    cooldown_epochs: Annotated[int, AtLeast(0)] = 10
+    """Last epochs, which warmup_cosine trains at min_lr."""
+    min_lr: Annotated[float, AtLeast(0.0)] = 1e-5
+    """Lowest learning rate of warmup_cosine."""
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Of the forward pass (autocast); weights stay float32."""
+    tf32: bool = False
+    """Let a GPU's matrix products and convolutions round their input to TF32."""
+    compile: bool = False
+    """Compile the model with torch.compile."""
+    fused: bool = True
+    """Take the fused optimizer kernel, on the CPU as on a GPU."""
+    deterministic: bool = False
+    """Refuse operations that a GPU does not repeat bit for bit."""
+    ema: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
+    """Decay of the averaged weights that are scored instead; 0: none."""
+    clip_grad: Annotated[float, AtLeast(0.0)] = 0.0
+    """Largest norm of the gradient; 0: none."""
+
+
+@dataclass(frozen=True)
+class Images:
+    """What image classification adds: size, augmentation and regularisation."""
+
+    image_size: Annotated[int, AtLeast(1)] = 224
+    """Pixels a side that the model sees."""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    """How images are resized."""
+    crop_scale_min: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 1.0
+    """Least share of the image that a random resized crop keeps; 1: no crop, as in the test."""
+    test_crop: Annotated[float, AtLeast(0.01), AtMost(1.0)] = 1.0
+    """Share of the resized test image that is kept in each direction, from its central square."""
+    flip: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 0.0
+    """Probability of a mirror image."""
+    color_jitter: Annotated[float, AtLeast(0.0)] = 0.0
+    """Strength of brightness, contrast and saturation; not beside RandAugment."""
+    randaugment: str = ""
+    """RandAugment as timm writes it: m9-mstd0.5-inc1."""
+    erasing: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 0.0
+    """Probability of a box of noise."""
+    mixup: Annotated[float, AtLeast(0.0)] = 0.0
+    """Alpha of mixup; 0: off."""
+    cutmix: Annotated[float, AtLeast(0.0)] = 0.0
+    """Alpha of CutMix; 0: off."""
+    label_smoothing: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
+    """Share of the target that is spread over all classes."""
+    drop_path: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
+    """Stochastic depth: the rate of the last block, rising to it linearly."""
+    channels_last: bool = False
+    """Keep images with the channels last in memory."""
+    limit_train: Annotated[int, AtLeast(0)] = 0
+    """So many training images from the beginning; 0: all."""
+    limit_test: Annotated[int, AtLeast(0)] = 0
+    """So many test images from the beginning; 0: all."""
+
+
+@dataclass(frozen=True)
+class Forecasting:
+    """What forecasting adds: the lengths of a window, in steps of the series."""
+
+    input_length: Annotated[int, AtLeast(1)] = 64
+    """Steps that the model sees."""
+    label_length: Annotated[int, AtLeast(0)] = 48
+    """Last steps of the input that the decoder is given."""
+    horizon: Annotated[int, AtLeast(1)] = 24
+    """Steps that are forecast."""
+    patience: Annotated[int, AtLeast(0)] = 3
+    """Epochs without a better validation error after which training ends; 0: never."""
+
+
+def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
+    """Those of a run's flat settings that ``kind`` declares."""
+    return kind(**{field.name: run[field.name] for field in fields(kind)})  # type: ignore[arg-type]
+
+
+def check_optimisation(chosen: Optimisation) -> None:
+    """``ValueError`` where values that are each allowed do not go together."""
+    warmup, cooldown, epochs = chosen.warmup_epochs, chosen.cooldown_epochs, chosen.epochs
+    if chosen.schedule == "warmup_cosine" and warmup + cooldown > epochs:
+        raise ValueError(f"warmup_epochs + cooldown_epochs ({warmup} + {cooldown}) exceed epochs ({epochs})")
+
+
+_RANDAUGMENT = "(rand-)?((m|n|p|mstd|mmax|inc)[0-9]+([.][0-9]+)?(-(?!$)|$))+"
+
+
+def check_images(chosen: Images) -> None:
+    """``ValueError`` where values that are each allowed do not go together."""
+    policy = chosen.randaugment
+    if chosen.color_jitter and policy:
+        raise ValueError(
+            f"color_jitter ({chosen.color_jitter}) and randaugment ({policy!r}) exclude each other; "
+            "set color_jitter to 0 or randaugment to ''"
+        )
+    if policy and not re.fullmatch(_RANDAUGMENT, policy):
+        raise ValueError(
+            f"randaugment is {policy!r}; it is written as in m9-mstd0.5-inc1, of m, n, p, mstd, mmax and inc, "
+            "each with a number"
+        )
+    if policy and not re.search("inc[1-9]", policy):
+        raise ValueError(f"randaugment is {policy!r}; it needs inc1, as in m9-mstd0.5-inc1")
+
+
+def check_forecasting(chosen: Forecasting) -> None:
+    """``ValueError`` where values that are each allowed do not go together."""
+    if chosen.label_length > chosen.input_length:
+        raise ValueError(
+            f"label_length ({chosen.label_length}), the end of the input, "
+            f"must not exceed input_length ({chosen.input_length})"
+        )

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch.utils.checkpoint import checkpoint
 
-from favit import registry
 from favit.analysis.count import count
+from favit.components import registry
 from favit.models.favit import FaViT, Shape
 
 BATCH, HEADS, CHANNELS, GRID, QUERIES = 3, 2, 5, (2, 3), 20

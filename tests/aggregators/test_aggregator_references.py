@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from favit import registry
+from favit.components import registry
 
 HEADS, CHANNELS = 2, 3
 GRIDS = [(1, 1), (1, 2), (3, 1), (2, 3)]

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from favit import registry
 from favit.aggregators.probsparse import Aggregator, by_map, evenly_spread, in_windows, sample_size, sparsity
+from favit.components import registry
 from favit.models.favit import FaViT, Shape
 
 

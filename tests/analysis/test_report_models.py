@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 import torch
 
-from favit import registry
 from favit.analysis.figures import forecasts, tokens
 from favit.analysis.figures._base import Section
 from favit.analysis.results import RunResult
 from favit.analysis.tables import Row, TableSpec, make
-from favit.config import load
-from favit.sweep import Run, runs
+from favit.components import registry
+from favit.sweeps.config import load
+from favit.sweeps.runs import Run, runs
 
 ROOT = Path(__file__).parents[2]
 

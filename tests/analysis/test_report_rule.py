@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from favit.config import load
-from favit.files import write_atomic
-from favit.state import Results
-from favit.sweep import runs
+from favit.disk.files import write_atomic
+from favit.results.state import Results
+from favit.sweeps.config import load
+from favit.sweeps.runs import runs
 
 ROOT = Path(__file__).parents[2]
 

@@ -12,10 +12,10 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from favit.analysis import published
 from favit.analysis.render import to_csv, to_latex, to_markdown
 from favit.analysis.results import RunResult
 from favit.analysis.tables import Cost, Row, TableSpec, make, write
+from favit.sweeps import published
 
 GROUP = {"dataset": "cifar100", "model": "favit_b0"}
 

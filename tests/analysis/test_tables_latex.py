@@ -14,9 +14,9 @@ import pytest
 from favit.analysis.latex import escape, number_column
 from favit.analysis.render import to_latex
 from favit.analysis.tables import Cost, RunResult, make
-from favit.config import SweepConfig, load
-from favit.sweep import cells
-from favit.tabulate import table_spec
+from favit.commands.tabulate import table_spec
+from favit.sweeps.config import SweepConfig, load
+from favit.sweeps.runs import cells
 
 pdflatex = pytest.mark.skipif(shutil.which("pdflatex") is None, reason="no LaTeX (pdflatex) on this machine")
 

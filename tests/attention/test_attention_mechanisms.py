@@ -9,13 +9,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from favit import registry
 from favit.attention._sparse import ProbSparse, budget
 from favit.attention.cross_terms import SETTINGS, TERMS
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
 from favit.attention.full import Attention as Full
 from favit.attention.probsparse import Attention as Sparse
+from favit.components import registry
 
 Heads = tuple[Tensor, Tensor, Tensor]
 LENGTH = 14

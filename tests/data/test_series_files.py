@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from favit import registry
+from favit.components import registry
 from favit.data._csv import read_table
 from favit.data._missing import DataMissing
 from favit.data._series import borders_of, calendar_features

@@ -9,7 +9,7 @@ import pytest
 import torch
 from numpy.polynomial import legendre as npl
 
-from favit import registry
+from favit.components import registry
 from favit.encodings.learned import Encoding as Learned
 from favit.encodings.legendre import Encoding as Legendre
 from favit.encodings.legendre import legendre

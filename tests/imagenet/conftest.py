@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `miniature`, which a bench
 
 import miniature
 
-from favit import literals, registry
+from favit.components import literals, registry
 from favit.prepare.__main__ import main
 
 
@@ -31,7 +31,7 @@ def known() -> Iterator[None]:
 
     patch.setattr(registry, "names", lambda kind: names(kind) + ["miniature"] * (kind == "data"))
     patch.setattr(registry, "load", lambda k, n: module if (k, n) == ("data", "miniature") else load(k, n))
-    for user in ("favit.literals", "favit.prepare.__main__", "favit.declared"):
+    for user in ("favit.components.literals", "favit.prepare.__main__", "favit.components.declared"):
         patch.setattr(f"{user}.literals", literals_of)
     yield
     patch.undo()

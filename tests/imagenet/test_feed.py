@@ -17,8 +17,9 @@ from PIL import Image
 from scipy.stats import ks_2samp
 from torch import Tensor
 
-from favit import declared, torchvision_cpu  # noqa: F401  (before torchvision)
+from favit.components import declared
 from favit.data import _stored
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision)
 from favit.train import classification
 from favit.train.augment.crop import random_crops
 from favit.train.distributed import World

@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from favit import declared
-from favit.literals import literals
+from favit.components import declared
+from favit.components.literals import literals
 from favit.train import models, optimizer
 
 FACTS = literals("data", "imagenet1k")["FACTS"]

@@ -266,7 +266,7 @@ def test_two_at_once_do_not_meet(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 
 def test_the_real_counts_are_expected() -> None:
-    from favit.literals import literals
+    from favit.components.literals import literals
 
     facts = literals("data", "imagenet1k")
     assert facts["COUNTS"] == {"train": 1281167, "val": 50000} and facts["FACTS"]["classes"] == 1000

@@ -14,7 +14,7 @@ import favit.models  # noqa: F401  (before timm: makes the models known to it)
 
 import timm
 
-from favit import registry
+from favit.components import registry
 from favit.models.favit import SHAPES, build
 
 ENCODINGS = [name for name in registry.names("encodings") if registry.load("encodings", name).IMAGES]

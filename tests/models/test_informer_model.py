@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from einops import rearrange
 from torch import Tensor, nn
 
-from favit import registry
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
 from favit.attention.full import Attention as Full
 from favit.attention.probsparse import Attention as Sparse
+from favit.components import registry
 from favit.models._informer_layers import (
     CircularConv,
     CrossAttention,

@@ -13,8 +13,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parent))  # for `lives`, which other processes import by name
 
-from favit import declared
-from favit.digests import short_digest
+from favit.components import declared
+from favit.identity.digests import short_digest
 
 # Of a row of history.csv: how long it took, not what came out.
 TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}

@@ -116,7 +116,7 @@ def test_only_the_first_speaks_and_one_line_tells_what_is_wrong(tmp_path: Path) 
 def test_a_second_pair_is_turned_away(tmp_path: Path) -> None:
     """The first of it meets the lease; the other must not wait for it for ever."""
     wanted = envelope("forecasting", epochs=1)
-    from favit.train.lease import Lease
+    from favit.disk.lease import Lease
 
     (tmp_path / "run").mkdir()
     held = Lease(tmp_path / "run").acquire()

@@ -14,17 +14,17 @@ from conftest import assert_same_result, envelope  # type: ignore[attr-defined]
 from lives import Life  # type: ignore[import-not-found]
 from test_resume import signal_after_step, straight  # type: ignore[import-not-found]
 
-from favit import digests
-from favit.train import request
+from favit.identity import digests
 from favit.train.__main__ import main
+from favit.train.life import request
 
 
 def slow_down(seconds: float, job: str = "", life: int = 0) -> None:
     """This process takes its time over each step, as a life of an allocation, and looks at its lease often."""
     import functools
 
+    from favit.disk.lease import Lease
     from favit.train import __main__ as program
-    from favit.train.lease import Lease
     from favit.train.loop import Trainer
 
     os.environ.update({"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": str(life)} if job else {})

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from favit.train.lease import Busy, Fenced, Holder, Lease
+from favit.disk.lease import Busy, Fenced, Holder, Lease
 
 ELSEWHERE = {"host": "node9", "machine": "another boot"}
 

@@ -15,9 +15,10 @@ import torch
 from conftest import envelope  # type: ignore[attr-defined]
 from lives import Life  # type: ignore[import-not-found]
 
-from favit.train import progress, seeds
+from favit.train import seeds
 from favit.train.ema import WeightAverage
-from favit.train.signals import StopRequest, unheard_by_children
+from favit.train.life import progress
+from favit.train.life.signals import StopRequest, unheard_by_children
 
 
 def test_seeds_differ_by_what_they_are_for_and_where() -> None:
@@ -172,7 +173,7 @@ SERIES_ONLY = {"favit.train.forecasting", "favit.data._series"}
 )
 def test_a_run_imports_nothing_of_the_other_task(names: list[str], foreign: set[str]) -> None:
     """Nor what starts runs, Snakemake and submitit."""
-    foreign = foreign | {"snakemake", "submitit", "favit.config", "favit.sweep", "favit.fingerprint"}
+    foreign = foreign | {"snakemake", "submitit", "favit.sweeps", "favit.identity"}
     wanted = ["favit.train.__main__", *names]
     code = f"import sys, importlib\nfor n in {wanted}: importlib.import_module(n)\nprint(*sys.modules)"
     loaded = subprocess.run(

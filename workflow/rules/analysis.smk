@@ -1,7 +1,7 @@
 # Analyses, each a target of its own: a figure and its numbers under results/analysis, made anew when their
 # code changes. No table needs them.
 
-from favit import registry
+from favit.components import registry
 
 
 def written(figure):

@@ -13,15 +13,15 @@ from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
 
-from favit import tabulate
-from favit.config import ConfigError
-from favit.config import parse as parse_config
-from favit.config import read as read_config
-from favit.digests import short_digest
-from favit.explain import reason
-from favit.files import write_atomic
-from favit.state import METRICS, Results
-from favit.sweep import cells
+from favit.commands import tabulate
+from favit.sweeps.config import ConfigError
+from favit.sweeps.config import parse as parse_config
+from favit.sweeps.config import read as read_config
+from favit.identity.digests import short_digest
+from favit.results.reasons import reason
+from favit.disk.files import write_atomic
+from favit.results.state import METRICS, Results
+from favit.sweeps.runs import cells
 from favit.trie import alternatives
 
 try:

@@ -2,7 +2,7 @@
 # `snakemake prepare` then packs what consists of very many files (ImageNet, which has to be downloaded by hand).
 
 
-from favit.literals import literals
+from favit.components.literals import literals
 
 
 localrules:

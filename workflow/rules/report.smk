@@ -6,7 +6,7 @@
 
 
 def digests_of_tables(wildcards):
-    code = RESULTS.fingerprinter.reader.closure(["favit.report"]).digest
+    code = RESULTS.fingerprinter.reader.closure(["favit.commands.report"]).digest
     today = "".join(f"{name} {digest}\n" for name, digest in [("code", code), *TODAY.items()])
     return str(note("tables.txt", today))
 

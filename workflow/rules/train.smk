@@ -4,7 +4,8 @@
 import functools
 import shlex
 
-from favit import guard, snapshot
+from favit.results import guard
+from favit.identity import snapshot
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 

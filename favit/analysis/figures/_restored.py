@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from favit import registry
 from favit.analysis.results import RunResult
-from favit.literals import families, literals
+from favit.components import registry
+from favit.components.literals import families, literals
 
 
 def settings_of(run: RunResult) -> Mapping[str, Any] | None:

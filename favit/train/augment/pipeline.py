@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -15,6 +13,7 @@ from favit.train.augment.boxes import uniform
 from favit.train.augment.crop import random_crops, whole
 from favit.train.augment.erase import Box, erase, random_erasures
 from favit.train.augment.resize import crop_resize, mirror
+from favit.train.settings import Images, check_images
 
 Colour = tuple[float, float, float]
 
@@ -78,51 +77,50 @@ class Augmentation:
     """
 
     def __init__(
-        self, run: Mapping[str, Any], mean: Colour, std: Colour, classes: int, device: torch.device
+        self, chosen: Images, seed: int, mean: Colour, std: Colour, classes: int, device: torch.device
     ) -> None:
-        self._run, self._classes = run, classes
+        self._chosen, self._seed, self._classes = chosen, seed, classes
         self._standard = Standard(mean, std, device)
         self._noise = torch.Generator(device)
-        self._policy = randaugment.Policy.parse(run["randaugment"]) if run["randaugment"] else None
+        self._policy = randaugment.Policy.parse(chosen.randaugment) if chosen.randaugment else None
         self._fill = torch.tensor([min(255.0, float(round(255 * x))) for x in mean], device=device)
         self._at_once = _AT_ONCE_ON_CPU if device.type == "cpu" else None
-        if self._policy and run["color_jitter"]:
-            raise ValueError("color_jitter and randaugment exclude each other: set one of them to 0 or ''")
+        check_images(chosen)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, where: tuple[int, ...]) -> tuple[Tensor, Tensor]:
         """Bytes (b, 3, H, W) and labels (b,) to images (b, 3, S, S) float32 and targets (b, classes)."""
-        run, n, (height, width) = self._run, len(images), images.shape[-2:]
-        self._noise.manual_seed(seeds.derive(run["seed"], "noise", *where))
-        drawn = self._draw(n, height, width, seeds.generator(run["seed"], "augment", *where))
-        x = torch.empty(n, 3, run["image_size"], run["image_size"], device=images.device)
+        chosen, n, (height, width) = self._chosen, len(images), images.shape[-2:]
+        self._noise.manual_seed(seeds.derive(self._seed, "noise", *where))
+        drawn = self._draw(n, height, width, seeds.generator(self._seed, "augment", *where))
+        x = torch.empty(n, 3, chosen.image_size, chosen.image_size, device=images.device)
         for some in _slices(n, self._at_once or n):
             self._transform(images[some], drawn.part(some), x[some])
         return replace(drawn.mix, at_once=self._at_once).images(x), drawn.mix.targets(
-            labels, self._classes, run["label_smoothing"]
+            labels, self._classes, chosen.label_smoothing
         )
 
     def _draw(self, n: int, height: int, width: int, generator: torch.Generator) -> _Drawn:
-        run, size = self._run, self._run["image_size"]
+        chosen, size = self._chosen, self._chosen.image_size
         return _Drawn(
-            boxes=random_crops(n, height, width, run["crop_scale_min"], generator)
-            if run["crop_scale_min"] < 1
+            boxes=random_crops(n, height, width, chosen.crop_scale_min, generator)
+            if chosen.crop_scale_min < 1
             else whole(height, width).expand(n, -1),
-            flip=uniform((n,), 0, 1, generator) < run["flip"],
+            flip=uniform((n,), 0, 1, generator) < chosen.flip,
             transforms=self._policy.draw(n, generator) if self._policy else [],
-            jitter=jitter.draw(n, run["color_jitter"], generator) if run["color_jitter"] else None,
-            erasures=random_erasures(n, size, size, run["erasing"], generator) if run["erasing"] else {},
-            mix=mix.draw(size, size, run["mixup"], run["cutmix"], generator),
+            jitter=jitter.draw(n, chosen.color_jitter, generator) if chosen.color_jitter else None,
+            erasures=random_erasures(n, size, size, chosen.erasing, generator) if chosen.erasing else {},
+            mix=mix.draw(size, size, chosen.mixup, chosen.cutmix, generator),
         )
 
     def _transform(self, images: Tensor, drawn: _Drawn, x: Tensor) -> None:
         """Fill ``x`` (b, 3, S, S)."""
-        run = self._run
-        if run["crop_scale_min"] >= 1 and images.shape == x.shape:
+        chosen = self._chosen
+        if chosen.crop_scale_min >= 1 and images.shape == x.shape:
             mirror(images, drawn.flip, out=x)
         else:
-            crop_resize(images, drawn.boxes, run["image_size"], run["interpolation"], drawn.flip, out=x)
-        randaugment.apply(x, drawn.transforms, self._fill, run["interpolation"])
+            crop_resize(images, drawn.boxes, chosen.image_size, chosen.interpolation, drawn.flip, out=x)
+        randaugment.apply(x, drawn.transforms, self._fill, chosen.interpolation)
         if drawn.jitter:
             jitter.apply(x, *drawn.jitter)
         erase(self._standard.apply(x), drawn.erasures, self._noise)

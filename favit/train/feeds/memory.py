@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from favit.train.distributed import World
 from favit.train.order import Batch
+from favit.train.settings import Images
 
 
 class Feed:
@@ -19,7 +20,7 @@ class Feed:
     on_cpu = False
 
     def __init__(
-        self, data: Any, run: Mapping[str, Any], device: torch.device, world: World, workers: int
+        self, data: Any, chosen: Images, seed: int, device: torch.device, world: World, workers: int
     ) -> None:
         self.mean, self.std, self.classes = data.mean, data.std, len(data.class_names)
         self.train_examples = len(data.train_labels)

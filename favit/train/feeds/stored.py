@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -22,6 +22,7 @@ from favit.train import seeds
 from favit.train.augment.crop import random_crops
 from favit.train.distributed import World
 from favit.train.order import Batch
+from favit.train.settings import Images
 
 
 class Request(NamedTuple):
@@ -38,7 +39,7 @@ class Feed:
     on_cpu = True
 
     def __init__(
-        self, data: Any, run: Mapping[str, Any], device: torch.device, world: World, workers: int
+        self, data: Any, chosen: Images, seed: int, device: torch.device, world: World, workers: int
     ) -> None:
         self.mean, self.std, self.classes = data.mean, data.std, len(data.class_names)
         self.train_examples = len(data.train)
@@ -46,7 +47,7 @@ class Feed:
         self._device, self._world = device, world
         self._requests = _Requests()
         self._loader: DataLoader[Tensor] = DataLoader(
-            Reader(data, run),
+            Reader(data, chosen, seed),
             sampler=self._requests,  # type: ignore[arg-type]
             batch_size=None,
             num_workers=workers,
@@ -84,29 +85,29 @@ class Feed:
 class Reader(Dataset[Tensor]):
     """What a worker does: from a request to a batch of images of one size."""
 
-    def __init__(self, data: Any, run: Mapping[str, Any]) -> None:
-        self._data, self._run = data, run
+    def __init__(self, data: Any, chosen: Images, seed: int) -> None:
+        self._data, self._chosen, self._seed = data, chosen, seed
 
     def __getitem__(self, request: Request) -> Tensor:
         """(b, 3, S, S) uint8. ``ValueError`` names an image that is damaged."""
-        size, interpolation = self._run["image_size"], self._run["interpolation"]
+        chosen, size = self._chosen, self._chosen.image_size
         part = self._data.test if request.where is None else self._data.train
         images = part.encoded(request.indices)
         batch = torch.empty(len(images), 3, size, size, dtype=torch.uint8)
-        if request.where is None or self._run["crop_scale_min"] >= 1:
+        if request.where is None or chosen.crop_scale_min >= 1:
             for place, image in zip(batch, images, strict=True):
                 pixels = torch.from_numpy(image.decode())
-                place.copy_(central(pixels, size, self._run["test_crop"], interpolation))
+                place.copy_(central(pixels, size, chosen.test_crop, chosen.interpolation))
         else:
             for place, image, box in zip(batch, images, self._boxes(images, request.where), strict=True):
                 pixels = torch.from_numpy(image.decode())
-                place.copy_(cropped(pixels, box, size, interpolation))
+                place.copy_(cropped(pixels, box, size, chosen.interpolation))
         return batch
 
     def _boxes(self, images: list[Any], where: tuple[int, ...]) -> list[list[int]]:
         heights, widths = torch.tensor([[image.height, image.width] for image in images]).unbind(1)
-        generator = seeds.generator(self._run["seed"], "crop", *where)
-        boxes = random_crops(len(images), heights, widths, self._run["crop_scale_min"], generator)
+        generator = seeds.generator(self._seed, "crop", *where)
+        boxes = random_crops(len(images), heights, widths, self._chosen.crop_scale_min, generator)
         return boxes.long().tolist()
 
 

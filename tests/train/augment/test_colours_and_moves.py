@@ -13,7 +13,7 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 
-from favit import torchvision_cpu  # noqa: F401  (before timm)
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before timm)
 from favit.train.augment import colour, geometry, jitter, randaugment
 
 from timm.data import auto_augment as theirs  # isort: skip

@@ -12,7 +12,7 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from favit import torchvision_cpu  # noqa: F401  (before timm)
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before timm)
 from favit.train.augment import mix
 from favit.train.augment.erase import erase, random_erasures
 from favit.train.augment.pipeline import Augmentation, Standard, prepare

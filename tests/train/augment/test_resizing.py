@@ -9,7 +9,7 @@ from PIL import Image
 from scipy import stats
 from torch import Tensor
 
-from favit import torchvision_cpu  # noqa: F401  (before torchvision)
+from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision)
 from favit.train.augment.crop import random_crops, whole
 from favit.train.augment.resize import crop_resize
 

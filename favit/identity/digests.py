@@ -1,0 +1,52 @@
+"""Digests of a run's settings and of its data, the same where runs are prepared and where they are trained.
+
+Free of torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from favit.components.literals import literals
+from favit.disk.files import sha256_of
+
+DIGITS = 16  # of every short digest
+
+
+def short_digest(value: Any) -> str:
+    """Sixteen hexadecimal digits of the SHA-256 of a plain value's canonical JSON."""
+    return text_digest(json.dumps(value, sort_keys=True, separators=(",", ":")))
+
+
+def text_digest(text: str) -> str:
+    """The same of a text that is canonical JSON already."""
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
+
+
+def of_data(
+    settings: Mapping[str, Any], root: Path, of_file: Callable[[Path], str] = sha256_of
+) -> dict[str, str] | None:
+    """SHA-256 of each file of a run's data set; None where they are not all there."""
+    files = data_files(settings, root)
+    if not all(path.is_file() for path in files.values()):
+        return None
+    return {name: of_file(path) for name, path in files.items()}
+
+
+def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:
+    """The files of a run's data set, by the name under which their digests are recorded."""
+    facts = literals("data", settings["dataset"])
+    files = {name: root / name for name in facts.get("FILES", ())}
+    if "FILE_SETTING" in facts:
+        chosen = str(settings.get(f"dataset.{facts['FILE_SETTING']}", ""))
+        files[chosen] = root / chosen
+    for package, names in facts.get("PACKAGE_FILES", {}).items():
+        spec = importlib.util.find_spec(package)
+        folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")
+        files.update({f"{package}/{name}": folder / name for name in names})
+    return files

@@ -1,0 +1,174 @@
+"""A run's fingerprint: digests of its settings, its code and its data, and the versions that count.
+
+Free of torch; everything expensive is remembered in ``<results>/.cache``, which
+may be deleted at any time.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from favit.components import declared
+from favit.disk.cache import Cache
+from favit.disk.files import sha256_of
+from favit.identity.closure import Closure, Reader
+from favit.identity.digests import of_data, short_digest, text_digest
+from favit.sweeps.runs import Run
+
+# What is written beside each result. Only those that the configuration counts decide whether it is valid.
+VERSIONED = ("torch", "timm")
+DEFAULT_POLICY: Mapping[str, str] = {"torch": "minor", "timm": "minor"}
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What a result must match to count as today's.
+
+    ``data`` maps the data set's files to their SHA-256, None where they are not
+    on this machine. ``versions`` are those installed here, of the packages that
+    the code imports.
+    """
+
+    settings: str
+    code: str
+    data: Mapping[str, str] | None
+    versions: Mapping[str, str]
+    policy: Mapping[str, str]
+
+    @cached_property
+    def digest(self) -> str:
+        """Twelve hexadecimal digits: the name of the run's folder."""
+        return short_digest(
+            {
+                "settings": self.settings,
+                "code": self.code,
+                "data": None if self.data is None else dict(self.data),
+                "versions": {p: cut(v, self.policy.get(p, "none")) for p, v in self.versions.items()},
+            }
+        )[:12]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For ``metrics.json``."""
+        return {
+            "digest": self.digest,
+            "settings": self.settings,
+            "code": self.code,
+            "data": None if self.data is None else dict(self.data),
+            "versions": dict(self.versions),
+        }
+
+
+def cut(version: str, precision: str) -> str:
+    """A version as far as it counts: ``none``, ``major``, ``minor`` (major.minor) or ``exact``, without local part."""
+    public = version.partition("+")[0]
+    parts = {"none": 0, "major": 1, "minor": 2, "exact": None}[precision]
+    return ".".join(public.split(".")[:parts])
+
+
+class Fingerprinter:
+    """Fingerprints many runs; each closure and each data set is digested once."""
+
+    def __init__(
+        self,
+        data: Path,
+        cache: Path | None = None,
+        policy: Mapping[str, str] = DEFAULT_POLICY,
+        reader: Reader | None = None,
+    ) -> None:
+        self.reader = reader or Reader(cache=cache and cache / "modules.json")
+        self._data_root = data
+        self._digests = FileDigests(cache and cache / "data.json")
+        self._policy = policy
+        self._closures: dict[tuple[Any, ...], Closure] = {}
+        self._data: dict[tuple[Any, ...], Mapping[str, str] | None] = {}
+        self._versions: dict[str, Mapping[str, str]] = {}
+
+    def of(self, run: Run) -> Fingerprint:
+        """The fingerprint that a result of this run would have today."""
+        closure = self.closure(run)
+        return Fingerprint(
+            settings=text_digest(run.key),
+            code=closure.digest,
+            data=self._data_of(run),
+            versions=self._versions_of(closure),
+            policy=self._policy,
+        )
+
+    def closure(self, run: Run) -> Closure:
+        """The modules of ``favit`` that this run executes."""
+        named = tuple(declared.component(axis, dict(run.settings)) for axis in _NAMED)
+        if named not in self._closures:
+            self._closures[named] = self.reader.closure(roots(run))
+        return self._closures[named]
+
+    def save(self) -> None:
+        """Keep what was learnt for the next time."""
+        self.reader.save()
+        self._digests.save()
+
+    def _data_of(self, run: Run) -> Mapping[str, str] | None:
+        key = (run["dataset"], *(item for item in run.settings.items() if item[0].startswith("dataset.")))
+        if key not in self._data:
+            self._data[key] = of_data(run.settings, self._data_root, self._digests.of)
+        return self._data[key]
+
+    def _versions_of(self, closure: Closure) -> Mapping[str, str]:
+        if closure.digest not in self._versions:
+            used = [package for package in VERSIONED if package in closure.outside]
+            self._versions[closure.digest] = {package: _installed(package) for package in used}
+        return self._versions[closure.digest]
+
+
+_NAMED = ("dataset", "model", "aggregator", "encoding")
+
+
+def roots(run: Run) -> list[str]:
+    """The modules that a run's names point to: where its closure begins."""
+    components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
+    return [
+        "favit.train.__main__",
+        f"favit.train.{run.task}",
+        *feeds,
+        *(f"favit.{room}.{name}" for room, name in components),
+    ]
+
+
+class FileDigests:
+    """SHA-256 of files, computed anew only where size or time of modification differ."""
+
+    def __init__(self, cache: Path | None) -> None:
+        self._cache = Cache(cache)
+
+    def of(self, path: Path) -> str:
+        """The digest of one file."""
+        stat = path.stat()
+        key, seen = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        known = self._cache.get(key)
+        if known is None or known[:2] != seen:
+            known = [*seen, sha256_of(path)]
+            self._cache[key] = known
+        return known[2]
+
+    def save(self) -> None:
+        """Keep the digests for the next time."""
+        self._cache.save()
+
+
+def _installed(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def of_run(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
+    """The fingerprint of one run's flat settings, with the digests of all definitions in its code."""
+    run = Run(dict(sorted(settings.items())))
+    fingerprinter = Fingerprinter(data)
+    return {**fingerprinter.of(run).as_dict(), "modules": fingerprinter.closure(run).definitions()}

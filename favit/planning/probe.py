@@ -1,0 +1,100 @@
+"""What a run would cost here: its model's size, its examples, and a few steps on made-up ones."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy, mse_loss
+
+from favit.components import registry
+from favit.components.literals import literals, task_of
+from favit.train import build, numerics, optimizer
+from favit.train.life import machine
+from favit.train.settings import Optimisation, parse
+
+_ON_CPU = 8  # examples at a time: enough there, and a step of 1,024 would take minutes
+_SECONDS = 10  # after which two steps are enough
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Training examples a second of one device, without what reads and augments them."""
+
+    device: str
+    examples_per_second: float
+
+
+def facts_of(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
+    """What the model has to know of the data: declared, or counted in the file. ``DataMissing`` without that."""
+    declared = literals("data", run["dataset"]).get("FACTS")
+    return declared or registry.load("data", run["dataset"]).load(root, run).facts
+
+
+def examples(run: Mapping[str, Any], root: Path) -> tuple[int, int]:
+    """Examples trained on, and scored, in an epoch. ``DataMissing`` where the data set is not here."""
+    data = registry.load("data", run["dataset"]).load(root, run)
+    if task_of(run["dataset"]) == "classification":
+        some = data.limited(run["limit_train"], run["limit_test"])
+        return len(some.train_labels), len(some.test_labels)
+    windows = (data.window_starts(p, run["input_length"], run["horizon"]) for p in ("train", "validation"))
+    train, validation = map(len, windows)
+    return train, validation
+
+
+def parameters(run: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
+    """The size of the run's model."""
+    return sum(p.numel() for p in build.model(run, facts, torch.device("cpu")).parameters())
+
+
+def measure(
+    run: Mapping[str, Any],
+    facts: Mapping[str, Any],
+    device_name: str,
+    threads: int,
+    batch: int,
+    steps: int = 3,
+) -> Probe:
+    """Time up to ``steps`` training steps of ``batch`` examples (on a CPU at most 8), after one not counted."""
+    device, chosen = machine.choose(device_name), parse(Optimisation, run)
+    machine.prepare(min(max(1, threads), os.cpu_count() or 1), device)
+    numerics.configure(chosen)
+    gpu = device.type == "cuda"
+    batch = max(1, batch if gpu else min(batch, _ON_CPU))
+    model = build.model(run, facts, device).train()
+    stepper = optimizer.build(model, chosen)
+    inputs, target = _made_up(run, facts, batch, device)
+    precision = numerics.AUTOCAST.get(chosen.precision)
+    loss_of = cross_entropy if target.dtype == torch.int64 else mse_loss
+    seconds: list[float] = []
+    while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < _SECONDS):
+        start = time.perf_counter()
+        with torch.autocast(device.type, precision, enabled=precision is not None):
+            loss = loss_of(model(*inputs).float(), target)
+        loss.backward()
+        stepper.step()
+        stepper.zero_grad()
+        if gpu:
+            torch.cuda.synchronize()
+        seconds.append(time.perf_counter() - start)
+    name = torch.cuda.get_device_name() if gpu else f"a CPU, threads: {torch.get_num_threads()}"
+    return Probe(name, batch / statistics.median(seconds[1:]))
+
+
+def _made_up(
+    run: Mapping[str, Any], facts: Mapping[str, Any], n: int, device: torch.device
+) -> tuple[list[Tensor], Tensor]:
+    if task_of(run["dataset"]) == "classification":
+        images = torch.randn(n, facts["channels"], run["image_size"], run["image_size"], device=device)
+        return [images], torch.randint(facts["classes"], (n,), device=device)
+    lengths = run["input_length"], run["label_length"] + run["horizon"]
+    widths = facts["variables"], facts["time_features"]
+    inputs = [torch.randn(n, length, width, device=device) for length in lengths for width in widths]
+    return inputs, torch.randn(n, run["horizon"], facts["variables"], device=device)

@@ -1,0 +1,226 @@
+"""``config.yaml``: read, checked against its schema, turned into plain dataclasses.
+
+Free of torch: a dry run must stay fast. Everything that a person can get wrong
+ends in a ``ConfigError`` of one line that names what is allowed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import yaml
+
+from favit.components.registry import unknown
+
+_SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
+
+# Base class of YAML loaders: the C one where libyaml is there, several times as fast.
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+class ConfigError(ValueError):
+    """Something in the configuration that its writer has to change; the message is one line."""
+
+
+@dataclass(frozen=True)
+class TableConfig:
+    """How a sweep's table is headed and what it is compared with."""
+
+    caption: str = ""
+    label: str = ""
+    baseline: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+    references: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SweepConfig:
+    """One sweep as written: matrix, settings and table, not yet expanded."""
+
+    name: str
+    matrix: Mapping[str, list[Any]]
+    settings: Mapping[str, Any]
+    include: tuple[Mapping[str, Any], ...] = ()
+    exclude: tuple[Mapping[str, Any], ...] = ()
+    table: TableConfig = TableConfig()
+    resources: Mapping[str, Any] = field(default_factory=dict)
+    in_all: bool = True
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole configuration. ``data`` and ``results`` are folders, relative to the project."""
+
+    sweeps: Mapping[str, SweepConfig]
+    groups: Mapping[str, list[str]]
+    versions: Mapping[str, str]
+    data: Path = Path("data")
+    results: Path = Path("results")
+    device: str = "auto"
+    keep: str = "none"
+    retrain: bool = False
+
+    def sweeps_of(self, name: str) -> list[SweepConfig]:
+        """The sweeps that a target stands for: a sweep, a group, or ``all``."""
+        if name == "all":
+            return [s for s in self.sweeps.values() if s.in_all]
+        if name in self.groups:
+            return [self.sweeps[member] for member in self.groups[name]]
+        if name in self.sweeps:
+            return [self.sweeps[name]]
+        raise ConfigError(unknown(f"sweep '{name}'", name, ["all", *self.groups, *self.sweeps]))
+
+
+def load(path: Path | str = "config.yaml") -> Config:
+    """Read and check a configuration file. Raises ``ConfigError``."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path | str) -> Any:
+    """The content of a YAML file. A key given twice is an error: YAML would silently keep the last."""
+    try:
+        text = Path(path).read_text(encoding="utf-8")
+        _check_given_once(yaml.compose(text, Loader=_LOADER), str(path))
+        return yaml.load(text, Loader=_LOADER)
+    except FileNotFoundError:
+        raise ConfigError(f"no configuration at {path}") from None
+    except OSError as error:
+        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def _check_given_once(node: Any, source: str) -> None:
+    if isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            _check_given_once(item, source)
+    elif isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if key.value in seen:
+                    raise ConfigError(
+                        f"{source}, line {key.start_mark.line + 1}: '{key.value}' is given twice"
+                    )
+                seen.add(key.value)
+            _check_given_once(value, source)
+
+
+def parse(raw: Any, source: str = "config.yaml") -> Config:
+    """Check a configuration that has been read (and perhaps overridden on the command line)."""
+    _check_keys(raw, source)
+    schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
+    errors = sorted(
+        jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
+    )
+    if errors:
+        raise ConfigError(f"{source}: {_sentence(errors[0])}")
+    recipes = raw.get("recipes", {})
+    sweeps = {
+        name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
+    }
+    groups = raw.get("groups", {})
+    _check_groups(groups, sweeps, source)
+    return Config(
+        sweeps=sweeps,
+        groups=groups,
+        versions=raw.get("versions", {"torch": "minor", "timm": "minor"}),
+        data=Path(raw.get("data", "data")),
+        results=Path(raw.get("results", "results")),
+        device=raw.get("device", "auto"),
+        keep=raw.get("keep", "none"),
+        retrain=raw.get("retrain", "ask") in ("yes", True),
+    )
+
+
+def _check_keys(value: Any, source: str, where: str = "") -> None:
+    """YAML reads some words as other than text: ``no``, ``on``, ``2026``."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            if not isinstance(key, str):
+                raise ConfigError(f"{source}: {where}key {key!r} must be text; put it in quotes")
+            _check_keys(below, source, f"{where.removesuffix(': ')}{'.' if where else ''}{key}: ")
+    elif isinstance(value, list):
+        for item in value:
+            _check_keys(item, source, where)
+
+
+def _sweep(
+    name: str, body: dict[str, Any], recipes: dict[str, Any], resources: dict[str, Any]
+) -> SweepConfig:
+    recipe = body.get("recipe")
+    if recipe is not None and recipe not in recipes:
+        raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
+    return SweepConfig(
+        name=name,
+        matrix=body["matrix"],
+        settings={**(recipes[recipe] if recipe else {}), **body.get("settings", {})},
+        include=tuple(body.get("include", ())),
+        exclude=tuple(body.get("exclude", ())),
+        table=TableConfig(**body.get("table", {})),
+        resources={**resources, **body.get("resources", {})},
+        in_all=body.get("all", True),
+    )
+
+
+def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepConfig], source: str) -> None:
+    for group, members in groups.items():
+        if group in sweeps or group in RESERVED:
+            raise ConfigError(f"{source}: groups.{group}: this name is taken")
+        for member in members:
+            if member not in sweeps:
+                raise ConfigError(
+                    f"{source}: groups.{group}: {unknown(f'sweep {member!r}', member, list(sweeps))}"
+                )
+    for name in sweeps:
+        if name in RESERVED:
+            raise ConfigError(f"{source}: sweeps.{name}: this name is taken by a target")
+
+
+# Rules of the workflow that are not sweeps.
+RESERVED = ("all", "analysis", "data", "report", "table", "tables", "train")
+
+
+def _sentence(error: jsonschema.ValidationError) -> str:
+    where = ".".join(str(p) for p in error.absolute_path)
+    prefix = f"{where}: " if where else ""
+    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    if error.validator == "additionalProperties" and schema.get("additionalProperties") is False:
+        valid = list(schema["properties"])
+        wrong = sorted(str(k) for k in error.instance if k not in valid)[0]  # type: ignore[union-attr]
+        return prefix + unknown(f"key '{wrong}'", wrong, valid)
+    if error.validator == "required":
+        missing = [k for k in schema["required"] if k not in error.instance]  # type: ignore[operator]
+        return f"{prefix}missing key '{missing[0]}'"
+    if error.validator in ("minItems", "minProperties", "minLength"):
+        return f"{where} is empty; give at least one value"
+    if error.validator == "minimum":
+        return f"{where} must be at least {schema['minimum']}, not {error.instance!r}"
+    if error.validator == "pattern":
+        return f"{prefix}the name {error.instance!r} may hold a-z, 0-9 and - only"
+    if error.validator == "uniqueItems":
+        return f"{where} lists a value twice: {error.instance!r}"
+    if error.validator == "type":
+        kinds = schema["type"] if isinstance(schema["type"], list) else [schema["type"]]
+        return (
+            f"{where or 'the file'} must be {' or '.join(_KINDS[k] for k in kinds)}, not {error.instance!r}"
+        )
+    if error.validator == "enum":
+        return f"{where} must be one of {', '.join(map(str, schema['enum']))}, not {error.instance!r}"
+    if error.validator == "anyOf":
+        return f"{where} must be text, a number, true or false, or a mapping of such, not {error.instance!r}"
+    return prefix + error.message
+
+
+_KINDS = {
+    "object": "a mapping",
+    "array": "a list",
+    "string": "text",
+    "number": "a number",
+    "boolean": "true or false",
+    "integer": "a whole number",
+}

@@ -1,0 +1,35 @@
+"""Building what a run names: its model and its task."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from favit.components import registry
+from favit.components.literals import families, task_of
+from favit.train import seeds
+from favit.train.distributed import World
+from favit.train.task import Task
+
+
+def model(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device) -> nn.Module:
+    """The run's model with initial weights that follow from its seed, whatever the device.
+
+    Raises ``ValueError`` naming the valid models for an unknown one.
+    """
+    known = families()
+    if run["model"] not in known:
+        raise ValueError(f"unknown model '{run['model']}'; valid: {', '.join(sorted(known))}")
+    seeds.seed_forward(run["seed"], "weights")
+    return registry.load("models", known[run["model"]]).build(run, facts).to(device)
+
+
+def task(run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int) -> Task:
+    """The run's model and its data on this device. Raises ``ValueError`` and ``DataMissing``."""
+    module = importlib.import_module(f"favit.train.{task_of(run['dataset'])}")
+    return module.Task(run, data, device, world, workers)

@@ -1,0 +1,28 @@
+"""Where training begins: all that a run's numbers depend on is reached from here and from the run's own names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from favit.train import build, numerics
+from favit.train.distributed import World
+from favit.train.host import Host
+from favit.train.loop import Trainer
+from favit.train.settings import Optimisation, parse
+
+
+def trainer(
+    run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int, host: Host
+) -> Trainer:
+    """What trains a run, from its beginning or, where its host has kept a state, from there.
+
+    ``run`` holds its flat settings, ``data`` is the folder of data sets, ``workers`` reads what is not held in
+    memory. Raises ``ValueError`` for what a user can get wrong, and ``DataMissing``.
+    """
+    chosen = parse(Optimisation, run)
+    numerics.configure(chosen)
+    return Trainer(build.task(run, data, device, world, workers), chosen, device, world, host)

@@ -1,0 +1,1 @@
+"""A run's life around its numbers: request, lease, signals, progress, records, its end."""

@@ -1,0 +1,99 @@
+"""A run's host: stops it when asked, keeps its checkpoints, tells people, and knows how long it has taken."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from favit.disk.lease import Lease
+from favit.train.host import Row, State
+from favit.train.life import checkpoints, machine, record
+from favit.train.life.reporter import Reporter, epoch_line
+from favit.train.life.signals import StopRequest
+
+
+class RunHost:
+    """Hosts one run in one folder; ``identity`` is what a checkpoint must share to be gone on from."""
+
+    def __init__(
+        self,
+        folder: Path,
+        identity: str,
+        device: torch.device,
+        stop: StopRequest,
+        lease: Lease | None,
+        reporter: Reporter,
+    ) -> None:
+        self.folder, self.reporter = folder, reporter
+        self._identity, self._device, self._stop, self._lease = identity, device, stop, lease
+        self._earlier_seconds = 0.0
+        self._born = time.monotonic()
+        self.started = datetime.now(UTC).isoformat(timespec="seconds")  # of the run's first life
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of the run over all its lives."""
+        return self._earlier_seconds + time.monotonic() - self._born
+
+    def stop_reason(self) -> str | None:
+        """The signal that came, or that another process has taken over."""
+        if self._lease is not None and self._lease.fenced:
+            return self._stop.received or "another process"
+        return self._stop.received
+
+    def load(self) -> State | None:
+        """The newest usable checkpoint of this run; what is passed over is told."""
+        found = checkpoints.load(self.folder, self._identity, self.reporter.say)
+        if found is None:
+            return None
+        state, life = found
+        self._earlier_seconds, self.started = life["seconds"], life["started"]
+        return state
+
+    def save(self, position: int, state: State, history: Sequence[Row]) -> None:
+        """Write a checkpoint and the history; raises ``Fenced`` where another process is at work by now."""
+        self.check_lease()
+        life = {"seconds": self.seconds, "started": self.started}
+        checkpoints.save(self.folder, position, self._identity, state, life)
+        record.write_history(self.folder, history)
+
+    def resumed(self, epoch: int, step: int, steps: int, processes: tuple[int, int]) -> None:
+        """Say where the run goes on."""
+        then, now = processes
+        if then != now:
+            self.reporter.say(
+                f"the checkpoint is from {then} processes, this is {now}: going on, "
+                "but not with the numbers of an uninterrupted run"
+            )
+        self.reporter.say(f"resumed at epoch {epoch + 1}, step {step} of {steps}")
+
+    def epoch_begins(self, epoch: int, epochs: int, steps: int, done: int) -> None:
+        """Show the epoch's bar."""
+        self.reporter.begin_epoch(epoch, epochs, steps, done)
+
+    def step_ends(self, loss: float | None) -> None:
+        """Move the bar."""
+        self.reporter.step(loss)
+
+    def steps_end(self) -> None:
+        """Take the bar away."""
+        self.reporter.end_epoch()
+
+    def measured(self) -> Mapping[str, Any]:
+        """The most memory that was in use, in bytes."""
+        return {"memory_bytes": machine.peak_memory(self._device)}
+
+    def epoch_ends(self, row: Row, scored: str, epochs: int, unit: str) -> None:
+        """Say how the epoch went and how long the rest will take."""
+        left = self.seconds / row["epoch"] * (epochs - row["epoch"])
+        self.reporter.say(epoch_line(row, scored, epochs, left, unit))
+
+    def check_lease(self) -> None:
+        """Raise ``Fenced`` rather than write where another process is at work by now."""
+        if self._lease is not None:
+            self._lease.check()

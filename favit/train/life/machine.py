@@ -1,0 +1,59 @@
+"""The device that a run is trained on, its threads and its memory: no number is meant to depend on them."""
+
+from __future__ import annotations
+
+import ctypes
+import resource
+import sys
+
+import torch
+
+from favit.train.distributed import World
+
+NAMES = ("auto", "cpu", "cuda")
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
+
+
+def choose(name: str) -> torch.device:
+    """``cpu``, ``cuda`` or, for ``auto``, a GPU where there is one. ``ValueError`` where there is none."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("--device cuda: torch finds no CUDA device here; valid here: auto, cpu")
+    return torch.device(name)
+
+
+def own(device: torch.device, world: World) -> torch.device:
+    """The one device of this process among those of its node."""
+    return torch.device("cuda", world.local_rank) if device.type == "cuda" else device
+
+
+def prepare(threads: int, device: torch.device) -> None:
+    """Set the number of CPU threads (0: torch's own choice), and keep memory where that is faster."""
+    if threads:
+        torch.set_num_threads(threads)
+    if device.type == "cpu":
+        _keep_freed_memory()
+
+
+def peak_memory(device: torch.device) -> int:
+    """Bytes: the most that tensors took of the GPU, or the process of the machine."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _keep_freed_memory() -> None:
+    """Let freed activations serve the next step, as a GPU's allocator does.
+
+    glibc hands blocks of tens of megabytes back to the system and fetches them again, page by page: a seventh
+    of a training step of FaViT-B0. Other C libraries are left as they are.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, 2**30)
+    mallopt(_M_TRIM_THRESHOLD, -1)

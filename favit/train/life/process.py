@@ -1,0 +1,140 @@
+"""One process of one life of a run: from the request to an exit status.
+
+Exit status: 0 finished, or diverged, which is a result too; 1 bad input, said in
+one line; 3 another process trains this run; 4 stopped by a signal, with a
+checkpoint saved; 5 no space left for files, the last checkpoint being intact.
+"""
+
+from __future__ import annotations
+
+import argparse
+import errno
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import NoReturn
+
+import torch
+import torch.distributed as dist
+
+from favit.disk.lease import Busy, Fenced
+from favit.train import distributed, engine
+from favit.train.distributed import World
+from favit.train.life import machine, outcome, record, request
+from favit.train.life.arguments import parser
+from favit.train.life.holding import hold
+from favit.train.life.host import RunHost
+from favit.train.life.reporter import Reporter
+from favit.train.life.request import Complete, Request
+from favit.train.life.signals import StopRequest
+from favit.train.loop import Diverged, Interrupted
+
+FINISHED, BAD_INPUT, BUSY, INTERRUPTED, DISK_FULL = 0, 1, 3, 4, 5
+
+
+class BadInput(Exception):
+    """Something that whoever started this has to change."""
+
+
+def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
+    """Train; returns the exit status. ``complete`` turns a bare run into an envelope, where that is wanted."""
+    options = parser().parse_args(arguments)
+    try:
+        with ExitStack() as stack:
+            _train(options, complete, stack)
+            return FINISHED
+    except BadInput as error:
+        return _end(BAD_INPUT, error)
+    except (Busy, Fenced) as error:
+        return _end(BUSY, error)
+    except Interrupted as stopped:
+        return _end(
+            INTERRUPTED,
+            f"stopped by {stopped.reason or 'another process'} after step {stopped.position}",
+        )
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        return _end(DISK_FULL, f"{error.strerror}: {options.out}; the last checkpoint there is intact")
+
+
+def leave(status: int) -> NoReturn:
+    """End this process.
+
+    One of several ends without tearing the group down: at that moment gloo's
+    thread may wait for the interpreter's lock to drop a tensor while the
+    interpreter, holding it, waits for that thread, for ever.
+    """
+    if dist.is_initialized():
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    sys.exit(status)
+
+
+def _train(options: argparse.Namespace, complete: Complete | None, stack: ExitStack) -> None:
+    """One life of a run, from reading it to its result; what ``stack`` holds is undone whichever way it ends."""
+    with _of_the_user():
+        wanted = request.read(options.run, options.data, complete)
+        _make_folder(options.out)
+    if outcome.is_there(options.out, wanted):
+        return _say_there_is_nothing_to_do(options.out)
+    stop = StopRequest().listen()
+    with _of_the_user():
+        device = machine.choose(options.device)
+    world = distributed.join(device.type)
+    device = machine.own(device, world)
+    machine.prepare(options.threads, device)
+    lease = hold(options.out, options.wait, world, stop, stack)
+    # Whoever held the lease until now may have finished.
+    if distributed.broadcast_object(outcome.is_there(options.out, wanted), world):
+        return _say_there_is_nothing_to_do(options.out)
+    reporter = Reporter(options.out, speaks=world.first, name=wanted.name)
+    stack.callback(reporter.close)
+    host = RunHost(options.out, wanted.identity, device, stop, lease, reporter)
+    return _to_the_end(options, wanted, device, world, host)
+
+
+def _to_the_end(
+    options: argparse.Namespace, wanted: Request, device: torch.device, world: World, host: RunHost
+) -> None:
+    if world.first:
+        record.remove_leftovers(options.out)
+        record.write_json(options.out / "run.json", wanted.envelope)
+    with _of_the_user():
+        trainer = engine.trainer(wanted.run, options.data, device, world, options.workers, host)
+    try:
+        result = trainer.train()
+    except Diverged as divergence:
+        return outcome.write_diverged(wanted, trainer, host, divergence)
+    return outcome.write_finished(wanted, trainer, host, result, options.keep)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError, PermissionError) as error:
+        raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"--out {folder} cannot be written")
+
+
+def _say_there_is_nothing_to_do(folder: Path) -> None:
+    print(f"{folder / 'metrics.json'} is there already: nothing to do")
+
+
+@contextmanager
+def _of_the_user() -> Iterator[None]:
+    """Tells what a user can get wrong from what is a fault of this program."""
+    try:
+        yield
+    except (ValueError, FileNotFoundError) as error:
+        raise BadInput(error) from error
+
+
+def _end(status: int, reason: object) -> int:
+    if os.environ.get("RANK", "0") == "0":
+        print(" ".join(str(reason).split()), file=sys.stderr)
+    return status

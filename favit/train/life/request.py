@@ -1,0 +1,79 @@
+"""What to train: a run, alone or in the envelope that the workflow writes, read and checked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from favit.identity import digests
+
+Complete = Callable[
+    [Mapping[str, Any], Path], dict[str, Any]
+]  # a bare run and the data's folder to an envelope
+
+
+@dataclass(frozen=True)
+class Request:
+    """A run that is ready to be trained."""
+
+    run: Mapping[str, Any]
+    fingerprint: Mapping[str, Any]  # with the data's digests, whoever has taken them
+    envelope: Mapping[str, Any]  # as received, to be kept beside the result
+
+    @property
+    def name(self) -> str:
+        """For people: ``favit_b0.probsparse.none.seed0``."""
+        return (
+            ".".join(str(self.run[part]) for part in ("model", "aggregator", "encoding"))
+            + f".seed{self.run['seed']}"
+        )
+
+    @property
+    def identity(self) -> str:
+        """What a checkpoint must share to be gone on from: the digest, and data that it does not cover."""
+        own = self.fingerprint["digest"]
+        return (
+            own
+            if self.fingerprint == self.envelope["fingerprint"]
+            else digests.short_digest(self.fingerprint)
+        )
+
+
+def read(source: str, data: Path, complete: Complete | None = None) -> Request:
+    """Read a request from a file or, for ``-``, from standard input.
+
+    A bare run is given to ``complete``, which adds defaults, checks and fingerprints it; an
+    envelope comes from where that has been done, and is as it was then. Where
+    the data were not there, their digests are taken here. ``ValueError`` says in
+    one line what is wrong.
+    """
+    envelope = _parse(source)
+    if "run" not in envelope:
+        if complete is None:
+            raise ValueError(f"{source}: this is no prepared run; python -m favit.train takes bare settings")
+        envelope = complete(envelope, data)
+    run, fingerprint = envelope["run"], envelope.get("fingerprint")
+    if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("digest"), str):
+        raise ValueError(f"{source}: an envelope needs a fingerprint beside its run")
+    if fingerprint.get("settings") != digests.short_digest(run):
+        raise ValueError(f"{source}: the fingerprint is another run's; give the run's settings by themselves")
+    if fingerprint.get("data") is None:
+        fingerprint = {**fingerprint, "data": digests.of_data(run, data)}
+    return Request(run, fingerprint, envelope)
+
+
+def _parse(source: str) -> dict[str, Any]:
+    try:
+        text = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
+        content = json.loads(text)
+    except OSError as error:
+        raise ValueError(f"{source} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"{source} is not JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise ValueError(f"{source} must hold one JSON object, the run's settings by name")
+    return content
