@@ -1,8 +1,8 @@
-"""``python -m favit.accept``."""
+"""``python -m favit.accept``: the same as ``favit accept``."""
 
 import sys
 
-from favit.commands.accept import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("accept"))

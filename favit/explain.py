@@ -1,8 +1,8 @@
-"""``python -m favit.explain``."""
+"""``python -m favit.explain``: the same as ``favit explain``."""
 
 import sys
 
-from favit.results.reasons import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("explain"))

@@ -1,8 +1,8 @@
-"""``python -m favit.fetch``."""
+"""``python -m favit.fetch``: the same as ``favit fetch``."""
 
 import sys
 
-from favit.commands.fetch import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("fetch"))

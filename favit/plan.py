@@ -1,8 +1,8 @@
-"""``python -m favit.plan``."""
+"""``python -m favit.plan``: the same as ``favit plan``."""
 
 import sys
 
-from favit.commands.plan import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("plan"))

@@ -1,8 +1,8 @@
-"""``python -m favit.prune``."""
+"""``python -m favit.prune``: the same as ``favit prune``."""
 
 import sys
 
-from favit.commands.prune import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("prune"))

@@ -1,8 +1,8 @@
-"""``python -m favit.report``."""
+"""``python -m favit.report``: the same as ``favit report``."""
 
 import sys
 
-from favit.commands.report import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("report"))

@@ -1,8 +1,8 @@
-"""``python -m favit.sweep``."""
+"""``python -m favit.sweep``: the same as ``favit sweep``."""
 
 import sys
 
-from favit.sweeps.runs import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("sweep"))

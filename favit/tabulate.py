@@ -1,8 +1,8 @@
-"""``python -m favit.tabulate``."""
+"""``python -m favit.tabulate``: the same as ``favit tabulate``."""
 
 import sys
 
-from favit.commands.tabulate import main
+from favit.commands.main import program
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program("tabulate"))

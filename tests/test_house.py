@@ -2,94 +2,187 @@
 
 from __future__ import annotations
 
+import importlib.util
 import subprocess
 import sys
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
 import pytest
 
 from favit.components import registry
 from favit.identity.closure import ROOT, Reader
+from favit.identity.fingerprint import ENGINE, PROGRAM
 
 READER = Reader()
 STDLIB = set(sys.stdlib_module_names)
 
+# Every room and subfolder of favit, and the rooms that its files may import besides their own. A room stands below
+# those that import it; `docs/architecture.md` says the same in words. What people type forwards to commands.
+MAY_IMPORT: dict[str, set[str]] = {
+    "disk": set(),
+    "components": set(),
+    "aggregators": {"components"},
+    "attention": {"components"},
+    "encodings": {"components"},
+    "models": {"aggregators", "attention", "encodings", "components"},
+    "data": {"components", "disk"},
+    "train": {"components"},
+    "train.augment": {"train"},
+    "train.feeds": {"train", "train.augment", "data"},
+    "train.life": {"train", "identity", "disk"},
+    "prepare": {"components", "data", "disk"},
+    "sweeps": {"components"},
+    "identity": {"components", "disk", "sweeps"},
+    "results": {"components", "data", "disk", "identity", "sweeps"},
+    "planning": {"components", "data", "disk", "identity", "results", "sweeps", "train", "train.life"},
+    "analysis": {
+        "attention", "aggregators", "components", "disk", "encodings", "identity", "models", "results", "sweeps",
+    },
+    "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps"},
+    "commands": {"analysis", "components", "disk", "identity", "planning", "prepare", "results", "sweeps", "train",
+                 "train.life"},
+}  # fmt: skip
 
-def modules_of(room: str) -> list[str]:
-    return [
-        f"favit.{room}.{p.stem}" for p in sorted((ROOT / "favit" / room).glob("*.py")) if p.stem != "__init__"
-    ]
+# Files that stand beside the rooms: `python -m favit.train` completes a run that a person wrote.
+ENTRANCES = {
+    "favit.__main__": {"commands"},
+    "favit.train.__main__": {"identity", "sweeps", "train.life"},
+}
+
+# Packages besides the standard library that a room may import; None: whatever the product depends on.
+PACKAGES: dict[str, set[str] | None] = {
+    "disk": {"filelock"},
+    "components": set(),
+    "aggregators": {"torch", "einops"},
+    "attention": {"torch", "einops"},
+    "encodings": {"torch", "einops"},
+    "sweeps": {"yaml", "jsonschema"},
+    "identity": set(),
+    "results": set(),
+}
 
 
-def imported_rooms(module: str) -> set[str]:
-    return {name.split(".")[1] for name in READER.module(module).imports if name.count(".") >= 1}
+def modules() -> list[str]:
+    """Every module of favit."""
+    paths = (path.relative_to(ROOT).with_suffix("") for path in sorted((ROOT / "favit").rglob("*.py")))
+    return [".".join(path.parts).removesuffix(".__init__") for path in paths]
+
+
+def room_of(module: str) -> str:
+    """The folder of a module below favit, with dots; empty for files in its root."""
+    file = READER.file_of(module)
+    assert file is not None, module
+    return ".".join(file.parent.relative_to(ROOT / "favit").parts)
+
+
+def imported(module: str) -> set[str]:
+    """The rooms that a module imports from, its own left out."""
+    names = {name for name in READER.module(module).imports if _is_meant(name, module)}
+    return {room for name in names if (room := room_of(name)) not in ("", room_of(module))}
+
+
+def _is_meant(name: str, module: str) -> bool:
+    """Whether an import is of this module itself: those of the packages around it say nothing."""
+    return not any(other != name and other.startswith(f"{name}.") for other in READER.module(module).imports)
 
 
 def others(module: str) -> set[str]:
+    """The packages besides the standard library that a module imports."""
     return set(READER.module(module).outside) - STDLIB
 
 
-@pytest.mark.parametrize("room", ["aggregators", "attention", "encodings"])
-def test_mechanisms_are_usable_alone(room: str) -> None:
-    for module in modules_of(room):
-        assert imported_rooms(module) <= {room}, module
-        assert others(module) <= {"torch", "einops"}, module
+def test_every_folder_with_code_is_a_room_of_the_plan() -> None:
+    assert {room_of(module) for module in modules()} - {""} == set(MAY_IMPORT)
 
 
-def test_models_know_mechanisms_but_neither_data_nor_training() -> None:
-    for module in modules_of("models"):
-        allowed = {"models", "aggregators", "attention", "encodings", "registry", "torchvision_cpu"}
-        assert imported_rooms(module) <= allowed, module
+@pytest.mark.parametrize("module", modules())
+def test_a_file_imports_only_what_its_room_may(module: str) -> None:
+    room = room_of(module)
+    allowed = ENTRANCES.get(module, MAY_IMPORT.get(room, {"commands"}))
+    assert imported(module) <= allowed, f"{module} may import {sorted(allowed)}"
 
 
-def test_data_never_know_models() -> None:
-    for module in modules_of("data"):
-        assert not imported_rooms(module) & {"models", "train", "aggregators", "attention", "encodings"}, (
-            module
-        )
+@pytest.mark.parametrize("room", PACKAGES)
+def test_a_room_imports_only_these_packages(room: str) -> None:
+    for module in modules():
+        if room_of(module) == room:
+            assert others(module) <= (PACKAGES[room] or set()), module
 
 
-def test_training_reaches_models_and_data_only_by_name() -> None:
-    for module in modules_of("train"):
-        assert not imported_rooms(module) & {
-            "models",
-            "data",
-            "analysis",
-            "sweep",
-            "config",
-            "fingerprint",
-        }, module
+def test_no_import_goes_upwards_and_none_in_a_circle() -> None:
+    try:
+        order = list(TopologicalSorter(MAY_IMPORT).static_order())
+    except CycleError as error:
+        pytest.fail(f"rooms that import each other: {error.args[1]}")
+    assert order.index("disk") < order.index("identity") < order.index("results") < order.index("commands")
 
 
-def test_nothing_in_favit_imports_the_workflow() -> None:
-    for path in (ROOT / "favit").rglob("*.py"):
-        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
-        assert not others(module) & {"snakemake", "submitit", "snakemake_interface_executor_plugins"}, module
+def test_modules_do_not_import_each_other_in_a_circle() -> None:
+    arrows = {m: {n for n in READER.module(m).imports if n in modules() and n != m} for m in modules()}
+    # A package's __init__ is imported with whatever lies in it; it is empty of work.
+    packages = {m for m in modules() if (file := READER.file_of(m)) and file.name == "__init__.py"}
+    graph = {m: targets - packages for m, targets in arrows.items()}
+    try:
+        list(TopologicalSorter(graph).static_order())
+    except CycleError as error:
+        pytest.fail(f"modules that import each other: {error.args[1]}")
 
 
-def test_the_executor_serves_any_workflow() -> None:
-    for path in (ROOT / "jobs").rglob("*.py"):
-        assert "favit" not in {line.split()[1].split(".")[0] for line in _import_lines(path)}, path
+def test_the_root_only_forwards() -> None:
+    for module in modules():
+        if room_of(module) == "" and module != "favit":
+            assert set(READER.module(module).definitions) <= {"imports", "module level"}, module
+    assert READER.module("favit").definitions == {}, "favit/__init__.py is in every closure and empty of work"
 
 
-def _import_lines(path: Path) -> list[str]:
-    lines = (line.strip() for line in path.read_text().splitlines())
-    return [line for line in lines if line.startswith(("import ", "from "))]
-
-
-def test_no_package_lists_its_components() -> None:
+def test_packages_list_no_components() -> None:
     for kind in registry.KINDS:
         components = {f"favit.{kind}.{name}" for name in registry.names(kind)}
         listed = components & set(READER.module(f"favit.{kind}").imports)
         assert not listed, f"favit/{kind}/__init__.py imports {listed}"
 
 
-@pytest.mark.parametrize(
-    "module",
-    ["config", "sweep", "closure", "fingerprint", "state", "explain", "guard", "snapshot", "tabulate"],
-)
+def test_nothing_in_favit_imports_the_workflow() -> None:
+    for module in modules():
+        assert not others(module) & {"snakemake", "submitit", "snakemake_interface_executor_plugins"}, module
+
+
+def test_what_decides_numbers_knows_nothing_of_a_run_s_life() -> None:
+    code = READER.closure([ENGINE, "favit.train.classification", "favit.train.forecasting"])
+    rooms = {room_of(name) for name in code.modules}
+    assert not rooms & {"train.life", "identity", "results", "commands", "sweeps"}, rooms
+    program = READER.closure([PROGRAM])
+    assert "favit.train.engine" in program.modules
+
+
+LIFE_OF_IMPORTS = ["favit.sweeps.runs", "favit.identity.fingerprint", "favit.identity.snapshot",
+                   "favit.results.guard", "favit.results.tables", "favit.commands.main",
+                   "favit.commands.sweep", "favit.commands.explain", "favit.commands.accept"]  # fmt: skip
+
+
+@pytest.mark.parametrize("module", LIFE_OF_IMPORTS)
 def test_deciding_what_runs_needs_no_torch(module: str) -> None:
-    code = (
-        f"import sys, favit.{module}; sys.exit(sum(m in sys.modules for m in ('torch', 'pandas', 'numpy')))"
-    )
+    code = f"import sys, {module}; sys.exit(sum(m in sys.modules for m in ('torch', 'pandas', 'numpy')))"
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, timeout=60).returncode == 0
+
+
+@pytest.mark.parametrize("folder", ["favit", "workflow", "jobs", "benchmarks", "tests"])
+def test_no_file_is_longer_than_one_can_read(folder: str) -> None:
+    for path in sorted(p for suffix in ("*.py", "*.smk") for p in (ROOT / folder).rglob(suffix)):
+        is_test = "tests" in path.relative_to(ROOT).parts
+        lines = len(path.read_text(encoding="utf-8").splitlines())
+        assert lines <= (450 if is_test else 350), f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+def test_documentation_names_every_room() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    missing = [room for room in MAY_IMPORT if f"`{room.replace('.', '/')}/`" not in text]
+    assert not missing
+
+
+def test_the_executor_knows_nothing_of_favit() -> None:
+    for path in (ROOT / "jobs" / "snakemake_executor_plugin_submitit").rglob("*.py"):
+        words = path.read_text(encoding="utf-8")
+        assert "import favit" not in words and "from favit" not in words, path
+    assert importlib.util.find_spec("favit") is not None

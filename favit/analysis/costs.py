@@ -14,7 +14,7 @@ from favit.identity.digests import short_digest
 from favit.identity.fingerprint import Fingerprinter
 from favit.sweeps.runs import Run
 
-# Of the training settings, what shapes a model.
+# The training settings that shape a model.
 _SHAPING = ("image_size", "input_length", "label_length", "horizon")
 
 _CLASSES_AS_PUBLISHED = 1000
@@ -27,12 +27,12 @@ class Costs:
         self._cache = Cache(file)
         self._fingerprinter = fingerprinter
 
-    def of(self, run: Run) -> Cost | None:
+    def cost(self, run: Run) -> Cost | None:
         """What one forward pass of the run's model costs; None where the data set's file says its size."""
         if "FACTS" not in literals("data", run["dataset"]):
             return None
         shape = _shape(run)
-        key = short_digest([shape, self._fingerprinter.closure(run).digest])
+        key = short_digest([shape, self._fingerprinter.code(run).digest])
         known = self._cache.get(key)
         if known is None:
             known = _count(shape)

@@ -28,6 +28,7 @@ from torch import Tensor
 from favit.analysis import _figures
 from favit.components import registry
 from favit.encodings.sinusoidal import Encoding as Sinusoidal
+from favit.results import made
 
 CLAIM = 0.999
 BANDS = {
@@ -269,6 +270,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dim", type=int, default=512, help="channels (default: %(default)s)")
     parser.add_argument("--length", type=int, default=100, help="positions (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=200, help="random matrices W (default: %(default)s)")
+    parser.add_argument(
+        "--digest", default="", help="what the workflow makes the figures from; recorded beside them"
+    )
     chosen = parser.parse_args(arguments)
     encodings = tables(chosen.dim, chosen.length)
     bilinears = bilinear_rows(encodings, chosen.draws)
@@ -280,6 +284,8 @@ def main(arguments: list[str] | None = None) -> None:
         ),
         *_figures.write(chosen.out, "encodings-claim", claim_figure(claims), claims),
     ]
+    if chosen.digest:
+        made.record(chosen.out / "position_similarity.json", chosen.digest, written)
     print(*claim_summary(claims), *written, sep="\n")
 
 

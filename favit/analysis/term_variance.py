@@ -32,6 +32,7 @@ from favit.analysis import _figures
 from favit.attention.cross_terms import TERMS
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.components import registry
+from favit.results import made
 
 PAIRS = ("all", "within query")
 NAME = "cross-terms-variance"
@@ -196,6 +197,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("runs", type=Path, nargs="+", help="folders with metrics.json and weights.pt")
     parser.add_argument("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
+    parser.add_argument(
+        "--digest", default="", help="what the workflow makes the figures from; recorded beside them"
+    )
     chosen = parser.parse_args(arguments)
     try:
         rows = [
@@ -204,7 +208,10 @@ def main(arguments: list[str] | None = None) -> int:
     except (ValueError, FileNotFoundError) as error:
         print(error, file=sys.stderr)
         return 1
-    print(*_figures.write(chosen.out, NAME, figure_of(rows), rows), sep="\n")
+    written = _figures.write(chosen.out, NAME, figure_of(rows), rows)
+    if chosen.digest:
+        made.record(chosen.out / "term_variance.json", chosen.digest, written)
+    print(*written, sep="\n")
     return 0
 
 

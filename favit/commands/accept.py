@@ -1,4 +1,4 @@
-"""Declare results valid under today's code: ``python -m favit.accept RUN... --why "renamed a variable"``.
+"""Declare results valid under today's code: ``favit accept RUN... --why "renamed a variable"``.
 
 For a person who judged a change of code or versions harmless. The record lies
 beside the result, says who, when and why, and is marked in every table.
@@ -7,18 +7,20 @@ Results with other settings or other data cannot be accepted. Free of torch.
 
 from __future__ import annotations
 
-import argparse
 import getpass
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from favit.commands.main import add_config, command_line
 from favit.disk.files import write_atomic
-from favit.results import reasons as explain
-from favit.results.state import ACCEPTED, Result, Results, State
-from favit.sweeps.config import ConfigError, load
+from favit.disk.run_folder import RunFolder
+from favit.results.reasons import reason
+from favit.results.selection import select
+from favit.results.state import Result, Results, State
+from favit.sweeps.config import load
 
 
 def candidate(state: State) -> Result | None:
@@ -41,44 +43,36 @@ def accept(state: State, result: Result, who: str, why: str) -> None:
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": why,
     }
-    write_atomic(result.folder / ACCEPTED, json.dumps([*result.accepted, record], indent=1) + "\n")
+    text = json.dumps([*result.accepted, record], indent=1) + "\n"
+    write_atomic(RunFolder(result.folder).acceptances, text)
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Accept the results of the named runs."""
-    parser = argparse.ArgumentParser(prog="python -m favit.accept", description=__doc__.partition("\n")[0])
-    parser.add_argument(
-        "runs", nargs="+", help="runs as `python -m favit.explain` names them, folders, or sweeps"
-    )
+    parser = command_line("accept", __doc__)
+    parser.add_argument("runs", nargs="+", help="runs as `favit explain` names them, folders, or sweeps")
     parser.add_argument("--why", required=True, help="why the change cannot have changed the results")
     parser.add_argument("--who", default=getpass.getuser(), help="default: %(default)s")
-    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    add_config(parser)
     options = parser.parse_args(arguments)
-    try:
-        config = load(options.config)
-        results = Results(config)
-        wanted = {run.key: run for name in options.runs for run in explain.select(config, name)}
-        states = results.states(wanted.values())
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
-    refused = 0
-    for state in states:
-        if state.counts:
-            print(f"{state.run.name}: {state.name} already")
-            continue
-        result = candidate(state)
-        if result is None:
-            refused += 1
-            print(
-                f"{state.run.name}: nothing to accept: {explain.reason(state, results.fingerprinter)}",
-                file=sys.stderr,
-            )
-            continue
-        accept(state, result, options.who, options.why)
-        print(f"{state.run.name}: {result.folder} accepted")
-    return int(refused > 0)
+    config = load(options.config)
+    results = Results(config)
+    wanted = {run.key: run for name in options.runs for run in select(config, name)}
+    states = results.states(wanted.values())
+    outcomes = [_accepted(state, results, options.who, options.why) for state in states]
+    return int(not all(outcomes))
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _accepted(state: State, results: Results, who: str, why: str) -> bool:
+    """Whether a run's result counts, now that it has been accepted where it did not."""
+    if state.counts:
+        print(f"{state.run.name}: {state.name} already")
+        return True
+    result = candidate(state)
+    if result is None:
+        why_not = reason(state, results.fingerprinter)
+        print(f"{state.run.name}: nothing to accept: {why_not}", file=sys.stderr)
+        return False
+    accept(state, result, who, why)
+    print(f"{state.run.name}: {result.folder} accepted")
+    return True

@@ -1,4 +1,4 @@
-"""Fetch data sets from their official places: ``python -m favit.fetch --data data cifar100 etth1``.
+"""Fetch data sets from their official places: ``favit fetch --data data cifar100 etth1``.
 
 Each source is checked against the digest that its data set declares. What is
 there already is left alone; an archive is unpacked beside and moved into place.
@@ -6,18 +6,18 @@ there already is left alone; an archive is unpacked beside and moved into place.
 
 from __future__ import annotations
 
-import argparse
 import shutil
 import sys
 import tarfile
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from favit.commands.main import command_line
 from favit.components import registry
 from favit.components.literals import literals
-from favit.components.registry import unknown
+from favit.components.nearest import unknown
 from favit.disk.files import atomic_path
 
 
@@ -81,9 +81,9 @@ def _made(folder: Path) -> Path:
     return folder
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Fetch the named data sets."""
-    parser = argparse.ArgumentParser(prog="python -m favit.fetch", description="Fetch data sets.")
+    parser = command_line("fetch", __doc__)
     parser.add_argument("datasets", nargs="*", help=f"of {', '.join(registry.names('data'))}")
     parser.add_argument(
         "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
@@ -100,7 +100,3 @@ def main(arguments: list[str] | None = None) -> int:
             print(error, file=sys.stderr)
             failed = True
     return int(failed)
-
-
-if __name__ == "__main__":
-    sys.exit(main())

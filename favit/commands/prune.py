@@ -1,4 +1,4 @@
-"""List what no sweep asks for, and with ``--yes`` remove it: ``python -m favit.prune [--stale] [--yes]``.
+"""List what no sweep asks for, and with ``--yes`` remove it: ``favit prune [--stale] [--yes]``.
 
 A run is asked for when a sweep has its settings, whatever code it was made
 with: going back to that code finds it. ``--stale`` lists those, too, that are
@@ -9,20 +9,20 @@ listed once they have been left alone for long. Free of torch.
 
 from __future__ import annotations
 
-import argparse
 import json
 import shutil
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from favit.disk import lease_holder
+from favit.commands.main import add_config, command_line
+from favit.disk.lease import holder_of
+from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
-from favit.results.state import METRICS, Result, Results
-from favit.sweeps.config import Config, ConfigError, load
+from favit.results.state import Result, Results
+from favit.sweeps.config import Config, load
 from favit.sweeps.runs import runs
 
 # A job may wait in its queue for so long; one that runs renews its lease in the folder all the time.
@@ -31,20 +31,20 @@ LEFT_ALONE_DAYS = 30
 
 @dataclass(frozen=True)
 class Asked:
-    """What the sweeps ask for today: digests of settings and of code, and where results lie or will lie."""
+    """What the sweeps ask for today: digests of settings, snapshots of code, and where results lie or will lie."""
 
     settings: frozenset[str]
-    codes: frozenset[str]
+    snapshots: frozenset[str]
     folders: frozenset[Path]
 
 
 def asked_for(config: Config, results: Results) -> Asked:
-    """Of all sweeps."""
+    """What all sweeps together ask for."""
     distinct = {run.key: run for name in config.sweeps for run in runs(config, name)}
     states = results.states(distinct.values())
     return Asked(
         frozenset(state.fingerprint.settings for state in states),
-        frozenset(state.fingerprint.code for state in states),
+        frozenset(results.fingerprinter.program(state.run).digest for state in states),
         frozenset(state.folder for state in states),
     )
 
@@ -53,7 +53,7 @@ def superfluous(asked: Asked, results: Results, stale: bool = False) -> Iterator
     """Finished results that are not asked for, in the order of their folders."""
     for place in sorted({folder.parent for folder in _folders(results)}):
         for result in results.in_place(place):
-            if result.folder in asked.folders or lease_holder.of(result.folder):
+            if result.folder in asked.folders or holder_of(result.folder):
                 continue
             if stale or result.fingerprint["settings"] not in asked.settings:
                 yield result
@@ -62,18 +62,19 @@ def superfluous(asked: Asked, results: Results, stale: bool = False) -> Iterator
 def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[Path]:
     """Folders without a result that are not asked for and have been left alone."""
     for folder in _folders(results):
-        if (folder / METRICS).exists() or folder in asked.folders or not _left_alone(folder):
+        files = RunFolder(folder)
+        if files.is_finished or folder in asked.folders or not _left_alone(folder):
             continue
-        if stale or _fingerprint(folder / "run.json").get("settings") not in asked.settings:
+        if stale or _fingerprint(_content(files.request)).get("settings") not in asked.settings:
             yield folder
 
 
 def unused_snapshots(asked: Asked, results: Results, removed: set[Path]) -> Iterator[Path]:
     """Code that neither today's runs nor any folder besides the ``removed`` was prepared with."""
     kept = [folder for folder in _folders(results) if folder not in removed]
-    used = {_fingerprint(folder / name).get("code") for folder in kept for name in (METRICS, "run.json")}
+    used = {name for folder in kept for name in _snapshots(RunFolder(folder))}
     for folder in sorted(snapshot.folder_of("", results.root).glob("*")):
-        if folder.name not in asked.codes | used and _left_alone(folder):
+        if folder.name not in asked.snapshots | used and _left_alone(folder):
             yield folder
 
 
@@ -94,30 +95,38 @@ def _left_alone(folder: Path) -> bool:
     return time.time() - latest > LEFT_ALONE_DAYS * 24 * 3600
 
 
-def _fingerprint(path: Path) -> dict[str, Any]:
-    """What a file of a run says of its fingerprint; empty where it says nothing."""
+def _snapshots(folder: RunFolder) -> Iterator[str]:
+    """The snapshots that a run was prepared and trained with."""
+    for content in (_content(folder.request), _content(folder.metrics)):
+        # Before snapshots had a digest of their own they were named by that of the code.
+        yield from (str(content.get("snapshot")), str(_fingerprint(content).get("code")))
+
+
+def _fingerprint(content: dict[str, Any]) -> dict[str, Any]:
+    found = content.get("fingerprint")
+    return found if isinstance(found, dict) else {}
+
+
+def _content(path: Path) -> dict[str, Any]:
+    """What a file of a run says; empty where it says nothing."""
     try:
-        return dict(json.loads(path.read_text())["fingerprint"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return dict(json.loads(path.read_text()))
+    except (OSError, ValueError, TypeError):
         return {}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """List, or remove."""
-    parser = argparse.ArgumentParser(prog="python -m favit.prune", description=__doc__.partition("\n")[0])
+    parser = command_line("prune", __doc__)
     parser.add_argument("--yes", action="store_true", help="remove them")
     parser.add_argument(
         "--stale", action="store_true", help="also those of asked-for runs that are not today's"
     )
-    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    add_config(parser)
     options = parser.parse_args(arguments)
-    try:
-        config = load(options.config)
-        results = Results(config)
-        asked = asked_for(config, results)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
+    config = load(options.config)
+    results = Results(config)
+    asked = asked_for(config, results)
     finished = {
         result.folder: f"{result.seconds / 3600:.2f} device hours"
         for result in superfluous(asked, results, options.stale)
@@ -131,7 +140,3 @@ def main(arguments: list[str] | None = None) -> int:
     word = "removed" if options.yes else "not asked for; --yes removes them"
     print(f"{len(finished)} results, {len(begun)} unfinished runs, {len(code)} snapshots of code {word}")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,24 +1,26 @@
-"""All tables and figures as one page: ``python -m favit.report [SWEEP...]`` writes ``results/report.html``.
+"""Make one page of all tables and figures: ``favit report [SWEEP...]`` writes ``results/report.html``.
 
-Made of what is there: sweeps without any result are left out unless they are named.
+The page is made of what is there: sweeps without any result are left out unless they are named.
 """
 
 from __future__ import annotations
 
-import argparse
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from favit.analysis import report
-from favit.commands import tabulate
-from favit.results.state import Results
-from favit.sweeps.config import Config, ConfigError, SweepConfig, load
+from favit.analysis.sweep_tables import build
+from favit.commands.main import add_config, command_line
+from favit.results import made
+from favit.results.state import Results, State
+from favit.results.tables import distinct, report_digest, table_digest
+from favit.sweeps.config import Config, SweepConfig, load
 from favit.sweeps.runs import cells
 
 
 def section(config: Config, sweep: SweepConfig, results: Results) -> report.Section:
     """A sweep's table and the runs behind it."""
-    return report.Section(*tabulate.build(config, sweep, results))
+    return report.Section(*build(config, sweep, results))
 
 
 def write(config: Config, names: list[str]) -> Path:
@@ -27,34 +29,32 @@ def write(config: Config, names: list[str]) -> Path:
     if names:
         chosen = {sweep.name: sweep for name in names for sweep in config.sweeps_of(name)}
         sections = [section(config, sweep, results) for sweep in chosen.values()]
-    else:
-        found = [
-            section(config, sweep, results) for sweep in config.sweeps.values() if _begun(sweep, results)
-        ]
-        sections = [s for s in found if s.table.averaged]
-    return report.write(sections, config.results, config.data)
+        return report.write(sections, config.results, config.data)
+    # Taken before the page is made: a result that arrives meanwhile makes it outdated.
+    states = {name: _states(sweep, results) for name, sweep in config.sweeps.items()}
+    digests = {
+        name: table_digest(sweep, cells(sweep), results, states[name])
+        for name, sweep in config.sweeps.items()
+    }
+    # What has no result needs no models counted.
+    begun = [s for s in config.sweeps.values() if any(state.counts for state in states[s.name].values())]
+    found = [section(config, sweep, results) for sweep in begun]
+    page = report.write([s for s in found if s.table.averaged], config.results, config.data)
+    made.record(page.with_suffix(".json"), report_digest(results, digests), [page])
+    return page
 
 
-def _begun(sweep: SweepConfig, results: Results) -> bool:
-    """Whether any run of the sweep has a result; what has none needs no models counted."""
-    return any(state.counts for state in results.states(tabulate.distinct(cells(sweep))))
+def _states(sweep: SweepConfig, results: Results) -> dict[str, State]:
+    return {state.run.key: state for state in results.states(distinct(cells(sweep)))}
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Write the report and print where it is."""
-    parser = argparse.ArgumentParser(prog="python -m favit.report", description="Make the report of sweeps.")
+    parser = command_line("report", __doc__)
     parser.add_argument(
         "sweeps", nargs="*", help="sweeps, groups, or all; without any, those that have results"
     )
-    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    add_config(parser)
     options = parser.parse_args(arguments)
-    try:
-        print(write(load(options.config), options.sweeps))
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
+    print(write(load(options.config), options.sweeps))
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -26,6 +26,7 @@ from favit.disk.files import write_atomic
 
 STALE_AFTER = 60.0
 RENEW_EVERY = 5.0
+_NAME = "lease.json"
 _SETTLE = 0.5  # between taking over and trusting it: longer than another's look and write take
 
 
@@ -83,7 +84,7 @@ class Lease:
         renew_every: float = RENEW_EVERY,
         settle: float = _SETTLE,
     ) -> None:
-        self._path = Path(folder) / "lease.json"
+        self._path = Path(folder) / _NAME
         self._me = me or Holder.me()
         self._stale_after = stale_after
         self._renew_every = renew_every
@@ -190,6 +191,20 @@ class Lease:
 
     def _text(self) -> str:
         return json.dumps(asdict(self._me), indent=1)
+
+
+def holder_of(folder: Path) -> str | None:
+    """The host that holds the lease on ``folder``; ``None`` where there is none or it has gone stale.
+
+    Judged by this machine's clock, which is good enough to tell people.
+    """
+    path = folder / _NAME
+    try:
+        if time.time() - path.stat().st_mtime > STALE_AFTER:
+            return None
+        return str(json.loads(path.read_text())["host"])
+    except (OSError, ValueError, KeyError):
+        return None
 
 
 def _who(holder: Holder | None) -> str:

@@ -40,13 +40,14 @@ class Module:
 
 @dataclass(frozen=True)
 class Closure:
-    """The modules of ``favit`` that a run executes, by name, and the other packages that they import."""
+    """The modules of ``favit`` that are reached from ``roots``, by name, and the other packages that they import."""
 
+    roots: tuple[str, ...]
     modules: dict[str, Module]
 
     @functools.cached_property
     def digest(self) -> str:
-        """Of names and digests of all modules."""
+        """The digest of all modules' names and digests."""
         return short_digest({name: module.digest for name, module in self.modules.items()})
 
     @functools.cached_property
@@ -72,6 +73,7 @@ class Reader:
 
     def closure(self, roots: Iterable[str]) -> Closure:
         """The import closure of dotted module names, packages' ``__init__`` included."""
+        roots = tuple(roots)
         found: dict[str, Module] = {}
         waiting = [name for root in roots for name in _with_parents(root) if self.file_of(name)]
         while waiting:
@@ -79,7 +81,7 @@ class Reader:
             if name not in found:
                 found[name] = self.module(name)
                 waiting.extend(found[name].imports)
-        return Closure(dict(sorted(found.items())))
+        return Closure(roots, dict(sorted(found.items())))
 
     def module(self, name: str) -> Module:
         """One module's analysis."""

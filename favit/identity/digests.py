@@ -15,7 +15,7 @@ from typing import Any
 from favit.components.literals import literals
 from favit.disk.files import sha256_of
 
-DIGITS = 16  # of every short digest
+DIGITS = 16  # how long every short digest is
 
 
 def short_digest(value: Any) -> str:
@@ -24,18 +24,18 @@ def short_digest(value: Any) -> str:
 
 
 def text_digest(text: str) -> str:
-    """The same of a text that is canonical JSON already."""
+    """Sixteen hexadecimal digits of the SHA-256 of a text, such as JSON that is canonical already."""
     return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
 
 
-def of_data(
-    settings: Mapping[str, Any], root: Path, of_file: Callable[[Path], str] = sha256_of
+def data_digests(
+    settings: Mapping[str, Any], root: Path, digest: Callable[[Path], str] = sha256_of
 ) -> dict[str, str] | None:
     """SHA-256 of each file of a run's data set; None where they are not all there."""
     files = data_files(settings, root)
     if not all(path.is_file() for path in files.values()):
         return None
-    return {name: of_file(path) for name, path in files.items()}
+    return {name: digest(path) for name, path in files.items()}
 
 
 def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:

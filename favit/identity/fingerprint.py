@@ -17,12 +17,19 @@ from favit.components import declared
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity.closure import Closure, Reader
-from favit.identity.digests import of_data, short_digest, text_digest
+from favit.identity.digests import data_digests, short_digest, text_digest
 from favit.sweeps.runs import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
 VERSIONED = ("torch", "timm")
 DEFAULT_POLICY: Mapping[str, str] = {"torch": "minor", "timm": "minor"}
+
+# Where a run's numbers begin, and where the program that trains it begins. The second imports the first: what
+# only the second reaches (signals, progress, records) cannot change a number and is no part of a fingerprint.
+ENGINE = "favit.train.engine"
+PROGRAM = "favit.train.life.__main__"
+
+_NAMED = ("dataset", "model", "aggregator", "encoding")
 
 
 @dataclass(frozen=True)
@@ -53,7 +60,7 @@ class Fingerprint:
         )[:12]
 
     def as_dict(self) -> dict[str, Any]:
-        """For ``metrics.json``."""
+        """For ``run.json`` and ``metrics.json``."""
         return {
             "digest": self.digest,
             "settings": self.settings,
@@ -88,33 +95,40 @@ class Fingerprinter:
         self._data: dict[tuple[Any, ...], Mapping[str, str] | None] = {}
         self._versions: dict[str, Mapping[str, str]] = {}
 
-    def of(self, run: Run) -> Fingerprint:
+    def fingerprint(self, run: Run) -> Fingerprint:
         """The fingerprint that a result of this run would have today."""
-        closure = self.closure(run)
+        code = self.code(run)
         return Fingerprint(
             settings=text_digest(run.key),
-            code=closure.digest,
+            code=code.digest,
             data=self._data_of(run),
-            versions=self._versions_of(closure),
+            versions=self._versions_of(code),
             policy=self._policy,
         )
 
-    def closure(self, run: Run) -> Closure:
-        """The modules of ``favit`` that this run executes."""
-        named = tuple(declared.component(axis, dict(run.settings)) for axis in _NAMED)
-        if named not in self._closures:
-            self._closures[named] = self.reader.closure(roots(run))
-        return self._closures[named]
+    def code(self, run: Run) -> Closure:
+        """The code that this run's numbers depend on."""
+        return self._closure(run, ENGINE)
+
+    def program(self, run: Run) -> Closure:
+        """All the code that trains this run: what its numbers depend on, and the run's life around them."""
+        return self._closure(run, PROGRAM)
 
     def save(self) -> None:
         """Keep what was learnt for the next time."""
         self.reader.save()
         self._digests.save()
 
+    def _closure(self, run: Run, begin: str) -> Closure:
+        key = (begin, *(declared.component(axis, dict(run.settings)) for axis in _NAMED))
+        if key not in self._closures:
+            self._closures[key] = self.reader.closure([begin, *named(run)])
+        return self._closures[key]
+
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
         key = (run["dataset"], *(item for item in run.settings.items() if item[0].startswith("dataset.")))
         if key not in self._data:
-            self._data[key] = of_data(run.settings, self._data_root, self._digests.of)
+            self._data[key] = data_digests(run.settings, self._data_root, self._digests.digest)
         return self._data[key]
 
     def _versions_of(self, closure: Closure) -> Mapping[str, str]:
@@ -124,19 +138,11 @@ class Fingerprinter:
         return self._versions[closure.digest]
 
 
-_NAMED = ("dataset", "model", "aggregator", "encoding")
-
-
-def roots(run: Run) -> list[str]:
-    """The modules that a run's names point to: where its closure begins."""
+def named(run: Run) -> list[str]:
+    """The modules that a run reaches by name: its task, what feeds it, and its components."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
     feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
-    return [
-        "favit.train.__main__",
-        f"favit.train.{run.task}",
-        *feeds,
-        *(f"favit.{room}.{name}" for room, name in components),
-    ]
+    return [f"favit.train.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 
 
 class FileDigests:
@@ -145,7 +151,7 @@ class FileDigests:
     def __init__(self, cache: Path | None) -> None:
         self._cache = Cache(cache)
 
-    def of(self, path: Path) -> str:
+    def digest(self, path: Path) -> str:
         """The digest of one file."""
         stat = path.stat()
         key, seen = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
@@ -153,7 +159,7 @@ class FileDigests:
         if known is None or known[:2] != seen:
             known = [*seen, sha256_of(path)]
             self._cache[key] = known
-        return known[2]
+        return str(known[2])
 
     def save(self) -> None:
         """Keep the digests for the next time."""
@@ -167,8 +173,8 @@ def _installed(package: str) -> str:
         return "not installed"
 
 
-def of_run(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
+def describe(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
     """The fingerprint of one run's flat settings, with the digests of all definitions in its code."""
     run = Run(dict(sorted(settings.items())))
     fingerprinter = Fingerprinter(data)
-    return {**fingerprinter.of(run).as_dict(), "modules": fingerprinter.closure(run).definitions()}
+    return {**fingerprinter.fingerprint(run).as_dict(), "modules": fingerprinter.code(run).definitions()}

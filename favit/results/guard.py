@@ -9,18 +9,19 @@ from pathlib import Path
 from favit.components.literals import literals
 from favit.data import _index
 from favit.data._missing import DataMissing
-from favit.disk.files import write_atomic
+from favit.disk.lease import holder_of
+from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
 from favit.identity.digests import data_files
-from favit.results import reasons as explain
-from favit.results.state import METRICS, Result, Results, State
+from favit.results import reasons
+from favit.results.state import Result, Results, State
 from favit.sweeps.config import Config
 
 MOST_UNASKED = 3
 
 
 class NeedsConfirmation(RuntimeError):
-    """More finished runs would be trained again than goes without asking; the message lists them."""
+    """Finished runs would be trained again, and more of them than go without asking; the message lists them."""
 
 
 def before_training(config: Config, results: Results, states: Iterable[State]) -> str:
@@ -33,18 +34,39 @@ def before_training(config: Config, results: Results, states: Iterable[State]) -
     again = [(state, old) for state in states if (old := superseded(state)) is not None]
     if len(again) > MOST_UNASKED and not config.retrain:
         raise NeedsConfirmation(_question(again, results))
-    for closure in {c.digest: c for c in (results.fingerprinter.closure(s.run) for s in states)}.values():
-        snapshot.keep(closure, results.root, results.fingerprinter.reader)
+    _keep_snapshots(states, results)
     for state in states:
         write_request(state, results)
-        forget_deleted(state.folder)
-    return "\n".join([explain.summary(states, results.fingerprinter), *absent_data(config.data, states)])
+        RunFolder(state.folder).forget_metrics()
+    return "\n".join([reasons.summary(states, results.fingerprinter), *absent_data(config.data, states)])
 
 
-def forget_deleted(folder: Path) -> None:
-    """A result whose first name is gone before its job starts was removed by a person: it shall not be put back."""
-    if not (folder / METRICS).exists():
-        (folder / literals("train", "life", "outcome")["SECOND_NAME"]).unlink(missing_ok=True)
+def snapshot_of(state: State, results: Results) -> Path:
+    """The snapshot that the run's job executes: today's code.
+
+    While a process trains the run it stays the one that this process executes: the numbers are the same, and a
+    job whose command does not change can be adopted.
+    """
+    if holder_of(state.folder):
+        kept = _requested(RunFolder(state.folder), state)
+        folder = snapshot.folder_of(kept, results.root)
+        if kept and folder.is_dir():
+            return folder
+    return snapshot.folder_of(results.fingerprinter.program(state.run).digest, results.root)
+
+
+def write_request(state: State, results: Results) -> None:
+    """Leave in the run's folder what its job will read: settings, the fingerprint that they had now, and the code."""
+    definitions = results.fingerprinter.code(state.run).definitions()
+    folder = snapshot_of(state, results)
+    RunFolder(state.folder).write_request(
+        {
+            "run": dict(state.run.settings),
+            "fingerprint": {**state.fingerprint.as_dict(), "modules": definitions},
+            "snapshot": folder.name,
+            "commit": json.loads((folder / snapshot.FACTS).read_text())["commit"],
+        }
+    )
 
 
 def absent_data(root: Path, states: Iterable[State]) -> list[str]:
@@ -61,37 +83,45 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
             elif missing := [path for path in files.values() if not path.is_file()]:
                 raise DataMissing(missing[0])
         except (DataMissing, ValueError) as error:
-            lines.append(f"{settings['dataset']} is not ready here, and without it no run starts: {error}")
+            lines.append(
+                f"{settings['dataset']} is not ready here; unless the nodes have it, its runs fail: {error}"
+            )
     return lines
-
-
-def write_request(state: State, results: Results) -> None:
-    """Leave in the run's folder what its job will read: the settings, and the fingerprint that they had now."""
-    definitions = results.fingerprinter.closure(state.run).definitions()
-    fingerprint = {**state.fingerprint.as_dict(), "modules": definitions}
-    commit = json.loads(
-        (snapshot.folder_of(state.fingerprint.code, results.root) / snapshot.FACTS).read_text()
-    )
-    request = {"run": dict(state.run.settings), "fingerprint": fingerprint, "commit": commit["commit"]}
-    write_atomic(state.folder / "run.json", json.dumps(request, indent=1, sort_keys=True) + "\n")
 
 
 def superseded(state: State) -> Result | None:
     """The finished result that a change of code or defaults, rather than of the configuration, made invalid."""
-    near = explain.nearest(state)
+    near = reasons.nearest(state)
     if near is None:
         return None
-    changed = explain.changed_settings(near, state.run)
+    changed = reasons.changed_settings(near, state.run)
     return None if any(key in state.run.chosen for key in changed) else near
+
+
+def _keep_snapshots(states: Iterable[State], results: Results) -> None:
+    fingerprinter = results.fingerprinter
+    pairs = [(fingerprinter.program(state.run), fingerprinter.code(state.run)) for state in states]
+    for program, code in {program.digest: (program, code) for program, code in pairs}.values():
+        snapshot.keep(program, code, results.root, fingerprinter.reader)
+
+
+def _requested(folder: RunFolder, state: State) -> str:
+    """The snapshot that a run's request names, if it is a request for today's run; else empty."""
+    try:
+        request = json.loads(folder.request.read_text())
+        same = request["fingerprint"]["digest"] == state.fingerprint.digest
+        return str(request["snapshot"]) if same else ""
+    except (OSError, ValueError, KeyError, TypeError):
+        return ""
 
 
 def _question(again: list[tuple[State, Result]], results: Results) -> str:
     hours = sum(old.seconds for _, old in again) / 3600
     lines = [f"{len(again)} finished runs, {hours:.2f} device hours, would be trained again:"]
     for state, old in again:
-        why = explain.reason(state, results.fingerprinter)
+        why = reasons.reason(state, results.fingerprinter)
         lines.append(f"  {state.run['dataset']} {state.run.name} ({old.seconds / 3600:.2f} h): {why}")
     lines.append(
-        "To train them again: --config retrain=yes. If the change is harmless: python -m favit.accept RUN..."
+        "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON"
     )
     return "\n".join(lines)

@@ -8,45 +8,18 @@ is looked at: the folder's name helps people, what counts is what its
 
 from __future__ import annotations
 
-import errno
-import hashlib
-import json
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from favit.disk.cache import Cache
-from favit.identity.digests import short_digest
+from favit.disk.run_folder import RunFolder
 from favit.identity.fingerprint import Fingerprint, Fingerprinter, cut
+from favit.results.index import Index, Result
 from favit.sweeps.config import Config
 from favit.sweeps.runs import Run
 
-METRICS = "metrics.json"
-ACCEPTED = "accepted.json"
-
-# A run that diverged is done, too: it would diverge again.
-_DONE = ("finished", "diverged")
-_OWN_SOURCE = Path(__file__).read_bytes()  # what was remembered by other code is read again
-
-
-@dataclass(frozen=True)
-class Result:
-    """A finished result on disk, as far as states need it; ``content`` is read when asked for."""
-
-    folder: Path
-    fingerprint: Mapping[str, Any]
-    status: str
-    seconds: float
-    stamp: str
-    accepted: tuple[Mapping[str, Any], ...] = ()
-
-    @cached_property
-    def content(self) -> dict[str, Any]:
-        """The whole ``metrics.json``."""
-        return json.loads((self.folder / METRICS).read_text())
+__all__ = ["Result", "Results", "State"]
 
 
 @dataclass(frozen=True)
@@ -81,7 +54,7 @@ class Results:
         self._cache = self.root / ".cache"
         self._policy = config.versions
         self.fingerprinter = fingerprinter or Fingerprinter(config.data, self._cache, config.versions)
-        self._index = _Index(self._cache / "results.json")
+        self._index = Index(self._cache / "results.json")
 
     def states(self, runs: Iterable[Run]) -> list[State]:
         """The state of each run."""
@@ -92,22 +65,18 @@ class Results:
 
     def state(self, run: Run) -> State:
         """The state of one run."""
-        today = self.fingerprinter.of(run)
+        today = self.fingerprinter.fingerprint(run)
         results = self._index.results_in(self.place(run))
-        ranked = sorted(
-            (rank, r.folder.name != today.digest, r.folder.name, r)
-            for r in results
-            if (rank := self._rank(r, today)) is not None
-        )
-        if not ranked:
+        valid = [r for r in results if self._is_valid(r, today)]
+        counting = valid or [r for r in results if self._is_accepted(r, today)]
+        if not counting:
             return State(run, today, "missing", self._free_folder(run, today), others=tuple(results))
-        best = ranked[0][-1]
-        name = ("valid", "accepted")[ranked[0][0]]
-        duplicates = [r for *_, r in ranked[1:] if r.stamp != best.stamp]
+        best = next((r for r in counting if r.folder.name == today.digest), counting[0])
+        name = "valid" if valid else "accepted"
+        duplicates = [r for r in results if r.stamp != best.stamp and self._counts(r, today)]
+        notes = tuple(self._notes(best, today, name, duplicates))
         others = tuple(r for r in results if r is not best)
-        return State(
-            run, today, name, best.folder, best, others, tuple(self._notes(best, today, name, duplicates))
-        )
+        return State(run, today, name, best.folder, best, others, notes)
 
     def in_place(self, place: Path) -> list[Result]:
         """The readable results of one place."""
@@ -123,19 +92,24 @@ class Results:
         """Where the run will be trained: never onto a file that stands for something else."""
         place = self.place(run)
         folder, tries = place / today.digest, 1
-        while (folder / METRICS).exists():
+        while RunFolder(folder).is_finished:
             tries += 1
             folder = place / f"{today.digest}-{tries}"
         return folder
 
-    def _rank(self, result: Result, today: Fingerprint) -> int | None:
-        """0: valid, 1: accepted by a person, None: not today's."""
+    def _counts(self, result: Result, today: Fingerprint) -> bool:
+        return self._is_valid(result, today) or self._is_accepted(result, today)
+
+    def _is_valid(self, result: Result, today: Fingerprint) -> bool:
         then = result.fingerprint
-        if then.get("settings") != today.settings or not _same_data(then.get("data"), today.data):
-            return None
-        if then.get("code") == today.code and self._same_versions(then.get("versions") or {}, today.versions):
-            return 0
-        return None if self._acceptance(result, today) is None else 1
+        return (
+            _same_input(result, today)
+            and then.get("code") == today.code
+            and self._same_versions(then.get("versions") or {}, today.versions)
+        )
+
+    def _is_accepted(self, result: Result, today: Fingerprint) -> bool:
+        return _same_input(result, today) and self._acceptance(result, today) is not None
 
     def _acceptance(self, result: Result, today: Fingerprint) -> Mapping[str, Any] | None:
         """The record by which a person declared a result valid under today's code and versions."""
@@ -167,96 +141,9 @@ class Results:
             yield f"another valid result with other numbers exists: {folders}"
 
 
-def _same_data(then: Mapping[str, str] | None, now: Mapping[str, str] | None) -> bool:
+def _same_input(result: Result, today: Fingerprint) -> bool:
+    """Whether a result has today's settings and data."""
+    then = result.fingerprint
     # Without the data on this machine there is nothing to compare with: what the result says is trusted.
-    return now is None or then == dict(now)
-
-
-class _Index:
-    """Remembers what each ``metrics.json`` says, by its size and time of modification."""
-
-    def __init__(self, file: Path) -> None:
-        self._cache = Cache(file, made_by=hashlib.sha256(_OWN_SOURCE).hexdigest())
-
-    def results_in(self, place: Path) -> list[Result]:
-        """The readable results in the folders of one place, by name."""
-        try:
-            with os.scandir(place) as entries:
-                names = sorted(e.name for e in entries if not e.name.startswith("."))
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-        return [result for name in names if (result := self._result(place / name))]
-
-    def save(self) -> None:
-        """Keep what was read for the next time."""
-        self._cache.save()
-
-    def _result(self, folder: Path) -> Result | None:
-        try:
-            stat = (folder / METRICS).stat()
-        except OSError as error:
-            if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
-                return None
-            raise  # a file server that does not answer is no reason to train
-        key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
-        known = self._cache.get(key)
-        if known is None or known["seen"] != seen:
-            known = {"seen": seen, **_summary(folder / METRICS)}
-            self._cache[key] = known
-        if not known["readable"]:
-            return None
-        accepted = _acceptances(folder / ACCEPTED)
-        return Result(
-            folder, known["fingerprint"], known["status"], known["seconds"], known["stamp"], accepted
-        )
-
-
-def _summary(path: Path) -> dict[str, Any]:
-    """What states need of a ``metrics.json``; one that contradicts itself is as good as unreadable."""
-    try:
-        text = path.read_text()
-        content = json.loads(text)
-        fingerprint = content["fingerprint"]
-        parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
-        whole = (
-            short_digest(content["run"]) == parts["settings"]
-            and content["status"] in _DONE
-            and isinstance(content["metrics"], dict)
-            and _is_of_text(parts["data"])
-            and _is_of_text(parts["versions"])
-        )
-        if not whole:
-            return {"readable": False}
-        return {
-            "readable": True,
-            "fingerprint": parts,
-            "status": content["status"],
-            "seconds": float(content.get("device_seconds") or content.get("wall_time_s") or 0.0),
-            "stamp": short_digest(content["metrics"]),
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {"readable": False}
-
-
-def _is_of_text(value: Any) -> bool:
-    """None, or a mapping of text to text."""
-    return value is None or (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
-
-
-def _acceptances(path: Path) -> tuple[Mapping[str, Any], ...]:
-    if not path.exists():
-        return ()
-    try:
-        records = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return ()
-    return tuple(r for r in records if _is_acceptance(r)) if isinstance(records, list) else ()
-
-
-def _is_acceptance(record: Any) -> bool:
-    return (
-        isinstance(record, dict)
-        and all(isinstance(record.get(key), str) for key in ("code", "who", "when", "why"))
-        and isinstance(record.get("versions"), dict)
-        and _is_of_text(record["versions"])
-    )
+    same_data = today.data is None or then.get("data") == dict(today.data)
+    return then.get("settings") == today.settings and same_data

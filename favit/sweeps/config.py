@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from favit.components.registry import unknown
+from favit.components.nearest import unknown
 
 _SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -181,8 +181,8 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
             raise ConfigError(f"{source}: sweeps.{name}: this name is taken by a target")
 
 
-# Rules of the workflow that are not sweeps.
-RESERVED = ("all", "analysis", "data", "report", "table", "tables", "train")
+# The rules of the workflow: a sweep or a group of such a name would be another rule of it.
+RESERVED = ("all", "analysis", "data", "prepare", "report", "table", "tables", "train")
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

@@ -5,12 +5,9 @@
 
 from __future__ import annotations
 
-import argparse
 import difflib
 import itertools
 import json
-import signal
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -18,9 +15,9 @@ from typing import Any
 
 from favit.components import declared, registry
 from favit.components.literals import families, literals, task_of
-from favit.components.registry import unknown
+from favit.components.nearest import unknown
 from favit.sweeps import published
-from favit.sweeps.config import Config, ConfigError, SweepConfig, load
+from favit.sweeps.config import Config, ConfigError, SweepConfig
 
 AXES = ("dataset", "model", "aggregator", "encoding", "seed")
 
@@ -353,26 +350,3 @@ def _encodings_for(task: str) -> list[str]:
 def _known(what: str, name: Any, valid: list[str]) -> None:
     if name not in valid:
         raise ValueError(unknown(f"{what} '{name}'", str(name), valid))
-
-
-def main(arguments: list[str] | None = None) -> int:
-    """Print the runs of a sweep, a group or ``all``."""
-    parser = argparse.ArgumentParser(
-        prog="python -m favit.sweep", description="Print a sweep's runs, one JSON a line."
-    )
-    parser.add_argument("sweep", help="a sweep of the configuration, a group such as demo, or all")
-    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
-    options = parser.parse_args(arguments)
-    try:
-        found = runs(load(options.config), options.sweep)
-    except ConfigError as error:
-        print(error, file=sys.stderr)
-        return 1
-    for run in found:
-        print(json.dumps(run.settings))
-    return 0
-
-
-if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
-    sys.exit(main())

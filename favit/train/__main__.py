@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from favit.identity.fingerprint import of_run
+from favit.identity.fingerprint import describe
 from favit.sweeps.runs import resolve
 from favit.train.life import process
 
@@ -14,7 +14,7 @@ from favit.train.life import process
 def complete(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
     """The envelope of a run whose settings a person wrote: defaults added, checked, fingerprinted."""
     run = dict(resolve(settings).settings)
-    return {"run": run, "fingerprint": of_run(run, data)}
+    return {"run": run, "fingerprint": describe(run, data)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

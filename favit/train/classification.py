@@ -21,7 +21,7 @@ from favit.train.evaluation import mean, score
 from favit.train.feeds import Feed
 from favit.train.order import Batch, Order
 from favit.train.settings import Images, Optimisation, parse
-from favit.train.task import Check, Model, Result, Selection
+from favit.train.task import Check, FinalScores, Model, Selection
 
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 128
@@ -70,13 +70,13 @@ class Task:
         """Top-1 and top-5 in percent and the mean cross-entropy on the test images."""
         return _summary(self._scores(model, check))
 
-    def finish(self, model: Model, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> FinalScores:
         """The same, with what each image was taken for."""
         scores = self._scores(model, check)
         labels = self._feed.test_labels.numpy().astype(np.uint16)
         predicted = scores[:, 3].numpy().astype(np.uint16)
         predictions = {"labels": labels, "predicted": predicted, "correct5": scores[:, 1].bool().numpy()}
-        return Result(_summary(scores), predictions)
+        return FinalScores(_summary(scores), predictions)
 
     def _scores(self, model: Model, check: Check) -> Tensor:
         """(test images, 4): right first, right among the first five, cross-entropy, predicted class."""

@@ -15,7 +15,7 @@ from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
 from favit.train.settings import Forecasting, Optimisation, parse
-from favit.train.task import Check, Model, Result, Selection
+from favit.train.task import Check, FinalScores, Model, Selection
 
 # One shape for all scoring, whatever the run's batch size.
 _SCORED_AT_ONCE = 256
@@ -81,7 +81,7 @@ class Task:
         """Errors on the validation part; the test part is not looked at."""
         return _means(self._errors("validation", model, check), self._windows.horizon)
 
-    def finish(self, model: Model, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> FinalScores:
         """Errors on the test part, and those of repeating the last step of the input."""
         horizon = self._windows.horizon
         errors = self._errors("test", model, check)
@@ -100,7 +100,7 @@ class Task:
             },
         }
         repeated = {f"repeat_last_{name}": value for name, value in baseline.items()}
-        return Result(_means(errors, horizon), predictions, {"baseline": repeated})
+        return FinalScores(_means(errors, horizon), predictions, {"baseline": repeated})
 
     def _errors(self, part: str, model: Model, check: Check) -> Tensor:
         """Errors of each window of a part: (windows, 2 (horizon + V)), see ``_by_step_and_variable``."""

@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 Row = dict[str, Any]  # of the history: one epoch
-State = dict[
-    str, Any
-]  # tensors, numbers, texts, lists and dicts: what ``torch.load(weights_only=True)`` takes
+# Tensors, numbers, texts, lists and dicts: what ``torch.load(weights_only=True)`` takes.
+TrainingState = dict[str, Any]
 
 
 class Host(Protocol):
@@ -18,11 +17,11 @@ class Host(Protocol):
         """Why this process is to save and stop, ``None`` while it is not; asked at each step."""
         ...
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The newest state that this run can go on from, on the CPU; ``None`` where there is none."""
         ...
 
-    def save(self, position: int, state: State, history: Sequence[Row]) -> None:
+    def save(self, position: int, state: TrainingState, history: Sequence[Row]) -> None:
         """Keep the state at ``position`` (steps of the run behind it), and the history so far; may raise."""
         ...
 

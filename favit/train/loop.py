@@ -11,11 +11,11 @@ from torch import Tensor
 
 from favit.train import distributed, schedule
 from favit.train.distributed import World
-from favit.train.host import Host, Row, State
+from favit.train.host import Host, Row, TrainingState
 from favit.train.latest import Latest
 from favit.train.learner import Learner
 from favit.train.settings import Optimisation
-from favit.train.task import Result, Task
+from favit.train.task import FinalScores, Task
 
 
 class Interrupted(Exception):
@@ -52,7 +52,7 @@ class Trainer:
         self._best_weights: dict[str, Tensor] = {}
         self._epoch_seconds = 0.0  # of training in this epoch, over all lives
 
-    def train(self) -> Result:
+    def train(self) -> FinalScores:
         """Train to the end and score, going on from what the host has kept.
 
         Raises ``Interrupted`` or ``Diverged`` where it does not come to that, and what the host raises.
@@ -145,7 +145,7 @@ class Trainer:
         if self.world.first:
             self._host.save(self._position(), self._state(losses), self.history)
 
-    def _state(self, losses: Tensor) -> State:
+    def _state(self, losses: Tensor) -> TrainingState:
         """Everything that the rest of the run depends on."""
         return {
             **self.learner.state(),

@@ -27,7 +27,7 @@ class Selection:
 
 
 @dataclass(frozen=True)
-class Result:
+class FinalScores:
     """The final scores."""
 
     metrics: dict[str, float]
@@ -57,6 +57,6 @@ class Task(Protocol):
         """The scores of one epoch, equal on every process."""
         ...
 
-    def finish(self, model: Model, check: Check) -> Result:
+    def finish(self, model: Model, check: Check) -> FinalScores:
         """The final scores, equal on every process."""
         ...

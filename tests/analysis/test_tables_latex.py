@@ -13,8 +13,8 @@ import pytest
 
 from favit.analysis.latex import escape, number_column
 from favit.analysis.render import to_latex
+from favit.analysis.sweep_tables import table_spec
 from favit.analysis.tables import Cost, RunResult, make
-from favit.commands.tabulate import table_spec
 from favit.sweeps.config import SweepConfig, load
 from favit.sweeps.runs import cells
 

@@ -5,24 +5,22 @@
 # file that does not exist yet, in a folder named after its fingerprint.
 
 import json
-import os
 import re
 import sys
-import tempfile
 from pathlib import Path
 
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
 
-from favit.commands import tabulate
+from favit.disk.files import write_atomic
+from favit.disk.run_folder import METRICS, RunFolder
+from favit.identity.digests import short_digest
+from favit.results import tables as made_tables
+from favit.results.reasons import reason
+from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
 from favit.sweeps.config import read as read_config
-from favit.identity.digests import short_digest
-from favit.results.reasons import reason
-from favit.disk.files import write_atomic
-from favit.results.state import METRICS, Results
 from favit.sweeps.runs import cells
-from favit.trie import alternatives
 
 try:
     for _file in map(Path, workflow.configfiles):
@@ -33,7 +31,9 @@ try:
     RESULTS = Results(SETUP)
     _RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
     STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
-    TODAY = {name: tabulate.digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()}
+    TODAY = {
+        name: made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()
+    }
 except ConfigError as error:
     sys.exit(str(error))  # one line; a traceback would bury it
 
@@ -49,17 +49,13 @@ def keep_config():
         write_atomic(CONFIG_FILE, json.dumps(config))
 
 
-def note(name, text):
-    """A file among the caches that holds this text, written only if it does not; its path."""
-    path = RESULTS.root / ".cache" / name
-    try:
-        if path.is_file() and path.read_text() == text:
-            return path
-        write_atomic(path, text)
-    except OSError:  # a dry run may not be allowed to write there
-        path = Path(tempfile.gettempdir()) / f"favit-{os.getpid()}" / name
-        write_atomic(path, text)
-    return path
+def make_anew(files):
+    """Have these files made whatever stands there, as `--forcerun` would. For input functions: the graph is there then.
+
+    Tables, the report and analyses record what they were made from; where that is not today's, times of files or
+    notes of Snakemake's would say little.
+    """
+    workflow.dag.forcefiles.update(map(str, files))
 
 
 # Folder name -> state, of the runs that have no result that counts.
@@ -80,4 +76,4 @@ def runs_to_train(sweep):
 
 def tables_of(target):
     """The tables behind a target."""
-    return [str(tabulate.folder(SETUP) / f"{sweep.name}.csv") for sweep in SETUP.sweeps_of(target)]
+    return [str(made_tables.folder(SETUP) / f"{sweep.name}.csv") for sweep in SETUP.sweeps_of(target)]

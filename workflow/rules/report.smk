@@ -1,14 +1,18 @@
 # The report: one page of what is there now, partial where runs are missing. It is made anew when any table's
-# digest or the report's code changed: a note that holds them all is rewritten then, and only then.
+# digest or the report's code changed.
 #
 # Snakemake's own report, `snakemake report --report own.html`, shows the page, every table and every figure. (The
 # tables as this rule writes them: one that is today's is made by no rule, so that of `table` is often not there.)
 
+from favit.results.made import is_current
 
-def digests_of_tables(wildcards):
-    code = RESULTS.fingerprinter.reader.closure(["favit.commands.report"]).digest
-    today = "".join(f"{name} {digest}\n" for name, digest in [("code", code), *TODAY.items()])
-    return str(note("tables.txt", today))
+REPORT = RESULTS.root / "report.html"
+
+
+def anew_if_outdated(wildcards):
+    if not is_current(REPORT.with_suffix(".json"), made_tables.report_digest(RESULTS, TODAY), [REPORT]):
+        make_anew([REPORT])
+    return []
 
 
 localrules:
@@ -18,7 +22,7 @@ localrules:
 rule report:
     output:
         page=report(
-            f"{RESULTS.root}/report.html",
+            str(REPORT),
             caption="../report/page.rst",
             category="Study",
             labels={"page": "everything"},
@@ -38,11 +42,11 @@ rule report:
             labels={"sweep": "{sweep}"},
         ),
     input:
-        digests_of_tables,
+        anew_if_outdated,
     message:
         "Report of all results"
     params:
         python=sys.executable,
         config=str(CONFIG_FILE),
     shell:
-        "{params.python:q} -m favit.report --config {params.config:q}"
+        "{params.python:q} -m favit report --config {params.config:q}"

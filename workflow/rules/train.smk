@@ -4,23 +4,25 @@
 import functools
 import shlex
 
-from favit.results import guard
+from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
+from favit.results import guard
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
 
 FOLDER = f"{RESULTS.root}/runs/{{dataset}}/{{model}}/{{aggregator}}/{{encoding}}/seed{{seed}}/{{digest}}"
 
-# Only these folders can be made. Snakemake searches the whole expression once for each job, so where there are
-# very many the check is left to `state`.
-OFFERED = alternatives(MISSING) if len(MISSING) <= 500 else r"[^/]+"
-
-
 def state(wildcards):
-    if wildcards.digest not in MISSING:
-        raise WorkflowError(f"{wildcards.digest} is not a run that is to be trained: it has its result, or is unknown")
     return MISSING[wildcards.digest]
+
+
+def nothing_if_missing(wildcards):
+    """No input for a run that is to be trained; for any other a file that cannot exist.
+
+    Snakemake then takes a result that is there for a plain file, whatever is forced, and refuses one that is not.
+    """
+    return [] if wildcards.digest in MISSING else f"{FOLDER}/is-no-run-that-is-to-be-trained"
 
 
 def sweep(wildcards):
@@ -28,10 +30,10 @@ def sweep(wildcards):
     return FIRST_SWEEP[state(wildcards).run.key]
 
 
-def by_sweep(of):
+def by_sweep(value_of):
     """What depends on a run's sweep, as a plain value where all agree: Snakemake calls a function many times a job."""
-    values = {of(FIRST_SWEEP[s.run.key]) for s in MISSING.values()}
-    return values.pop() if len(values) == 1 else lambda w: of(sweep(w))
+    values = {value_of(FIRST_SWEEP[s.run.key]) for s in MISSING.values()}
+    return values.pop() if len(values) == 1 else lambda w: value_of(sweep(w))
 
 
 def asked(name, default):
@@ -46,15 +48,20 @@ def why(wildcards):
 
 def command(wildcards, threads):
     """What starts the processes, the code to train with, what to train, and where to; they share the threads."""
-    folder, code = state(wildcards).folder, state(wildcards).fingerprint.code
+    folder, code = RunFolder(state(wildcards).folder), snapshot_of(wildcards.digest)
     asked_for = sweep(wildcards).resources
     processes = max(1, asked_for.get("gpus", 0))  # on each node
     start = launcher(asked_for.get("nodes", 1), processes)
     share = max(1, threads // processes)
-    words = [snapshot.folder_of(code, RESULTS.root), "--run", folder / "run.json", "--out", folder]
+    words = [code, "--run", folder.request, "--out", folder.path]
     # Where another process trains the run already, a queue is a better place to wait in than its devices.
     wait = " --wait" if workflow.local_exec else ""
     return f"{start} {shlex.join(map(str, words))} {WHERE} --threads {share} --workers {share}{wait}"
+
+
+@functools.cache
+def snapshot_of(digest):
+    return guard.snapshot_of(MISSING[digest], RESULTS)
 
 
 WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])
@@ -95,9 +102,11 @@ def passing_on(command, warn):
 
 rule train:
     output:
-        f"{FOLDER}/metrics.json",
+        f"{FOLDER}/{METRICS}",
+    input:
+        nothing_if_missing,
     wildcard_constraints:
-        digest=OFFERED,
+        digest="[^/]+",
     message:
         "{resources.why}"
     threads: asked("cpus", 1)
@@ -111,7 +120,7 @@ rule train:
         job_label="{model}.{aggregator}.{encoding}.seed{seed}",
         array_label=by_sweep(lambda a_sweep: f"{a_sweep.name}.train"),
         # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
-        progress=f"{FOLDER}/checkpoint-*.pt",
+        progress=f"{FOLDER}/{CHECKPOINTS}",
     params:
         command=command,
     shell:

@@ -17,6 +17,7 @@ from typing import Any
 import torch
 
 from favit.disk.files import write_atomic
+from favit.disk.run_folder import RunFolder
 
 _MAGIC = b"favit-checkpoint-1"
 _KEPT = 2
@@ -26,7 +27,9 @@ class Unusable(Exception):
     """Why a checkpoint is not used."""
 
 
-def save(folder: Path, position: int, fingerprint: str, state: dict[str, Any], life: dict[str, Any]) -> Path:
+def save(
+    folder: RunFolder, position: int, fingerprint: str, state: dict[str, Any], life: dict[str, Any]
+) -> Path:
     """Write ``state`` as the checkpoint of ``position`` and drop all but the two newest.
 
     ``state`` is the trainer's, ``life`` what is known of the run besides; both hold only what
@@ -37,36 +40,26 @@ def save(folder: Path, position: int, fingerprint: str, state: dict[str, Any], l
     torch.save({"fingerprint": fingerprint, "state": state, "life": life}, buffer)
     content = buffer.getvalue()
     digest = hashlib.sha256(content).hexdigest().encode()
-    path = folder / f"checkpoint-{position:010d}.pt"
+    path = folder.checkpoint(position)
     write_atomic(path, b"%s %s\n%s" % (_MAGIC, digest, content))
-    for old in _newest_first(folder)[_KEPT:]:
+    for old in folder.checkpoints()[_KEPT:]:
         old.unlink(missing_ok=True)
     return path
 
 
 def load(
-    folder: Path, fingerprint: str, report: Callable[[str], None]
+    folder: RunFolder, fingerprint: str, tell: Callable[[str], None]
 ) -> tuple[dict[str, Any], dict[str, Any]] | None:
     """The newest usable state, on the CPU, and what was kept with it; ``None`` where there is none.
 
-    Each file passed over, torn or of another fingerprint, is told to ``report``.
+    Each file passed over, torn or of another fingerprint, is named to ``tell``.
     """
-    for path in _newest_first(folder):
+    for path in folder.checkpoints():
         try:
             return _read(path, fingerprint)
         except Unusable as reason:
-            report(f"{path.name} is not used: {reason}")
+            tell(f"{path.name} is not used: {reason}")
     return None
-
-
-def remove(folder: Path) -> None:
-    """Delete all checkpoints."""
-    for path in _newest_first(folder):
-        path.unlink(missing_ok=True)
-
-
-def _newest_first(folder: Path) -> list[Path]:
-    return sorted(folder.glob("checkpoint-*.pt"), reverse=True)
 
 
 def _read(path: Path, fingerprint: str) -> tuple[dict[str, Any], dict[str, Any]]:

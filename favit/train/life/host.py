@@ -5,13 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import torch
 
 from favit.disk.lease import Lease
-from favit.train.host import Row, State
+from favit.disk.run_folder import RunFolder
+from favit.train.host import Row, TrainingState
 from favit.train.life import checkpoints, machine, record
 from favit.train.life.reporter import Reporter, epoch_line
 from favit.train.life.signals import StopRequest
@@ -22,7 +22,7 @@ class RunHost:
 
     def __init__(
         self,
-        folder: Path,
+        folder: RunFolder,
         identity: str,
         device: torch.device,
         stop: StopRequest,
@@ -46,7 +46,7 @@ class RunHost:
             return self._stop.received or "another process"
         return self._stop.received
 
-    def load(self) -> State | None:
+    def load(self) -> TrainingState | None:
         """The newest usable checkpoint of this run; what is passed over is told."""
         found = checkpoints.load(self.folder, self._identity, self.reporter.say)
         if found is None:
@@ -55,7 +55,7 @@ class RunHost:
         self._earlier_seconds, self.started = life["seconds"], life["started"]
         return state
 
-    def save(self, position: int, state: State, history: Sequence[Row]) -> None:
+    def save(self, position: int, state: TrainingState, history: Sequence[Row]) -> None:
         """Write a checkpoint and the history; raises ``Fenced`` where another process is at work by now."""
         self.check_lease()
         life = {"seconds": self.seconds, "started": self.started}

@@ -1,4 +1,4 @@
-"""The end of a run: ``metrics.json`` last, so that whoever sees it finds all the rest."""
+"""The end of a run: the result is written last, so that whoever sees it finds all the rest."""
 
 from __future__ import annotations
 
@@ -13,24 +13,25 @@ import numpy as np
 import torch
 
 from favit.disk.files import atomic_path, write_atomic
-from favit.train.life import checkpoints, machine, record
+from favit.disk.run_folder import RunFolder
+from favit.train.life import machine, record
 from favit.train.life.host import RunHost
 from favit.train.life.request import Request
 from favit.train.loop import Diverged, Trainer
-from favit.train.task import Result
-
-# The result's second name. Whatever starts a finished run's job again, a second snakemake or a requeue, removes
-# `metrics.json` first: it is the job's declared output.
-SECOND_NAME = ".metrics.json"
+from favit.train.task import FinalScores
 
 
-def is_there(folder: Path, wanted: Request) -> bool:
-    """Whether the folder holds this run's result; one whose first name was removed gets it back."""
-    if _is_of(folder / "metrics.json", wanted):
+def is_there(folder: RunFolder, wanted: Request) -> bool:
+    """Whether the folder holds this run's result; one whose first name was removed gets it back.
+
+    Whatever starts a finished run's job again, a second snakemake or a requeue, removes the job's declared output
+    first, and that is the result's first name.
+    """
+    if _is_of(folder.metrics, wanted):
         return True
-    if not _is_of(folder / SECOND_NAME, wanted):
+    if not _is_of(folder.spare_metrics, wanted):
         return False
-    write_atomic(folder / "metrics.json", (folder / SECOND_NAME).read_bytes())
+    folder.restore_metrics()
     return True
 
 
@@ -41,49 +42,49 @@ def _is_of(path: Path, wanted: Request) -> bool:
         return False
 
 
-def write_finished(wanted: Request, trainer: Trainer, host: RunHost, result: Result, keep: str) -> None:
-    """History, predictions, weights if kept, metrics; then the resume state goes."""
+def write_finished(wanted: Request, trainer: Trainer, host: RunHost, scores: FinalScores, keep: str) -> None:
+    """Write history, predictions, weights if they are kept, and the result; then drop the checkpoints."""
     metrics = {
         "status": "finished",
         "diverged_at_step": None,
         **_common(wanted, trainer, host),
-        "metrics": result.metrics,
+        "metrics": scores.metrics,
         "best": trainer.best,
-        **result.extra,
+        **scores.extra,
     }
     if not trainer.world.first:
         return
     folder = host.folder
     host.check_lease()
-    record.write_history(
-        folder, trainer.history
-    )  # a life that ended right after its last checkpoint wrote none
-    with atomic_path(folder / "predictions.npz") as path, path.open("wb") as file:
-        np.savez_compressed(file, **result.predictions)  # type: ignore[arg-type]
+    # A life that began after the last epoch has written no history of its own.
+    record.write_history(folder, trainer.history)
+    with atomic_path(folder.predictions) as path, path.open("wb") as file:
+        np.savez_compressed(file, **scores.predictions)  # type: ignore[arg-type]
     if keep != "none":
-        _write_weights(folder / "weights.pt", trainer)
-    _write(folder, metrics)
+        _write_weights(folder.weights, trainer)
+    folder.write_metrics(metrics)
     if keep != "all":
-        checkpoints.remove(folder)
-    host.reporter.say(_summary(result.metrics, metrics["wall_time_s"]))
+        folder.remove_checkpoints()
+    host.reporter.say(_summary(scores.metrics, metrics["wall_time_s"]))
 
 
 def write_diverged(wanted: Request, trainer: Trainer, host: RunHost, divergence: Diverged) -> None:
-    """A run whose loss was not finite has no metrics, and is not tried again."""
+    """Write the result of a run whose loss was not finite: it has no scores, and is not tried again."""
     if not trainer.world.first:
         return
     folder = host.folder
     host.check_lease()
     record.write_history(folder, trainer.history)
-    metrics = {
-        "status": "diverged",
-        "diverged_at_step": divergence.step,
-        **_common(wanted, trainer, host),
-        "metrics": {},
-        "best": trainer.best,
-    }
-    _write(folder, metrics)
-    checkpoints.remove(folder)
+    folder.write_metrics(
+        {
+            "status": "diverged",
+            "diverged_at_step": divergence.step,
+            **_common(wanted, trainer, host),
+            "metrics": {},
+            "best": trainer.best,
+        }
+    )
+    folder.remove_checkpoints()
     host.reporter.say(f"diverged: the loss of step {divergence.step} is not finite")
 
 
@@ -93,16 +94,12 @@ def _write_weights(path: Path, trainer: Trainer) -> None:
     write_atomic(path, buffer.getvalue())
 
 
-def _write(folder: Path, metrics: dict[str, Any]) -> None:
-    for name in (SECOND_NAME, "metrics.json"):
-        record.write_json(folder / name, metrics)
-
-
 def _common(wanted: Request, trainer: Trainer, host: RunHost) -> dict[str, Any]:
     seconds = host.seconds
     return {
         "run": dict(wanted.run),
         "fingerprint": dict(wanted.fingerprint),
+        "snapshot": wanted.envelope.get("snapshot"),
         "epochs_run": trainer.epoch,
         "train_examples": trainer.task.train_examples,
         "test_examples": trainer.task.test_examples,

@@ -20,9 +20,10 @@ import torch
 import torch.distributed as dist
 
 from favit.disk.lease import Busy, Fenced
+from favit.disk.run_folder import RunFolder
 from favit.train import distributed, engine
 from favit.train.distributed import World
-from favit.train.life import machine, outcome, record, request
+from favit.train.life import machine, outcome, request
 from favit.train.life.arguments import parser
 from favit.train.life.holding import hold
 from favit.train.life.host import RunHost
@@ -79,8 +80,9 @@ def _train(options: argparse.Namespace, complete: Complete | None, stack: ExitSt
     with _of_the_user():
         wanted = request.read(options.run, options.data, complete)
         _make_folder(options.out)
-    if outcome.is_there(options.out, wanted):
-        return _say_there_is_nothing_to_do(options.out)
+    folder = RunFolder(options.out)
+    if outcome.is_there(folder, wanted):
+        return _say_there_is_nothing_to_do(folder)
     stop = StopRequest().listen()
     with _of_the_user():
         device = machine.choose(options.device)
@@ -89,11 +91,11 @@ def _train(options: argparse.Namespace, complete: Complete | None, stack: ExitSt
     machine.prepare(options.threads, device)
     lease = hold(options.out, options.wait, world, stop, stack)
     # Whoever held the lease until now may have finished.
-    if distributed.broadcast_object(outcome.is_there(options.out, wanted), world):
-        return _say_there_is_nothing_to_do(options.out)
+    if distributed.broadcast_object(outcome.is_there(folder, wanted), world):
+        return _say_there_is_nothing_to_do(folder)
     reporter = Reporter(options.out, speaks=world.first, name=wanted.name)
     stack.callback(reporter.close)
-    host = RunHost(options.out, wanted.identity, device, stop, lease, reporter)
+    host = RunHost(folder, wanted.identity, device, stop, lease, reporter)
     return _to_the_end(options, wanted, device, world, host)
 
 
@@ -101,8 +103,8 @@ def _to_the_end(
     options: argparse.Namespace, wanted: Request, device: torch.device, world: World, host: RunHost
 ) -> None:
     if world.first:
-        record.remove_leftovers(options.out)
-        record.write_json(options.out / "run.json", wanted.envelope)
+        host.folder.remove_leftovers()
+        host.folder.write_request(wanted.envelope)
     with _of_the_user():
         trainer = engine.trainer(wanted.run, options.data, device, world, options.workers, host)
     try:
@@ -121,8 +123,8 @@ def _make_folder(folder: Path) -> None:
         raise ValueError(f"--out {folder} cannot be written")
 
 
-def _say_there_is_nothing_to_do(folder: Path) -> None:
-    print(f"{folder / 'metrics.json'} is there already: nothing to do")
+def _say_there_is_nothing_to_do(folder: RunFolder) -> None:
+    print(f"{folder.metrics} is there already: nothing to do")
 
 
 @contextmanager

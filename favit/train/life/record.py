@@ -1,4 +1,4 @@
-"""What a run leaves to be read: ``history.csv`` and ``metrics.json``."""
+"""What is recorded of a run besides its numbers: its history, the code, versions and hardware that made it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ import json
 import os
 import platform
 import socket
-import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,31 +16,22 @@ from typing import Any
 import torch
 
 from favit.disk.files import write_atomic
+from favit.disk.git import commit_of
+from favit.disk.run_folder import RunFolder
 from favit.train.distributed import World
 
 _PACKAGES = ("torch", "timm", "torchvision", "numpy", "einops", "pandas")
 
 
-def write_history(folder: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """One row an epoch; the columns are those of the first row."""
+def write_history(folder: RunFolder, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write one row for each epoch; the columns are those of the first row."""
     if not rows:
         return
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows)
-    write_atomic(folder / "history.csv", text.getvalue())
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Indented JSON; numbers must be finite."""
-    write_atomic(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete the temporary files of a life that ended while it wrote."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
+    write_atomic(folder.history, text.getvalue())
 
 
 def commit() -> str | None:
@@ -50,22 +40,12 @@ def commit() -> str | None:
     Code that runs from a snapshot has its commit written beside it.
     """
     snapshot = os.environ.get("FAVIT_SNAPSHOT")
+    if not snapshot:
+        return commit_of(Path(__file__).parent)
     try:
-        if snapshot:
-            facts = json.loads((Path(snapshot) / "closure.json").read_text())
-            return facts["commit"] and facts["commit"] + ("+changes" if facts["dirty"] else "")
-        folder = Path(__file__).parent
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
-        return _git(folder, "rev-parse", "HEAD") + ("+changes" if changed else "")
-    except (OSError, ValueError, KeyError, subprocess.SubprocessError):
+        return str(json.loads((Path(snapshot) / "snapshot.json").read_text())["commit"] or "") or None
+    except (OSError, ValueError, KeyError):
         return None
-
-
-def _git(folder: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        ["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=20, check=True
-    )
-    return done.stdout.strip()
 
 
 def versions() -> dict[str, str]:

@@ -62,7 +62,7 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
     if fingerprint.get("settings") != digests.short_digest(run):
         raise ValueError(f"{source}: the fingerprint is another run's; give the run's settings by themselves")
     if fingerprint.get("data") is None:
-        fingerprint = {**fingerprint, "data": digests.of_data(run, data)}
+        fingerprint = {**fingerprint, "data": digests.data_digests(run, data)}
     return Request(run, fingerprint, envelope)
 
 

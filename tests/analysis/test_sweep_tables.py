@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from favit.commands import accept, tabulate
+from favit.analysis import sweep_tables
+from favit.commands.main import run as favit
 from favit.disk.files import write_atomic
 from favit.results.state import Results, State
+from favit.results.tables import distinct, table_digest, table_is_current
 from favit.sweeps.config import Config, parse
 from favit.sweeps.runs import cells, runs
 
@@ -58,7 +60,7 @@ def finish(
 
 def notes(config: Config) -> dict[int, set[str]]:
     """Footnotes of the blocks, by horizon."""
-    table, _ = tabulate.build(config, config.sweeps["s"], Results(config))
+    table, _ = sweep_tables.build(config, config.sweeps["s"], Results(config))
     return {g.key["horizon"]: {note for line in g.lines for note in line.notes} for g in table.groups}
 
 
@@ -80,7 +82,7 @@ def test_another_horizons_result_is_not_a_stale_one(config: Config) -> None:
 
 def test_accepted_and_diverged_runs_say_so(config: Config) -> None:
     (state, *_) = finish(config, 24, code="0" * 64)
-    accept.main([str(state.folder), "--why", "reworded", "--config", str(_written(config))])
+    favit("accept", [str(state.folder), "--why", "reworded", "--config", str(_written(config))])
     assert any("counted although out of date (accepted by" in note for note in notes(config)[24])
     finish(config, 48, {"status": "diverged", "diverged_at_step": 7, "metrics": {}})
     assert notes(config)[48] == {"seeds 0, 1 diverged at step 7 and left out"}
@@ -103,7 +105,7 @@ def test_a_table_is_outdated_when_its_reasons_change(config: Config) -> None:
     def today() -> str:
         results, sweep = Results(config), config.sweeps["s"]
         states = {s.run.key: s for s in results.states(runs(config))}
-        return tabulate.digest(sweep, cells(sweep), results, states)
+        return table_digest(sweep, cells(sweep), results, states)
 
     never = today()
     finish(config, 24, code="0" * 64)
@@ -115,11 +117,11 @@ def test_a_table_with_a_file_of_another_is_not_current(config: Config) -> None:
     in_sweep = cells(sweep)
 
     def current() -> bool:
-        states = {state.run.key: state for state in results.states(tabulate.distinct(in_sweep))}
-        return tabulate.is_current(config, sweep, tabulate.digest(sweep, in_sweep, results, states))
+        states = {state.run.key: state for state in results.states(distinct(in_sweep))}
+        return table_is_current(config, "s", table_digest(sweep, in_sweep, results, states))
 
     assert not current()
-    markdown = tabulate.make(config, sweep, results)
+    markdown = sweep_tables.make(config, sweep, results)
     assert current()
     kept = markdown.read_text()
     markdown.write_text(kept + "a line of another table")

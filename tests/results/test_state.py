@@ -14,10 +14,10 @@ import pytest
 import yaml
 
 from favit.commands import accept, prune
+from favit.commands.main import run as favit
 from favit.disk.files import write_atomic
 from favit.identity import snapshot
-from favit.results import guard
-from favit.results import reasons as explain
+from favit.results import guard, reasons, selection
 from favit.results.state import Results, State
 from favit.sweeps.config import Config, parse
 from favit.sweeps.runs import runs
@@ -103,7 +103,7 @@ def test_only_other_content_of_data_invalidates(config: Config, tmp_path: Path) 
     data.write_text(content.replace("1\n", "2\n"))
     state = states(config)[0]
     assert not state.counts
-    assert list(explain.differences(state.others[0], state, Results(config).fingerprinter)) == [
+    assert list(reasons.differences(state.others[0], state, Results(config).fingerprinter)) == [
         "data: own.csv"
     ]
     data.write_text(content)
@@ -133,7 +133,7 @@ def test_prepared_without_the_data_a_result_is_held_to_those_that_were_read(
     data.write_text(content.replace("1\n", "2\n"))
     now = states(config)[0]
     assert not now.counts and now.folder != state.folder
-    assert explain.reason(now, Results(config).fingerprinter) == "data: own.csv"
+    assert reasons.reason(now, Results(config).fingerprinter) == "data: own.csv"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +160,7 @@ def test_versions_count_as_far_as_the_policy_says(
     if counts:
         assert f"made with torch {version}" in now.notes
     else:
-        assert f"torch {version} ->" in explain.reason(now, Results(config).fingerprinter)
+        assert f"torch {version} ->" in reasons.reason(now, Results(config).fingerprinter)
 
 
 def test_a_place_that_is_taken_by_something_else_is_never_written_to(config: Config) -> None:
@@ -197,12 +197,12 @@ def test_a_duplicate_with_other_numbers_is_shown(config: Config) -> None:
 def test_differences_are_named_in_words(config: Config, tmp_path: Path) -> None:
     state = states(configured(tmp_path, settings={"lr": 0.0005}))[0]
     results = Results(config)
-    modules = results.fingerprinter.closure(state.run).definitions()
+    modules = results.fingerprinter.code(state.run).definitions()
     modules["favit.attention.full"]["Attention.forward"] = "changed!"
     del modules["favit.train.loop"]
     finish(state, code="0" * 16, modules=modules)
     now = states(configured(tmp_path, settings={"lr": 0.001}))[0]
-    words = explain.reason(now, results.fingerprinter)
+    words = reasons.reason(now, results.fingerprinter)
     assert "settings: lr 0.0005 -> 0.001" in words
     assert "attention/full.py: Attention.forward" in words
     assert "train/loop.py (new)" in words
@@ -211,7 +211,7 @@ def test_differences_are_named_in_words(config: Config, tmp_path: Path) -> None:
 def test_nearest_result_differs_in_the_least(config: Config, tmp_path: Path) -> None:
     far = finish(states(configured(tmp_path, settings={"lr": 0.1, "epochs": 9}))[0])
     near = finish(states(configured(tmp_path, settings={"lr": 0.1}))[0])
-    found = explain.nearest(states(config)[0])
+    found = reasons.nearest(states(config)[0])
     assert found is not None and found.folder == near != far
 
 
@@ -257,7 +257,7 @@ def test_request_and_snapshot_are_left_for_the_job(config: Config) -> None:
     request = json.loads((before[0].folder / "run.json").read_text())
     assert request["run"] == dict(before[0].run.settings)
     assert request["fingerprint"]["digest"] == before[0].fingerprint.digest
-    folder = snapshot.folder_of(before[0].fingerprint.code, config.results)
+    folder = snapshot.folder_of(request["snapshot"], config.results)
     assert (folder / "favit" / "attention" / "full.py").is_file()
     assert not (folder / "favit" / "attention" / "probsparse.py").exists()
 
@@ -273,7 +273,7 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
     after = states(config)
     assert {s.name for s in after} == {"accepted"}
     assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]
-    assert explain.line(after[0], results.fingerprinter).startswith("accepted")
+    assert reasons.line(after[0], results.fingerprinter).startswith("accepted")
 
 
 def test_other_settings_cannot_be_accepted(config: Config, tmp_path: Path) -> None:
@@ -304,14 +304,14 @@ def test_prune_spares_what_a_job_may_still_need(
     changed = configured(tmp_path, settings={"lr": 0.01})
     guard.before_training(changed, Results(changed), states(changed)[:1])
     guard.before_training(config, Results(config), states(config)[1:2])
-    old_code, own_code = "0" * 16, states(config)[0].fingerprint.code
+    old_code, own_code = "0" * 16, json.loads((states(config)[1].folder / "run.json").read_text())["snapshot"]
     snapshots = config.results / "snapshots"
     shutil.copytree(snapshots / own_code, snapshots / old_code)
     shutil.copytree(snapshots / own_code, snapshots / f".{own_code}.left-by-a-kill")
     begun, waiting = states(changed)[0].folder, states(config)[1].folder
 
     def listed(*options: str) -> list[str]:
-        assert prune.main(["--config", str(tmp_path / "c.yaml"), *options]) == 0
+        assert favit("prune", ["--config", str(tmp_path / "c.yaml"), *options]) == 0
         return [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[:-1]]
 
     assert listed() == [], "a job may wait for what is young"
@@ -320,7 +320,7 @@ def test_prune_spares_what_a_job_may_still_need(
     doomed = [begun, snapshots / f".{own_code}.left-by-a-kill", snapshots / old_code]
     assert listed() == list(map(str, doomed))
     request = json.loads((waiting / "run.json").read_text())
-    request["fingerprint"]["code"] = old_code
+    request["snapshot"] = old_code
     (waiting / "run.json").write_text(json.dumps(request))
     assert listed("--yes") == list(map(str, doomed[:2])), "a prepared run refers to the old code"
     assert waiting.exists() and {p.name for p in snapshots.iterdir()} == {own_code, old_code}
@@ -347,7 +347,7 @@ def test_what_is_no_whole_result_is_passed_over(config: Config, broken: dict[str
     write_atomic(folder / "metrics.json", json.dumps(content))
     state = states(config)[0]
     assert not state.counts and state.folder != folder
-    assert explain.line(state, Results(config).fingerprinter).endswith("never run before")
+    assert reasons.line(state, Results(config).fingerprinter).endswith("never run before")
 
 
 @pytest.mark.parametrize("modules", [[1], {"favit.attention.full": 5}, "x"])
@@ -355,7 +355,7 @@ def test_a_result_that_does_not_say_what_it_ran_is_explained_all_the_same(
     config: Config, modules: Any
 ) -> None:
     finish(states(config)[0], code="0" * 16, modules=modules)
-    assert "does not say which" in explain.reason(states(config)[0], Results(config).fingerprinter)
+    assert "does not say which" in reasons.reason(states(config)[0], Results(config).fingerprinter)
 
 
 @pytest.mark.parametrize("text", ["5", "[1]", "[{}]", '[{"code": "x"}]', "{torn"])
@@ -395,9 +395,9 @@ def test_a_damaged_cache_is_no_harm(config: Config, name: str, text: str) -> Non
 
 def test_definitions_in_another_order_are_named(config: Config) -> None:
     state = states(config)[0]
-    modules = Results(config).fingerprinter.closure(state.run).definitions()
+    modules = Results(config).fingerprinter.code(state.run).definitions()
     finish(state, code="0" * 16, modules=modules)
-    reason = explain.reason(states(config)[0], Results(config).fingerprinter)
+    reason = reasons.reason(states(config)[0], Results(config).fingerprinter)
     assert reason == "code: the order of definitions"
 
 
@@ -414,7 +414,7 @@ def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tm
     folder = finish(first, code="0" * 16)
 
     def found(path: Path) -> list[str]:
-        return [run.key for run in explain.select(two, str(path))]
+        return [run.key for run in selection.select(two, str(path))]
 
     assert found(folder) == found(folder / "metrics.json") == [first.run.key]
     assert found(same_place[1].folder) == [same_place[1].run.key]

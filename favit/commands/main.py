@@ -1,0 +1,71 @@
+"""The command ``favit VERB``: one module of this room for each verb, imported when it is asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import signal
+import sys
+from collections.abc import Sequence
+
+from favit.components.nearest import unknown
+from favit.sweeps.config import ConfigError
+
+VERBS = {
+    "explain": "say which runs are valid and which must be trained, and why",
+    "plan": "say what a sweep costs before it is spent",
+    "sweep": "print the runs that a sweep asks for",
+    "tabulate": "make the tables of sweeps",
+    "report": "make one page of all tables and figures",
+    "accept": "declare results valid under changed code",
+    "prune": "list or remove what no sweep asks for",
+    "fetch": "download data sets",
+    "prepare": "pack data sets of very many files",
+    "train": "train one run",
+}
+
+OK, FAILED, MISUSED = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the verb that the first argument names; returns the exit status."""
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if not words or words[0] in ("-h", "--help"):
+        print(_overview())
+        return OK if words else MISUSED
+    if words[0] not in VERBS:
+        print(f"favit: {unknown(f'command {words[0]!r}', words[0], list(VERBS))}", file=sys.stderr)
+        return MISUSED
+    return run(words[0], words[1:])
+
+
+def run(verb: str, arguments: Sequence[str]) -> int:
+    """Run one verb; whatever a person has to change is told in one line on standard error."""
+    module = importlib.import_module(f"favit.commands.{verb}")
+    try:
+        return int(module.main(arguments))
+    except (ConfigError, PermissionError) as error:
+        print(error, file=sys.stderr)
+        return FAILED
+
+
+def program(verb: str) -> int:
+    """Run one verb as this process's only work, such as ``python -m favit.explain`` does."""
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+    return run(verb, sys.argv[1:])
+
+
+def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
+    """The frame of a verb's command line; the first line of ``description`` heads its help."""
+    return argparse.ArgumentParser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """The option that names the configuration."""
+    parser.add_argument("--config", default="config.yaml", help="the configuration; default: %(default)s")
+
+
+def _overview() -> str:
+    width = max(map(len, VERBS))
+    verbs = "\n".join(f"  {verb:<{width}}  {does}" for verb, does in VERBS.items())
+    return f"usage: favit VERB ...\n\n{verbs}\n\nfavit VERB --help says more."

@@ -1,0 +1,13 @@
+"""Train one run: ``favit train --run FILE --out FOLDER``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Train; the process ends here, with the status of ``favit.train``."""
+    from favit.train import __main__ as training  # torch, for those who need it
+    from favit.train.life.process import leave
+
+    leave(training.main(arguments))

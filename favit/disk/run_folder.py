@@ -1,0 +1,104 @@
+"""What a run leaves in its folder: the names of its files, and which of them stand for a whole run."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from favit.disk.files import write_atomic
+
+METRICS = "metrics.json"
+CHECKPOINTS = "checkpoint-*.pt"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """The files of one run. Each is written whole or not at all; none of them needs to be there."""
+
+    path: Path
+
+    @property
+    def request(self) -> Path:
+        """What is to be trained: settings, fingerprint, commit and snapshot, kept before the job is queued."""
+        return self.path / "run.json"
+
+    @property
+    def metrics(self) -> Path:
+        """The result. It is written last: where it is, everything else is there, too."""
+        return self.path / METRICS
+
+    @property
+    def spare_metrics(self) -> Path:
+        """The result under a second name. Snakemake deletes the first when it starts a finished run's job again."""
+        return self.path / f".{METRICS}"
+
+    @property
+    def history(self) -> Path:
+        """One row of scores for each epoch."""
+        return self.path / "history.csv"
+
+    @property
+    def predictions(self) -> Path:
+        """The scores of each test example."""
+        return self.path / "predictions.npz"
+
+    @property
+    def weights(self) -> Path:
+        """The weights that were scored, where they are kept."""
+        return self.path / "weights.pt"
+
+    @property
+    def log(self) -> Path:
+        """What the run said."""
+        return self.path / "train.log"
+
+    @property
+    def acceptances(self) -> Path:
+        """Which other code a person has declared this result valid for."""
+        return self.path / "accepted.json"
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the result is there."""
+        return self.metrics.exists()
+
+    def checkpoint(self, position: int) -> Path:
+        """The checkpoint after ``position`` steps."""
+        return self.path / f"checkpoint-{position:010d}.pt"
+
+    def checkpoints(self) -> list[Path]:
+        """The checkpoints that are there, the newest first."""
+        return sorted(self.path.glob(CHECKPOINTS), reverse=True)
+
+    def write_request(self, content: Any) -> None:
+        """Write ``run.json``; a request that says the same already is left as it is."""
+        text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
+        if not self.request.is_file() or self.request.read_text(encoding="utf-8") != text:
+            write_atomic(self.request, text)
+
+    def write_metrics(self, content: Any) -> None:
+        """Write the result under both names."""
+        text = json.dumps(content, indent=1, allow_nan=False) + "\n"
+        for path in (self.spare_metrics, self.metrics):
+            write_atomic(path, text)
+
+    def restore_metrics(self) -> None:
+        """Give the result its first name back."""
+        write_atomic(self.metrics, self.spare_metrics.read_bytes())
+
+    def forget_metrics(self) -> None:
+        """Drop the second name of a result whose first one a person has deleted: it shall not come back."""
+        if not self.is_finished:
+            self.spare_metrics.unlink(missing_ok=True)
+
+    def remove_checkpoints(self) -> None:
+        """Delete all checkpoints."""
+        for path in self.checkpoints():
+            path.unlink(missing_ok=True)
+
+    def remove_leftovers(self) -> None:
+        """Delete the temporary files of a life that ended while it wrote."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink(missing_ok=True)

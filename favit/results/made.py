@@ -1,0 +1,30 @@
+"""What files were made from, recorded beside them: whether they are still today's. Free of torch.
+
+Times of files say little about that, and nothing after a copy or on a machine whose clock is wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from favit.disk.files import sha256_of, write_atomic
+
+
+def record(note: Path, digest: str, files: Iterable[Path]) -> None:
+    """Write down that ``files`` were made from what ``digest`` stands for."""
+    write_atomic(note, json.dumps({"digest": digest, "files": _digests(files)}) + "\n")
+
+
+def is_current(note: Path, digest: str, files: Iterable[Path]) -> bool:
+    """Whether ``files`` are there, all of them as they were made, and from ``digest``."""
+    try:
+        return bool(json.loads(note.read_text()) == {"digest": digest, "files": _digests(files)})
+    except (OSError, ValueError):
+        return False
+
+
+def _digests(files: Iterable[Path]) -> dict[str, str]:
+    # Two processes that make a table at once, of different results, may leave files of both.
+    return {path.name: sha256_of(path) for path in files}
