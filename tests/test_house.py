@@ -39,8 +39,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis": {
         "attention", "aggregators", "components", "disk", "encodings", "identity", "models", "results", "sweeps",
     },
+    "analysis.page": {"analysis", "analysis.figures", "disk"},
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps"},
-    "commands": {"analysis", "components", "disk", "identity", "planning", "prepare", "results", "sweeps", "train",
+    "commands": {"analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "results", "sweeps", "train",
                  "train.life"},
 }  # fmt: skip
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from favit.analysis import report
+from favit.analysis.page import report
 from favit.analysis.sweep_tables import build
 from favit.commands.main import add_config, command_line
 from favit.results import made

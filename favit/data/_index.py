@@ -23,7 +23,7 @@ from favit.data._missing import DataMissing
 NAME = "index.json"
 PACKED, IN_PLACE = "array_record", "folder"
 PARTS = ("train", "val")
-_REMEDY = "make it with `snakemake prepare` (or `python -m favit.prepare --in-place`), which goes on where it stopped"
+_REMEDY = "make it with `snakemake prepare` (or `favit prepare --in-place`), which goes on where it stopped"
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Packs image data sets of many small files into few large ones: ``python -m favit.prepare``. Free of torch."""
+"""Packs image data sets of many small files into few large ones: ``favit prepare``. Free of torch."""

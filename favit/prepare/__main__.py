@@ -1,4 +1,4 @@
-"""Pack image data sets into large files: ``python -m favit.prepare --data data imagenet1k``.
+"""Pack image data sets into large files: ``favit prepare --data data imagenet1k``.
 
 What was downloaded lies in, or is linked into, the data set's folder
 (``data/imagenet1k``). Every image is decoded once: what is damaged is named and
@@ -84,7 +84,7 @@ def _remarks(index: _index.Index) -> list[str]:
 def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
-        prog="python -m favit.prepare",
+        prog="favit prepare",
         description=f"{__doc__}\n{sources.__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )

@@ -1,6 +1,6 @@
 """From a sweep's matrix to its runs, each resolved to flat, plain, sorted settings.
 
-``python -m favit.sweep SWEEP`` prints them, one JSON a line. Free of torch.
+``favit sweep SWEEP`` prints them, one JSON a line. Free of torch.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from favit.analysis import report
+from favit.analysis.page import report
 from favit.analysis.figures import errors, gains, learning_curves, pareto
 from favit.analysis.figures._base import Plot, Section, style
 from favit.analysis.tables import Cost, make

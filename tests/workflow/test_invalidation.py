@@ -78,6 +78,9 @@ def test_a_second_run_does_nothing_and_says_so(trained: Project) -> None:
             "from __future__ import annotations\n",
             "from __future__ import annotations\n\n# why\n",
         ),
+        ("favit/train/life/process.py", "nothing to do", "there is nothing left to do"),
+        ("favit/disk/lease.py", "STALE_AFTER = 60.0", "STALE_AFTER = 61.0"),
+        ("favit/components/nearest.py", "did you mean", "is it"),
         ("workflow/rules/train.smk", "# One rule trains every run.", "# A single rule trains each run."),
         ("workflow/rules/train.smk", "exec {params.command}", "exec {params.command}  "),
     ],
@@ -288,7 +291,7 @@ def test_a_run_s_folder_says_where_it_came_from(trained: Project) -> None:
         content: dict[str, Any] = json.loads(path.read_text())
         fingerprint = content["fingerprint"]
         assert path.parent.name == fingerprint["digest"]
-        snapshot = trained.root / "results" / "snapshots" / fingerprint["code"]
+        snapshot = trained.root / "results" / "snapshots" / content["snapshot"]
         assert {m.replace(".", "/") for m in fingerprint["modules"] if "." in m} <= {
             str(p.relative_to(snapshot).with_suffix("")).removesuffix("/__init__")
             for p in snapshot.rglob("*.py")
@@ -371,8 +374,8 @@ def test_a_job_that_fails_does_not_destroy_what_another_process_finished(
 ) -> None:
     finished = next(p for p in restored.results() if "full" in p.parts)
     shutil.move(finished, tmp_path / "metrics.json")
-    code = json.loads((tmp_path / "metrics.json").read_text())["fingerprint"]["code"]
-    (restored.root / "results" / "snapshots" / code / "__main__.py").write_text(
+    snapshot = json.loads((tmp_path / "metrics.json").read_text())["snapshot"]
+    (restored.root / "results" / "snapshots" / snapshot / "__main__.py").write_text(
         f"import shutil, sys\nshutil.copy({str(tmp_path / 'metrics.json')!r}, {str(finished)!r})\nsys.exit(3)\n"
     )
     assert restored.snakemake("series", check=False).returncode == 1

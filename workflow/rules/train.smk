@@ -22,7 +22,7 @@ def nothing_if_missing(wildcards):
 
     Snakemake then takes a result that is there for a plain file, whatever is forced, and refuses one that is not.
     """
-    return [] if wildcards.digest in MISSING else f"{FOLDER}/is-no-run-that-is-to-be-trained"
+    return [] if wildcards.digest in MISSING else f"{FOLDER}/not-to-be-trained--its-result-is-there-or-no-sweep-asks-for-it"
 
 
 def sweep(wildcards):

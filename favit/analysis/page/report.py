@@ -10,7 +10,7 @@ from pathlib import Path
 
 from favit.analysis.figures import encodings, errors, forecasts, gains, learning_curves, pareto, tokens
 from favit.analysis.figures._base import Plot, Section
-from favit.analysis.html import table_html
+from favit.analysis.page.html import table_html
 from favit.analysis.render import template
 from favit.analysis.results import RunResult
 from favit.disk.files import atomic_path, write_atomic

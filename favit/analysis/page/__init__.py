@@ -1,0 +1,1 @@
+"""The report: all tables and figures of a study as one page."""
