@@ -22,7 +22,7 @@ def main(arguments: list[str] | None = None) -> int:
     verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
     options = parser.parse_args(arguments)
     try:
-        print(status.report(options.folder, options.all) if options.verb == "status" else site.describe())
+        print(status.overview(options.folder, options.all) if options.verb == "status" else site.describe())
     except NoAnswer as trouble:
         print(f"SLURM does not answer: {trouble}", file=sys.stderr)
         return 1

@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import is_flagged
 from snakemake.shell import shell
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure"}
-PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "temp"}
+PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure", "update"}
+PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "temp", "before_update"}
+SHARED_FOR_PLAIN = {SharedFSUsage.PERSISTENCE, SharedFSUsage.INPUT_OUTPUT, SharedFSUsage.SOURCES}
+KNOWN_SHELLS = ("bash", "sh", "dash")
 LONGEST_COMMAND = 100_000  # bytes; Linux takes no argument above 128 KiB
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -42,23 +45,66 @@ class Command:
 
 def is_plain(job: Any, workflow: Any) -> bool:
     """Whether the job's shell command may run without a nested Snakemake around it."""
-    if job.is_group() or not job.is_shell or job.is_containerized:
-        return False
-    rule, usage = job.rule, workflow.storage_settings.shared_fs_usage
-    unusual = (
-        rule.conda_env, rule.container_img, rule.env_modules, rule.shadow_depth, rule.cache.output,
-        rule.is_checkpoint, rule.is_handover, rule.is_template_engine, job.benchmark,
-        job.resources.get("shell_exec"), job.is_pipe, job.is_service,
-        workflow.remote_execution_settings.precommand,
-        not {SharedFSUsage.PERSISTENCE, SharedFSUsage.INPUT_OUTPUT, SharedFSUsage.SOURCES} <= set(usage),
-        not flags(job.output) <= PLAIN_OUTPUT_FLAGS,
-        not flags(job.input) <= PLAIN_INPUT_FLAGS,
-        set_by_user(rule.resources.get("tmpdir")),
-        Path(shell_executable()).name not in ("bash", "sh", "dash"),
-        "<TBD>" in job.shellcmd,
-        len(job.shellcmd.encode()) > LONGEST_COMMAND,
-    )  # fmt: skip
-    return not any(unusual)
+    return not why_nested(job, workflow)
+
+
+def why_nested(job: Any, workflow: Any) -> list[str]:
+    """Each reason for which the job needs a nested Snakemake; none where its shell command may run alone."""
+    if job.is_group():
+        return ["it is a group of jobs"]
+    if not job.is_shell:
+        return ["it is no shell command"]
+    return [*_uses(job), *_unknown_flags(job), *_surroundings(job, workflow), *_command_trouble(job)]
+
+
+def _uses(job: Any) -> list[str]:
+    """What the rule asks of Snakemake that only Snakemake can do, in its words."""
+    rule = job.rule
+    used = {
+        "container": job.is_containerized or rule.container_img,
+        "conda": rule.conda_env,
+        "envmodules": rule.env_modules,
+        "shadow": rule.shadow_depth,
+        "cache": rule.cache.output,
+        "checkpoint": rule.is_checkpoint,
+        "handover": rule.is_handover,
+        "template_engine": rule.is_template_engine,
+        "benchmark": job.benchmark,
+        "pipe": job.is_pipe,
+        "service": job.is_service,
+        "resources.shell_exec": job.resources.get("shell_exec"),
+        "resources.tmpdir": set_by_user(rule.resources.get("tmpdir")),
+    }
+    return [f"its rule uses {name}" for name, value in used.items() if value]
+
+
+def _unknown_flags(job: Any) -> list[str]:
+    outputs = flags(job.output) - PLAIN_OUTPUT_FLAGS
+    inputs = flags(job.input) - PLAIN_INPUT_FLAGS
+    return [
+        *(f"an output is {name}()" for name in sorted(outputs)),
+        *(f"an input is {name}()" for name in sorted(inputs)),
+    ]
+
+
+def _surroundings(job: Any, workflow: Any) -> list[str]:
+    """What the workflow's settings make a command alone miss."""
+    missing = SHARED_FOR_PLAIN - set(workflow.storage_settings.shared_fs_usage)
+    found = [f"{usage.item_to_choice()} is not shared with the nodes" for usage in missing]
+    if workflow.remote_execution_settings.precommand:
+        found.append("there is a precommand")
+    if Path(shell_executable()).name not in KNOWN_SHELLS:
+        found.append(f"the shell is {shell_executable()}")
+    return sorted(found)
+
+
+def _command_trouble(job: Any) -> list[str]:
+    found = []
+    if "<TBD>" in job.shellcmd:
+        found.append("its command is known on the node only")
+    if len(job.shellcmd.encode()) > LONGEST_COMMAND:
+        found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
+    return found
 
 
 def flags(files: Any) -> set[str]:
@@ -67,6 +113,7 @@ def flags(files: Any) -> set[str]:
 
 
 def set_by_user(tmpdir: Any) -> bool:
+    """Whether the rule names a temporary folder of its own."""
     return tmpdir is not None and getattr(tmpdir, "raw", "system_tmpdir") != "system_tmpdir"
 
 
@@ -84,7 +131,7 @@ def plain(job: Any) -> Command:
         nested=False,
         env={name: str(job.threads) for name in THREAD_VARIABLES},
         inputs=[str(f) for f in job.input],
-        stale=[str(f) for f in job.output],
+        stale=[str(f) for f in job.output if not is_flagged(f, "update")],
         tmpdir=True,
     )
 

@@ -17,13 +17,14 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from . import command, resources
 from .adopt import Adoption
+from .backups import back_up
 from .clusters import make_cluster
 from .clusters.base import NoAnswer
 from .desk import Desk
 from .journal import Batch, Journal, Task
 from .labels import array_label, filled, job_label
 from .lease import Lease
-from .report import out_of_memory
+from .retries import Retries
 from .settings import ExecutorSettings
 from .tickets import Ticket
 from .watch import Watch
@@ -31,7 +32,7 @@ from .watch import Watch
 TICK_S = 0.5  # between two looks at what the tasks have written
 
 
-class Executor(RemoteExecutor):
+class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no types
     """Runs in two threads: the scheduler's calls `run_jobs`, `cancel` and `handle_...`; the waiting
     thread, started by the base class, calls `check_active_jobs`. `_lock` guards what both touch."""
 
@@ -46,7 +47,7 @@ class Executor(RemoteExecutor):
         self._lock = threading.RLock()
         self._submitting = threading.Lock()  # held while a submission is underway; taken before `_lock`
         self._tickets: dict[Any, Ticket] = {}
-        self._memory_floor: dict[str, int] = {}  # job key -> MB, after an out-of-memory kill
+        self._retries = Retries(self.settings.memory_factor)
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
@@ -102,19 +103,22 @@ class Executor(RemoteExecutor):
 
     def _queued(self, job: Any) -> Ticket:
         key, array = command.key(job), array_label(job)
-        floor = self._memory_floor.get(key, 0)
+        floor = self._retries.memory_floor_mb(key)
         parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
         group = (array, repr(sorted(parameters.items(), key=str)))
         batch = self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+        updated = back_up(job, self.workflow)
         job.register(batch.token)
-        task = self._task(job, key, array, parameters)
+        task = self._task(job, key, array, parameters, updated)
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
         ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
         self.desk.add(group, ticket)
         return ticket
 
-    def _task(self, job: Any, key: str, array: str, parameters: dict[str, Any]) -> Task:
+    def _task(
+        self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
+    ) -> Task:
         """What the allocation needs to know; what a plain command needs to find is made on the way."""
         if command.is_plain(job, self.workflow):
             self._prepare(job)
@@ -135,6 +139,7 @@ class Executor(RemoteExecutor):
             tmpdir=what.tmpdir,
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,
+            updated=updated,
         )
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
@@ -160,7 +165,7 @@ class Executor(RemoteExecutor):
 
     def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
         """A nested Snakemake's arguments; unlike the base class's they name no folder that goes with us."""
-        args = super(RemoteExecutor, self).get_job_args(job, **kwargs)
+        args: str = super(RemoteExecutor, self).get_job_args(job, **kwargs)
         if SharedFSUsage.INPUT_OUTPUT not in self.workflow.storage_settings.shared_fs_usage:
             return args
         return f"{args} {format_cli_arg('--wait-for-files', list(job.get_wait_for_files()))}"
@@ -198,14 +203,8 @@ class Executor(RemoteExecutor):
         self.watch.look([t for t in waiting if id(t) not in queued])
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
-        verdict = ticket.batch.verdict(ticket.index)
-        if out_of_memory(verdict, ticket.state, ticket.boot) and ticket.memory_mb:
-            more = int(ticket.memory_mb * self.settings.memory_factor)
-            self._memory_floor[ticket.task.key] = more
-            if info.job.restart_times > info.job.attempt - 1:
-                ticket.failure = f"{ticket.failure}\n    retrying with {more} MB"
-        if ticket.state is not None and ticket.state.name == "CANCELLED":
-            info.job.attempt = info.job.restart_times + 1  # somebody wants it gone: no retry
+        if note := self._retries.after_failure(info.job, ticket):
+            ticket.failure = f"{ticket.failure}\n    {note}"
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:

@@ -19,8 +19,10 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .allocation import processes
 from .allocation.files import create_once, file_system_time, read_json
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 RENEWALS = 6  # how often a lease is renewed before it would go stale
 
 
@@ -49,7 +51,7 @@ class Lease:
         if former is not None:
             self._put_aside(former)
         if not create_once(self.path, json.dumps(self._holder)):
-            raise WorkflowError(already_running(read_json(self.path) or {}))
+            raise WorkflowError(already_running(self._read() or {}))
         self._thread.start()
 
     def _put_aside(self, former: dict[str, Any]) -> None:
@@ -64,8 +66,14 @@ class Lease:
             raise WorkflowError(already_running(found))
         aside.unlink()
 
+    def _read(self) -> dict[str, Any] | None:
+        """Who holds the lease, as the file says."""
+        found: dict[str, Any] | None = read_json(self.path)
+        return found
+
     def held(self) -> bool:
-        return (read_json(self.path) or {}).get("nonce") == self._nonce
+        """Whether the lease is still ours."""
+        return bool((self._read() or {}).get("nonce") == self._nonce)
 
     def release(self) -> None:
         self._stop.set()
@@ -85,7 +93,7 @@ class Lease:
     def _outwait(self) -> dict[str, Any] | None:
         """The lease of a holder that has gone, None where there is none; raises while one lives."""
         begun, told, first = time.monotonic(), False, None
-        while (holder := read_json(self.path)) is not None and not gone(holder):
+        while (holder := self._read()) is not None and not gone(holder):
             try:
                 renewed = self.path.stat().st_mtime
             except FileNotFoundError:
@@ -111,17 +119,13 @@ def gone(holder: dict[str, Any]) -> bool:
     """Whether the holder is a process of this host that no longer exists."""
     if holder.get("host") != socket.gethostname():
         return False
-    return process_start(int(holder["pid"])) != holder["process_start"]
+    return bool(process_start(int(holder["pid"])) != holder["process_start"])
 
 
 def process_start(pid: int) -> str | None:
     """Boot and start time of a process, which no other process shares; None if there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else f"{boot}:{fields[19]}"
+    since = processes.started(pid)
+    return None if since is None else f"{BOOT_ID.read_text().strip()}:{since}"
 
 
 def already_running(holder: dict[str, Any]) -> str:

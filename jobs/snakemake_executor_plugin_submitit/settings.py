@@ -23,7 +23,7 @@ def option(default: Any, text: str, **metadata: Any) -> Any:
 
 
 @dataclass
-class ExecutorSettings(ExecutorSettingsBase):
+class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the interface has no types
     """What a profile can say about allocations, their limits and how they are watched."""
 
     cluster: str = option(

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import getpass
 import re
-import subprocess
 from dataclasses import dataclass
 
-from .clusters.base import NoAnswer
+from .allocation.clients import NoAnswer, call
 
 TIMEOUT_S = 60
 
@@ -36,22 +35,16 @@ class Account:
     default: bool
 
 
-def ask(*command: str) -> list[list[str]]:
+def rows(*command: str) -> list[list[str]]:
     """The rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoAnswer(str(error)) from error
-    if done.returncode:
-        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
-    return [line.split("|") for line in done.stdout.splitlines() if line.strip()]
+    return [line.split("|") for line in call(*command, timeout=TIMEOUT_S).splitlines() if line.strip()]
 
 
 def partitions() -> list[Partition]:
     """The cluster's partitions, one entry for each kind of node in each."""
-    rows = ask("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
+    listed = rows("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
     found = []
-    for name, limit, nodes, cpus, memory, gres in (row[:6] for row in rows):
+    for name, limit, nodes, cpus, memory, gres in (row[:6] for row in listed):
         gres = re.sub(r"\([^)]*\)", "", gres)
         found.append(
             Partition(
@@ -70,9 +63,9 @@ def partitions() -> list[Partition]:
 def accounts() -> list[Account]:
     """The accounts that this user may charge, the default one first."""
     user = getpass.getuser()
-    rows = ask("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
-    default = ask("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
-    found = {Account(row[0], row[1], default=[row[0]] in default) for row in rows if row[0]}
+    listed = rows("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
+    default = rows("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
+    found = {Account(row[0], row[1], default=[row[0]] in default) for row in listed if row[0]}
     return sorted(found, key=lambda a: (not a.default, a.account))
 
 

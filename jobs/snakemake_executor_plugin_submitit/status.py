@@ -12,8 +12,8 @@ from pathlib import Path
 from .allocation.claim import TOMBSTONE
 from .clusters import make_cluster
 from .clusters.base import NoAnswer, State
+from .failure import tail
 from .journal import Batch, Journal
-from .report import tail
 from .settings import ExecutorSettings
 
 ORDER = ("running", "queued", "failed", "ended", "finished", "replaced")
@@ -77,7 +77,7 @@ def table(lines: Iterable[Line]) -> str:
     )
 
 
-def report(folder: Path, show_all: bool = False) -> str:
+def overview(folder: Path, show_all: bool = False) -> str:
     """What `status` prints about the plugin's folder (`.snakemake/submitit`)."""
     if not folder.exists():
         return f"No jobs were submitted from here ({folder} does not exist)."
@@ -85,10 +85,10 @@ def report(folder: Path, show_all: bool = False) -> str:
     states: dict[tuple[str, int], State] = {}
     notes = []
     for name in sorted({b.cluster for b in batches} - {"debug"}):
-        of_cluster = [b for b in batches if b.cluster == name and len(b.closed()) < len(b.tasks)]
+        unfinished = [b for b in batches if b.cluster == name and len(b.closed()) < len(b.tasks)]
         try:
-            if of_cluster:
-                states |= make_cluster(ExecutorSettings(cluster=name)).states(of_cluster)
+            if unfinished:
+                states |= make_cluster(ExecutorSettings(cluster=name)).states(unfinished)
         except NoAnswer as trouble:
             notes.append(f"{name} does not answer: {trouble}")
     everything = collect(batches, states, show_all=True)

@@ -38,7 +38,7 @@ class Ticket:
     @property
     def boot(self) -> list[Path]:
         """What SLURM itself wrote about the task, where there is such a file."""
-        return [self.batch.path / f"slurm-{self.job_id}.out"]
+        return [self.batch.files.slurm_output(self.job_id)]
 
     @property
     def over(self) -> bool:

@@ -7,8 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from . import report
-from .allocation.files import read_json
+from . import failure
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
 from .tickets import Ticket
@@ -140,7 +139,7 @@ class Watch:
             if t.state is not None
             and t.state.name == "PENDING"
             and t.state.reason == "BeginTime"
-            and not (read_json(t.batch.path / "lives" / str(t.index)) or {}).get("waiting")
+            and not t.batch.waits_for_another(t.index)
         ]
         if ids:
             try:
@@ -174,4 +173,4 @@ class Watch:
         self._fail(ticket, None)
 
     def _fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
-        ticket.failure = report.failure(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)
+        ticket.failure = failure.block(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)

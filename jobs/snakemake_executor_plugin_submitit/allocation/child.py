@@ -13,9 +13,8 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import tree
+from . import processes
 
 WATCHED = {signal.SIGUSR2, signal.SIGTERM, signal.SIGCHLD}
 
@@ -77,7 +76,7 @@ def run(
             warn, warn_at = True, never
         if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
             ending.terminated, term_at = True, never
-            tree.send(child.pid, signal.SIGTERM, only_catching=False)
+            processes.send(child.pid, signal.SIGTERM, only_catching=False)
             if limits is not None:
                 kill_at = now + limits.kill_wait_s
         if warn and _warn(child.pid, argv):
@@ -87,7 +86,7 @@ def run(
             if not pulse():
                 ending.fenced, kill_at = True, now
         if now >= kill_at:
-            tree.send(child.pid, signal.SIGKILL, only_catching=False)
+            processes.send(child.pid, signal.SIGKILL, only_catching=False)
             kill_at = never
     ending.exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
     return ending
@@ -95,14 +94,11 @@ def run(
 
 def _warn(root: int, argv: Sequence[str]) -> bool:
     """Send SIGUSR2; whether anyone but the shell around the command (or its fork) handles it."""
-    handled = tree.send(root, signal.SIGUSR2, only_catching=True)
+    handled = processes.send(root, signal.SIGUSR2, only_catching=True)
     return not all(_runs(pid, argv) for pid in handled)
 
 
 def _runs(pid: int, argv: Sequence[str]) -> bool:
     """Whether the process is what was started, not something that it became by `exec`; or is ending."""
-    try:
-        found = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True
-    return found in (b"", b"".join(os.fsencode(argument) + b"\0" for argument in argv))
+    found = processes.arguments(pid)
+    return not found or found == [os.fsencode(argument) for argument in argv]

@@ -14,7 +14,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import processes
 from .files import create_once, read_json, write_json
+from .folder import BatchFolder
 
 TOMBSTONE = "tombstone"
 FENCED = 10**9  # the number of a life that never ends: every other one must stop
@@ -22,14 +24,14 @@ FENCED = 10**9  # the number of a life that never ends: every other one must sto
 
 def claim(batch: Path, index: int, owner: str) -> bool:
     """Whether `owner` (an allocation's id, or TOMBSTONE) holds the task, now or from before."""
-    path = batch / "claims" / str(index)
+    path = BatchFolder(batch).claim(index)
     return create_once(path, owner) or path.read_text() == owner
 
 
 def owner_of(batch: Path, index: int) -> str | None:
     """The allocation that claimed the task, TOMBSTONE, or None."""
     try:
-        return (batch / "claims" / str(index)).read_text()
+        return BatchFolder(batch).claim(index).read_text()
     except FileNotFoundError:
         return None
 
@@ -47,16 +49,16 @@ class Life:
 
     @property
     def _record(self) -> Path:
-        return self.batch / "lives" / str(self.index)
+        return BatchFolder(self.batch).life(self.index)
 
     @property
     def _beat(self) -> Path:
-        return self.batch / "beats" / str(self.index)
+        return BatchFolder(self.batch).beat(self.index)
 
     @classmethod
     def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
         """Become the newest life; then wait until an older copy that still beats has stopped."""
-        before = read_json(batch / "lives" / str(index))
+        before = read_json(BatchFolder(batch).life(index))
         if before is None:
             life = cls(batch, index, 0, 0, heartbeat_s)
         else:
@@ -95,7 +97,7 @@ class Life:
     def _outwait(self) -> None:
         seen, silent_since = None, time.monotonic()
         while (beat := read_json(self._beat)) is not None:
-            if beat[1] == socket.gethostname() and not Path(f"/proc/{beat[2]}").exists():
+            if beat[1] == socket.gethostname() and processes.started(beat[2]) is None:
                 return
             if beat != seen:
                 seen, silent_since = beat, time.monotonic()

@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..allocation.clients import NoAnswer as NoAnswer  # what a cluster raises
 from ..journal import Batch
 
 # States in which a job may still run, or run again; every other one is an end.
@@ -41,10 +42,6 @@ class Refused(Exception):
     def __init__(self, message: str, *, final: bool = False, too_many: bool = False) -> None:
         super().__init__(message)
         self.final, self.too_many = final, too_many
-
-
-class NoAnswer(Exception):
-    """The cluster did not answer, or not sensibly; asking again later may help."""
 
 
 class Cluster(ABC):

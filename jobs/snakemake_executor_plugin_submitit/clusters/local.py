@@ -18,6 +18,7 @@ from typing import Any
 import submitit
 
 from .. import allocation
+from ..allocation import processes
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import Cluster, Refused, State, States, TaskId
@@ -155,22 +156,15 @@ def adopted_pid(batch: Batch, index: int) -> int | None:
     if not owner.startswith("local-"):
         return None
     pid = int(owner.removeprefix("local-"))
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-    except OSError:
-        return None
-    return pid if "submitit.local._local" in command and str(batch.path) in command else None
+    command = processes.arguments(pid)
+    return pid if b"submitit.local._local" in command and os.fsencode(batch.path) in command else None
 
 
 def visible_gpus(pid: int) -> list[str]:
     """The GPUs that a controller's command was given."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    except OSError:
-        return []
-    for variable in variables:
-        if variable.startswith("SUBMITIT_LOCAL_COMMAND=env CUDA_VISIBLE_DEVICES="):
-            return [name for name in shlex.split(variable)[1].partition("=")[2].split(",") if name]
+    for variable in processes.environment(pid):
+        if variable.startswith(b"SUBMITIT_LOCAL_COMMAND=env CUDA_VISIBLE_DEVICES="):
+            return [name for name in shlex.split(variable.decode())[1].partition("=")[2].split(",") if name]
     return []
 
 

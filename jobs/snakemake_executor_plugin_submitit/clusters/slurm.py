@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,6 +14,7 @@ from typing import Any
 import submitit
 
 from .. import allocation
+from ..allocation.clients import call
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import Cluster, NoAnswer, Refused, State, States, TaskId
@@ -36,34 +35,6 @@ WRONG_REQUEST = (
 )  # fmt: skip
 TOO_MANY = ("job submit limit", "submitjoblimit", "submit job limit", "job violates accounting/qos policy",
             "invalid job array", "job array index", "slurm_max_array")  # fmt: skip
-
-
-def call(*command: str, timeout: float, text: str | None = None) -> str:
-    """Run a SLURM client; its output. Raises NoAnswer with what went wrong."""
-    try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=clean_environment(),
-            start_new_session=True,  # Ctrl-C is for us: a submission underway must come to its end
-        )
-    except FileNotFoundError as error:
-        raise NoAnswer(f"{command[0]} is not on PATH") from error
-    except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{command[0]} did not answer within {timeout:.0f} s") from error
-    if done.returncode:
-        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
-    return done.stdout
-
-
-def clean_environment() -> dict[str, str]:
-    """Ours without the traces of an allocation that we may ourselves run in: jobs would inherit its limits."""
-    kept = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JWT")
-    return {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SLURMD_")) or k in kept}
 
 
 class ArrayExecutor(submitit.SlurmExecutor):
@@ -109,7 +80,7 @@ class SlurmCluster(Cluster):
         return self._largest
 
     def submit(self, batch: Batch, first: int, count: int) -> str:
-        script = batch.path / f"submission-{first}.sh"
+        script = batch.files.script(first)
         script.write_text(self.script(batch, first, count))
         try:
             answer = call("sbatch", str(script), timeout=120)
@@ -124,8 +95,8 @@ class SlurmCluster(Cluster):
         ours = {
             "signal": f"B:USR2@{self.settings.signal_delay_s}",
             "requeue": True,
-            "output": str(batch.path / "slurm-%A_%a.out"),
-            "error": str(batch.path / "slurm-%A_%a.out"),
+            "output": str(batch.files.slurm_output("%A_%a")),
+            "error": str(batch.files.slurm_output("%A_%a")),
             "comment": f"{COMMENT}:{batch.token}:{first}",
         }
         parameters["additional_parameters"] = parameters.get("additional_parameters", {}) | ours

@@ -76,7 +76,7 @@ def out_of_memory(verdict: Verdict | None, state: State | None, boot: Iterable[P
     return any(word in line.lower() for line in tail(boot) for word in MEMORY_WORDS)
 
 
-def failure(
+def block(
     label: str,
     verdict: Verdict | None,
     state: State | None,

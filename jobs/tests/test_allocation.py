@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import allocation
-from snakemake_executor_plugin_submitit.allocation import child, memory, tree
+from snakemake_executor_plugin_submitit.allocation import child, memory, processes
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim, owner_of, progress
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
 from snakemake_executor_plugin_submitit.command import STAY
@@ -151,8 +151,8 @@ def test_limits_that_slurm_would_keep() -> None:
 def test_descendants(tmp_path: Path) -> None:
     with subprocess.Popen(["bash", "-c", "sleep 5 & (sleep 5; true) & wait"]) as process:
         time.sleep(0.5)
-        assert len(tree.descendants(process.pid)) == 4
-        tree.send(process.pid, signal.SIGKILL, only_catching=False)
+        assert len(processes.descendants(process.pid)) == 4
+        processes.send(process.pid, signal.SIGKILL, only_catching=False)
 
 
 @pytest.fixture

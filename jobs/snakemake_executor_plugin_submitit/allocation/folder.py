@@ -1,0 +1,84 @@
+"""The names of the files in a batch's folder, which the main process and the allocations share.
+
+batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
+              arrays               array job ids, one a line, as sbatch returned them
+              submission-FIRST.sh  the script of the array whose first task is FIRST
+              slurm-JOB.out        what SLURM itself wrote about a task
+              claims/I             which allocation runs task I, or a tombstone: none ever may
+              lives/I beats/I      its newest start, and the sign that it runs
+              verdicts/I.json      how it ended
+              closed/I             the main process has dealt with it
+              done                 with all of them
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
+
+
+@dataclass(frozen=True)
+class BatchFolder:
+    """Where each file of a batch lies."""
+
+    path: Path
+
+    def create(self) -> None:
+        """Make the folder and its subfolders, for nobody but their owner."""
+        for name in SUBFOLDERS:
+            (self.path / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+    @property
+    def intent(self) -> Path:
+        return self.path / "intent.json"
+
+    @property
+    def arrays(self) -> Path:
+        return self.path / "arrays"
+
+    @property
+    def done(self) -> Path:
+        return self.path / "done"
+
+    def script(self, first: int) -> Path:
+        return self.path / f"submission-{first}.sh"
+
+    def slurm_output(self, job_id: str) -> Path:
+        """`job_id` may be sbatch's pattern `%A_%a`."""
+        return self.path / f"slurm-{job_id}.out"
+
+    def claim(self, index: int) -> Path:
+        return self.path / "claims" / str(index)
+
+    def life(self, index: int) -> Path:
+        return self.path / "lives" / str(index)
+
+    def beat(self, index: int) -> Path:
+        return self.path / "beats" / str(index)
+
+    def verdict(self, index: int) -> Path:
+        return self.path / "verdicts" / f"{index}.json"
+
+    def mark_closed(self, index: int) -> None:
+        (self.path / "closed" / str(index)).touch()
+
+    def closed(self) -> set[int]:
+        """The tasks that the main process has dealt with."""
+        return _numbers(self.path / "closed")
+
+    def verdicts(self) -> set[int]:
+        """The tasks that have a verdict, in one look at the folder."""
+        return _numbers(self.path / "verdicts")
+
+    def last_closed(self) -> float:
+        """When a task was last dealt with, by the file system's clock."""
+        return (self.path / "closed").stat().st_mtime
+
+
+def _numbers(folder: Path) -> set[int]:
+    try:
+        return {int(path.stem) for path in folder.iterdir() if path.stem.isdigit()}
+    except FileNotFoundError:
+        return set()
