@@ -218,6 +218,17 @@ def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp
     )
 
 
+def test_later_start_finds_updated_files_as_they_were(
+    start: Callable[..., Any], batch: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("before\n")
+    (tmp_path / "backup").write_text("before\n")
+    task = {"updated": {"kept": str(tmp_path / "backup")}}
+    start("echo half >> kept; exit 3", **task)
+    start("echo whole >> kept", **task)
+    assert (tmp_path / "kept").read_text() == "before\nwhole\n" and (tmp_path / "backup").exists()
+
+
 def test_out_of_memory_kills_are_counted_in_the_jobs_own_cgroups(tmp_path: Path) -> None:
     step = tmp_path / "system.slice/job_5/step_batch/user/task_0"
     step.mkdir(parents=True)

@@ -169,7 +169,9 @@ def test_another_process_at_work(sweep: Callable[..., Any]) -> None:
 rule busy:
     output: "out/x"
     shell: "if [ -e free ]; then touch {output}; else echo busy >> tries; exit 3; fi"
-"""
+""",
+        "--submitit-busy-exit-codes",
+        "3",
     )
     s.start("out/x")
     s.until("it was tried", lambda: (s.folder / "tries").exists())
