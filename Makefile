@@ -53,7 +53,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	cd jobs && ../$(BIN)/mypy
+	cd jobs && ../$(BIN)/mypy --cache-dir ../.mypy_cache/jobs
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

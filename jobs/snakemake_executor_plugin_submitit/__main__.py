@@ -1,4 +1,4 @@
-"""`python -m snakemake_executor_plugin_submitit status|site`."""
+"""The commands `python -m snakemake_executor_plugin_submitit status` and `site`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .settings import ExecutorSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m snakemake_executor_plugin_submitit")
     verbs = parser.add_subparsers(dest="verb", required=True)
     listing = verbs.add_parser("status", help="what is queued, running and finished in a folder")

@@ -1,4 +1,4 @@
-"""Files that a job updates: their backup is the main process's, whoever runs the job.
+"""Back up the files that a job updates, whoever runs the job.
 
 Snakemake puts a file under `update()` back when its job fails, from a copy that it makes before the job
 starts. It makes the copy where it runs the job, which for a remote job is nowhere, or in a nested
@@ -18,7 +18,7 @@ from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
 
 def back_up(job: Any, workflow: Any) -> dict[str, str]:
-    """Copy each existing file that the job (or a job of the group) updates; file -> copy.
+    """Copy each existing file that the job (or a job of the group) updates. Return file -> copy.
 
     Call it before the job is marked as started: a job that is marked already was submitted by an
     earlier main process, and its backup is the file as it was, before a start that nobody saw the
@@ -42,5 +42,5 @@ def back_up(job: Any, workflow: Any) -> dict[str, str]:
 
 
 def updated_files(job: Any) -> Iterator[Path]:
-    """The outputs of a single job that are under `update()`."""
+    """Return the outputs of a single job that are under `update()`."""
     return (Path(file) for file in job.output if is_flagged(file, "update"))

@@ -1,4 +1,4 @@
-"""What an allocation runs for a job: its shell command itself, or a nested Snakemake.
+"""Choose what an allocation runs for a job: its shell command itself, or a nested Snakemake.
 
 A nested Snakemake costs seconds and a hundred megabytes a job, so a plain shell rule does without.
 What makes a rule plain is a list of what is allowed; whatever else Snakemake can do goes nested.
@@ -44,12 +44,12 @@ class Command:
 
 
 def is_plain(job: Any, workflow: Any) -> bool:
-    """Whether the job's shell command may run without a nested Snakemake around it."""
+    """Return whether the job's shell command may run without a nested Snakemake around it."""
     return not why_nested(job, workflow)
 
 
 def why_nested(job: Any, workflow: Any) -> list[str]:
-    """Each reason for which the job needs a nested Snakemake; none where its shell command may run alone."""
+    """List the reasons for which the job needs a nested Snakemake; none if its shell command may run alone."""
     if job.is_group():
         return ["it is a group of jobs"]
     if not job.is_shell:
@@ -58,7 +58,7 @@ def why_nested(job: Any, workflow: Any) -> list[str]:
 
 
 def _uses(job: Any) -> list[str]:
-    """What the rule asks of Snakemake that only Snakemake can do, in its words."""
+    """List what the rule asks that only Snakemake can do, in Snakemake's words."""
     rule = job.rule
     used = {
         "container": job.is_containerized or rule.container_img,
@@ -88,7 +88,7 @@ def _unknown_flags(job: Any) -> list[str]:
 
 
 def _surroundings(job: Any, workflow: Any) -> list[str]:
-    """What the workflow's settings make a command alone miss."""
+    """List what a command alone would miss because of the workflow's settings."""
     missing = SHARED_FOR_PLAIN - set(workflow.storage_settings.shared_fs_usage)
     found = [f"{usage.item_to_choice()} is not shared with the nodes" for usage in missing]
     if workflow.remote_execution_settings.precommand:
@@ -108,21 +108,22 @@ def _command_trouble(job: Any) -> list[str]:
 
 
 def flags(files: Any) -> set[str]:
-    """The flags, such as temp, that any of the files carries."""
+    """Return the flags, such as temp, that any of the files carries."""
     return {name for file in files for name, value in getattr(file, "flags", {}).items() if value}
 
 
 def set_by_user(tmpdir: Any) -> bool:
-    """Whether the rule names a temporary folder of its own."""
+    """Return whether the rule names a temporary folder of its own."""
     return tmpdir is not None and getattr(tmpdir, "raw", "system_tmpdir") != "system_tmpdir"
 
 
 def shell_executable() -> str:
+    """Return the shell that Snakemake runs commands with."""
     return shell.get_executable() or shutil.which("sh") or "/bin/sh"
 
 
 def plain(job: Any) -> Command:
-    """The job's own shell command, in the surroundings that Snakemake's shell gives it."""
+    """Return the job's own shell command, in the surroundings that Snakemake's shell gives it."""
     executable = shell_executable()
     prefix, suffix = shell._get_process_prefix(executable), shell._process_suffix
     script = STAY + " ".join((prefix, job.shellcmd, suffix)).strip()
@@ -137,7 +138,7 @@ def plain(job: Any) -> Command:
 
 
 def nested(job: Any, command: str, workflow: Any) -> Command:
-    """`command` (a nested Snakemake) such that it leaves the main process's bookkeeping alone.
+    """Return `command` (a nested Snakemake) such that it leaves the main process's bookkeeping alone.
 
     Without the shared persistence it does not remove the marker that the job is incomplete, by which
     a job that ends while the main process is dead is recognised; the folders that hang on the
@@ -155,14 +156,14 @@ def nested(job: Any, command: str, workflow: Any) -> Command:
 
 
 def digest(job: Any) -> str:
-    """What the job would do, as far as the main process can tell: another digest is another job."""
+    """Return a digest of what the job would do, as far as the main process can tell."""
     jobs = sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]
     parts = [[j.rule.name, j.wildcards_dict, j.shellcmd, [str(f) for f in j.output]] for j in jobs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def key(job: Any) -> str:
-    """Which job it is, whatever it would do: its rule and outputs."""
+    """Return a digest of which job it is, whatever it would do: its rule and outputs."""
     outputs = sorted(str(f) for f in job.output)
     names = sorted(job.rules) if job.is_group() else [job.rule.name]
     wildcards = {} if outputs else job.wildcards_dict

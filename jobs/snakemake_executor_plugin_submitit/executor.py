@@ -1,4 +1,4 @@
-"""The executor: Snakemake's jobs become allocations, and what becomes of those comes back."""
+"""Turn Snakemake's jobs into allocations, and tell Snakemake what became of them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def __post_init__(self) -> None:
         if self.workflow.remote_execution_settings.immediate_submit:
-            raise WorkflowError("the submitit executor does not support --immediate-submit")
+            raise WorkflowError(
+                "The submitit executor does not support --immediate-submit. Leave that option out."
+            )
         self.next_seconds_between_status_checks = TICK_S
         self.settings = self.workflow.executor_settings or ExecutorSettings()
         latency = float(self.workflow.execution_settings.latency_wait)
@@ -119,7 +121,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     def _task(
         self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
     ) -> Task:
-        """What the allocation needs to know; what a plain command needs to find is made on the way."""
+        """Describe the job for its allocation; for a plain command make what it needs to find."""
         if command.is_plain(job, self.workflow):
             self._prepare(job)
             what = command.plain(job)
@@ -153,7 +155,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         )
 
     def _prepare(self, job: Any) -> None:
-        """What Snakemake's local executor does before it runs a shell command."""
+        """Do what Snakemake's local executor does before it runs a shell command."""
         self.workflow.async_run(job.check_protected_output())
         self.workflow.async_run(job.remove_existing_output())
         for file in (*job.output, *job.log):
@@ -164,7 +166,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         return [*own, Path(log)]
 
     def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
-        """A nested Snakemake's arguments; unlike the base class's they name no folder that goes with us."""
+        """Return a nested Snakemake's arguments. Unlike the base class's they name no folder that goes with us."""
         args: str = super(RemoteExecutor, self).get_job_args(job, **kwargs)
         if SharedFSUsage.INPUT_OUTPUT not in self.workflow.storage_settings.shared_fs_usage:
             return args
@@ -179,7 +181,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             try:
                 self._tick()
             except OSError as error:  # the disk may come back
-                self._say(f"Trouble while watching jobs, going on: {error}")
+                self._say(f"The jobs could not be watched just now; trying again: {error}")
         for info in active_jobs:
             ticket = (info.aux or {})["ticket"]
             info.external_jobid = ticket.job_id or None
@@ -208,7 +210,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:
-        """Our block and nothing else: it names the log itself."""
+        """Print our block and nothing else, for it names the log itself."""
         super(RemoteExecutor, self).print_job_error(job_info, msg=msg, **kwargs)
 
     def handle_job_success(self, job: JobExecutorInterface) -> None:
@@ -231,7 +233,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     # ------------------------------------------------------------------ end
 
     def cancel(self) -> None:
-        """Ctrl-C: end the jobs, or leave them to the next start of the same command."""
+        """On Ctrl-C end the jobs, or leave them to the next start of the same command."""
         self._stopping = True
         self.cancel_jobs([])
         self.shutdown()
@@ -268,7 +270,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def _lease_lost(self) -> None:
         self._stopping = True
-        error = WorkflowError("another sweep has taken over this folder; its jobs are left to it")
+        error = WorkflowError(
+            "Another sweep has taken over this folder. This one stops and leaves the jobs to it."
+        )
         self.workflow.scheduler.executor_error_callback(error)
 
     def _say(self, message: str) -> None:

@@ -1,4 +1,4 @@
-"""The plugin's own record of what it submitted, from which a new main process takes over.
+"""Keep a record of what was submitted, from which a new main process takes over.
 
 There is one folder for each batch, named by a random token that SLURM gets as the jobs' comment;
 `allocation/folder.py` lists the files in it.
@@ -66,14 +66,14 @@ class Batch:
         return BatchFolder(self.path)
 
     def write_intent(self) -> None:
-        """Make the batch known; what SLURM may start from here on finds its description."""
+        """Write the batch down. What SLURM may start from here on finds its description."""
         self.files.create()
         record = {name: value for name, value in vars(self).items() if name not in ("root", "tasks", "rules")}
         write_json(self.files.intent, {**record, **self.rules, "tasks": [asdict(t) for t in self.tasks]})
 
     @classmethod
     def read(cls, path: Path) -> Batch | None:
-        """The batch in this folder, None if its intent was never written."""
+        """Return the batch in this folder, None if its intent was never written."""
         record = read_json(BatchFolder(path).intent)
         if record is None:
             return None
@@ -85,11 +85,12 @@ class Batch:
         return cls(root=path.parent, rules=record, tasks=tasks, **own)
 
     def add_array(self, job_id: str) -> None:
+        """Record an array that sbatch has returned."""
         with self.files.arrays.open("a") as file:
             print(job_id, file=file)
 
     def arrays(self) -> list[str]:
-        """The array job ids that sbatch is known to have returned."""
+        """Return the array job ids that sbatch is known to have returned."""
         path = self.files.arrays
         return path.read_text().split() if path.exists() else []
 
@@ -97,18 +98,18 @@ class Batch:
         return read_verdict(self.path, index)
 
     def verdicts(self) -> set[int]:
-        """The tasks that have a verdict, in one look at the folder."""
+        """Return the tasks that have a verdict, by one look at the folder."""
         return self.files.verdicts()
 
     def closed(self) -> set[int]:
         return self.files.closed()
 
     def close(self, index: int) -> None:
-        """The main process needs nothing more of this task."""
+        """Record that the main process needs nothing more of this task."""
         self.files.mark_closed(index)
 
     def bury(self, index: int) -> bool:
-        """Make sure that the task can never start; False if an allocation has claimed it."""
+        """Make sure that the task can never start. Return False if an allocation has claimed it."""
         return claim.claim(self.path, index, claim.TOMBSTONE)
 
     def fence(self, index: int) -> None:
@@ -116,17 +117,19 @@ class Batch:
         claim.Life(self.path, index, number=claim.FENCED, stalled=0, heartbeat_s=0).note("")
 
     def waits_for_another(self, index: int) -> bool:
-        """Whether the task's newest life ended because another process was at work."""
+        """Return whether the task's newest life ended because another process was at work."""
         return bool((read_json(self.files.life(index)) or {}).get("waiting"))
 
     def fenced(self, index: int) -> bool:
+        """Return whether the task was told to stop."""
         return (read_json(self.files.life(index)) or {}).get("number") == claim.FENCED
 
     def claimed_by(self, index: int) -> str | None:
+        """Return the allocation that claimed the task, the tombstone, or None."""
         return claim.owner_of(self.path, index)
 
     def claimed_at(self, index: int) -> float:
-        """When the task was claimed, by the file system's clock."""
+        """Return when the task was claimed, by the file system's clock."""
         return self.files.claim(index).stat().st_mtime
 
 
@@ -141,12 +144,13 @@ class Journal:
             path.chmod(0o700)  # scripts, commands and logs are nobody else's business
 
     def batches(self) -> Iterator[Batch]:
+        """Read every batch whose intent was written."""
         for path in sorted(self.root.iterdir()):
             if (batch := Batch.read(path)) is not None:
                 yield batch
 
     def open_tasks(self) -> dict[tuple[str, str], tuple[Batch, int]]:
-        """(token, job key) -> its batch and index, of every task that was not dealt with."""
+        """Return (token, job key) -> (batch, index) for every task that was not dealt with."""
         found = {}
         for path in sorted(self.root.iterdir()):
             if BatchFolder(path).done.exists() or (batch := Batch.read(path)) is None:
@@ -160,7 +164,7 @@ class Journal:
         return found
 
     def clean(self, days: float) -> None:
-        """Delete what was dealt with and has been unchanged for so many days (none if negative)."""
+        """Delete what was dealt with and has been unchanged for so many days; nothing if negative."""
         if days < 0:
             return
         before = time.time() - days * 86_400

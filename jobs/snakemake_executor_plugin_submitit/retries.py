@@ -1,4 +1,4 @@
-"""What the next attempt of a failed job gets, and when there is to be none.
+"""Decide what the next attempt of a failed job gets, and whether there is to be one.
 
 Snakemake counts attempts and allows a rule's `retries` more; an executor has no say in that but to
 set a job's count of attempts, which the scheduler reads once the failure was told.
@@ -13,18 +13,18 @@ from .tickets import Ticket
 
 
 class Retries:
-    """Memory that jobs get after out-of-memory kills, by their key."""
+    """The memory that jobs must ask for after out-of-memory kills."""
 
     def __init__(self, memory_factor: float) -> None:
         self.memory_factor = memory_factor
         self._floor_mb: dict[str, int] = {}
 
     def memory_floor_mb(self, key: str) -> int:
-        """What the job must at least ask for; 0 where it was never killed for its memory."""
+        """Return what the job must at least ask for, 0 if it was never killed for its memory."""
         return self._floor_mb.get(key, 0)
 
     def after_failure(self, job: Any, ticket: Ticket) -> str:
-        """Prepare the next attempt, or rule it out; a line for people, empty where nothing is special."""
+        """Prepare the next attempt, or rule it out. Return a line for people, empty if nothing is special."""
         if ticket.state is not None and ticket.state.name == "CANCELLED":
             rule_out(job)  # somebody wants it gone
             return ""
@@ -37,7 +37,7 @@ class Retries:
 
 
 def comes_again(job: Any) -> bool:
-    """Whether Snakemake will try the job again when it has failed now."""
+    """Return whether Snakemake will try the job again when it has failed now."""
     return bool(job.restart_times > job.attempt - 1)
 
 

@@ -1,4 +1,4 @@
-"""`python -m snakemake_executor_plugin_submitit site`: what this cluster has, and profile lines for it."""
+"""Tell what this cluster has, with profile lines for it: `python -m snakemake_executor_plugin_submitit site`."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ TIMEOUT_S = 60
 
 @dataclass(frozen=True)
 class Partition:
+    """A partition's nodes of one kind."""
+
     name: str
     default: bool
     limit: str  # as SLURM writes it, days-hours:minutes:seconds
@@ -23,25 +25,27 @@ class Partition:
 
     @property
     def gpus(self) -> str | None:
-        """The first GPU type that a node has, and how many of it: `gpu:a100:4`."""
+        """The first GPU type that a node has, and how many of it, such as `gpu:a100:4`."""
         found = re.search(r"gpu(:[\w.-]+?)?:\d+", self.gres)
         return found.group(0) if found else None
 
 
 @dataclass(frozen=True)
 class Account:
+    """An account that the user may charge."""
+
     account: str
     qos: str
     default: bool
 
 
 def rows(*command: str) -> list[list[str]]:
-    """The rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
+    """Return the rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
     return [line.split("|") for line in call(*command, timeout=TIMEOUT_S).splitlines() if line.strip()]
 
 
 def partitions() -> list[Partition]:
-    """The cluster's partitions, one entry for each kind of node in each."""
+    """Return the cluster's partitions, one entry for each kind of node in each."""
     listed = rows("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
     found = []
     for name, limit, nodes, cpus, memory, gres in (row[:6] for row in listed):
@@ -61,7 +65,7 @@ def partitions() -> list[Partition]:
 
 
 def accounts() -> list[Account]:
-    """The accounts that this user may charge, the default one first."""
+    """Return the accounts that this user may charge, the default one first."""
     user = getpass.getuser()
     listed = rows("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
     default = rows("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
@@ -70,7 +74,7 @@ def accounts() -> list[Account]:
 
 
 def minutes(limit: str) -> int | None:
-    """SLURM's time format in minutes, None where it has no limit."""
+    """Return a time as SLURM writes it in minutes, None if it is no limit."""
     found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
     if found is None:
         return None
@@ -79,7 +83,7 @@ def minutes(limit: str) -> int | None:
 
 
 def describe() -> str:
-    """The cluster in a few lines, then lines to paste into a profile."""
+    """Describe the cluster in a few lines, then give lines to paste into a profile."""
     lines = ["Partitions (nodes of one kind each):"]
     listed = partitions()
     for p in listed:

@@ -1,4 +1,4 @@
-"""What became of submitted jobs: verdict files often, the cluster seldom."""
+"""Find out what became of submitted jobs: look at verdict files often, ask the cluster seldom."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Watch:
         self._accounting_missing = False
 
     def changed(self) -> None:
-        """Something happened: ask the cluster again before long."""
+        """Ask the cluster again before long, for something happened."""
         now = time.monotonic()
         self._last_change = now
         self._next_poll = max(self._last_poll + self.floor_s, min(self._next_poll, now + self.floor_s))
@@ -82,7 +82,7 @@ class Watch:
             self._silence += 1
             pause = min(self.floor_s * 2**self._silence, LONGEST_INTERVAL_S)
             if self._silence == 1:
-                self.say(f"The cluster does not answer, asking again: {trouble}")
+                self.say(f"The cluster does not answer. Asking again: {trouble}")
             self._next_poll = time.monotonic() + pause
             return
         if self._silence:
@@ -109,11 +109,11 @@ class Watch:
         if state.reason.startswith(HELD_REASONS) and state.reason not in ticket.told:
             ticket.told.add(state.reason)
             self.say(
-                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}; `scontrol release` lets it go."
+                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}. `scontrol release` lets it go."
             )
 
     def _ask_accounting(self, tickets: list[Ticket]) -> None:
-        """Jobs that squeue has forgotten, all in one call."""
+        """Ask accounting about the jobs that squeue has forgotten, all in one call."""
         lost = {t.id: t.job_id for t in tickets if t.absent_polls >= LOST_POLLS - 1 and t.job_id}
         if not lost or self._accounting_missing:
             return
@@ -121,7 +121,7 @@ class Watch:
             ended = self.cluster.ended(lost)
         except NoAnswer as trouble:
             self._accounting_missing = "not on PATH" in str(trouble)
-            self.say(f"Accounting does not answer ({trouble}); going by squeue alone.")
+            self.say(f"Accounting does not answer ({trouble}). Going by squeue alone.")
             return
         for ticket in tickets:
             if (state := ended.get(ticket.id)) is not None:
@@ -130,7 +130,7 @@ class Watch:
                 ticket.state, ticket.absent_polls = state, max(ticket.absent_polls, LOST_POLLS)
 
     def _hurry(self, tickets: list[Ticket]) -> None:
-        """Requeued jobs wait two minutes for nothing, except those that wait for another process."""
+        """Let requeued jobs start at once, except those that wait for another process."""
         if self.requeue_wait:
             return
         ids = [
@@ -145,7 +145,7 @@ class Watch:
             try:
                 self.cluster.hurry(ids)
             except NoAnswer as trouble:
-                self.say(f"Requeued jobs start two minutes late: {trouble}")
+                self.say(f"Requeued jobs start two minutes late, for SLURM did not let them go: {trouble}")
 
     def _judge(self, ticket: Ticket) -> None:
         """Fail a ticket that the cluster says is over, once a verdict has had time to arrive."""

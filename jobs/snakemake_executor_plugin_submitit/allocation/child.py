@@ -31,7 +31,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Limits:
-    """What SLURM does by itself and a single machine does not: end the command when its time is up."""
+    """When to end a command on a single machine, where no SLURM keeps time limits."""
 
     limit_s: float | None  # SIGTERM comes this long after the start (None: never)
     warning_s: float  # SIGUSR2 comes this much earlier
@@ -39,7 +39,7 @@ class Limits:
 
 
 def block_signals() -> None:
-    """Keep the signals pending until they are waited for; call before anything is started."""
+    """Keep the signals pending until they are waited for. Call it before anything is started."""
     signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
 
 
@@ -51,7 +51,7 @@ def run(
     pulse_s: float,
     limits: Limits | None,
 ) -> Ending:
-    """Run `argv` to its end.
+    """Run `argv` to its end and return how it ended.
 
     `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced).
     """
@@ -93,12 +93,12 @@ def run(
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:
-    """Send SIGUSR2; whether anyone but the shell around the command (or its fork) handles it."""
+    """Send SIGUSR2. Return whether anyone but the shell around the command (or its fork) handles it."""
     handled = processes.send(root, signal.SIGUSR2, only_catching=True)
     return not all(_runs(pid, argv) for pid in handled)
 
 
 def _runs(pid: int, argv: Sequence[str]) -> bool:
-    """Whether the process is what was started, not something that it became by `exec`; or is ending."""
+    """Return whether the process is still what was started, not what it became by `exec`, or is ending."""
     found = processes.arguments(pid)
     return not found or found == [os.fsencode(argument) for argument in argv]

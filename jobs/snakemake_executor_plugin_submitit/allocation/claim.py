@@ -1,4 +1,4 @@
-"""Who may run a task: exactly one allocation, and of that allocation its newest life.
+"""Decide who may run a task: exactly one allocation, and only its newest start, called a life.
 
 A task is claimed by the first allocation that creates its claim file. The main process can create
 that file too, as a tombstone: then no allocation can ever run the task. A requeued allocation finds
@@ -23,13 +23,13 @@ FENCED = 10**9  # the number of a life that never ends: every other one must sto
 
 
 def claim(batch: Path, index: int, owner: str) -> bool:
-    """Whether `owner` (an allocation's id, or TOMBSTONE) holds the task, now or from before."""
+    """Claim the task for `owner` (an allocation's id, or TOMBSTONE). Return whether the claim is its own."""
     path = BatchFolder(batch).claim(index)
     return create_once(path, owner) or path.read_text() == owner
 
 
 def owner_of(batch: Path, index: int) -> str | None:
-    """The allocation that claimed the task, TOMBSTONE, or None."""
+    """Return the allocation that claimed the task, TOMBSTONE, or None while nobody has."""
     try:
         return BatchFolder(batch).claim(index).read_text()
     except FileNotFoundError:
@@ -57,7 +57,7 @@ class Life:
 
     @classmethod
     def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
-        """Become the newest life; then wait until an older copy that still beats has stopped."""
+        """Become the newest life. Then wait until an older copy that still beats has stopped."""
         before = read_json(BatchFolder(batch).life(index))
         if before is None:
             life = cls(batch, index, 0, 0, heartbeat_s)
@@ -70,12 +70,12 @@ class Life:
         return life
 
     def note(self, progress: str, waiting: bool = False) -> None:
-        """Record this life; `waiting` marks one that ends only because another process was at work."""
+        """Record this life. `waiting` marks one that ends only because another process was at work."""
         record = {"number": self.number, "stalled": self.stalled, "progress": progress, "waiting": waiting}
         write_json(self._record, record)
 
     def fenced(self) -> bool:
-        """Whether a newer life has begun."""
+        """Return whether a newer life has begun."""
         record = read_json(self._record)
         return record is not None and record["number"] > self.number
 
@@ -84,14 +84,14 @@ class Life:
         write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()], sync=False)
 
     def goes_on(self) -> bool:
-        """Beat, unless a newer life has begun."""
+        """Beat and return True; return False if a newer life has begun."""
         if self.fenced():
             return False
         self.beat()
         return True
 
     def end(self) -> None:
-        """Say that nothing of this life runs any more."""
+        """Record that nothing of this life runs any more."""
         self._beat.unlink(missing_ok=True)
 
     def _outwait(self) -> None:
@@ -107,7 +107,7 @@ class Life:
 
 
 def progress(patterns: list[str], folder: Path) -> str:
-    """A fingerprint of the files that match: it changes when the job has got further.
+    """Return a fingerprint of the files that match, which changes when the job has got further.
 
     Without patterns it never changes, so that each requeue counts as one without progress.
     """

@@ -1,4 +1,4 @@
-"""Run SLURM's client programs: the one place that calls sbatch, squeue, scontrol and the like."""
+"""Run SLURM's client programs. Nothing else calls sbatch, squeue, scontrol and the like."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def call(*command: str, timeout: float) -> str:
 
 
 def clean_environment() -> dict[str, str]:
-    """This process's environment without the traces of an allocation that it may run in.
+    """Return this process's environment without the traces of an allocation that it may run in.
 
     Jobs submitted from inside an allocation would inherit its limits.
     """

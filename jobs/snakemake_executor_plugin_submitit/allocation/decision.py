@@ -1,4 +1,4 @@
-"""What a start of a task leads to: a decision from facts alone, so that every case can be tested as a row."""
+"""Decide what follows a start of a task, from facts alone, so that each case can be tested as a row of a table."""
 
 from __future__ import annotations
 
@@ -35,18 +35,20 @@ class Facts:
 
     @property
     def at_limit(self) -> bool:
-        """Whether the time limit is reached, or nearly."""
+        """Return whether the time limit is reached, or nearly."""
         return self.limit_s is not None and self.elapsed_s > self.limit_s - NEAR_LIMIT_S
 
 
 @dataclass(frozen=True)
 class Decision:
+    """The next action, and why."""
+
     action: Action
     reason: str = ""  # in words, for the verdict or the log
 
 
 def decide(facts: Facts) -> Decision:
-    """The next action. ASK comes only while `slurm_runs_it` is None."""
+    """Return the next action. It is ASK only while `slurm_runs_it` is None."""
     if facts.fenced:
         return Decision(Action.LEAVE, "a newer start of this job has taken over")
     if facts.exit_code == 0:
@@ -63,7 +65,7 @@ def decide(facts: Facts) -> Decision:
 
 
 def _after_termination(facts: Facts) -> Decision:
-    """SIGTERM came: a preemption, a cancellation, a shutdown, or on this machine the time limit."""
+    """Decide after SIGTERM, which a preemption, a cancellation, a shutdown or a local time limit sends."""
     if not facts.on_slurm:
         if facts.at_limit:
             return Decision(Action.CONCLUDE, f"reached its time limit of {facts.limit_s:.0f} s")
@@ -75,7 +77,7 @@ def _after_termination(facts: Facts) -> Decision:
 
 
 def _after_failure_on_several_nodes(facts: Facts) -> Decision:
-    """The command failed: by itself, or because another node was lost, which SLURM requeues."""
+    """Decide whether the command failed by itself, or because another node was lost, which SLURM requeues."""
     if facts.slurm_runs_it is None:
         return Decision(Action.ASK)
     if facts.slurm_runs_it:

@@ -1,4 +1,4 @@
-"""The names of the files in a batch's folder, which the main process and the allocations share.
+"""Name the files in a batch's folder, which the main process and the allocations share.
 
 batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
               arrays               array job ids, one a line, as sbatch returned them
@@ -21,7 +21,7 @@ SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
 
 @dataclass(frozen=True)
 class BatchFolder:
-    """Where each file of a batch lies."""
+    """The paths of a batch's files; `index` numbers its tasks."""
 
     path: Path
 
@@ -46,7 +46,7 @@ class BatchFolder:
         return self.path / f"submission-{first}.sh"
 
     def slurm_output(self, job_id: str) -> Path:
-        """`job_id` may be sbatch's pattern `%A_%a`."""
+        """Return the file for SLURM's own output. `job_id` may be sbatch's pattern `%A_%a`."""
         return self.path / f"slurm-{job_id}.out"
 
     def claim(self, index: int) -> Path:
@@ -62,18 +62,19 @@ class BatchFolder:
         return self.path / "verdicts" / f"{index}.json"
 
     def mark_closed(self, index: int) -> None:
+        """Record that the main process has dealt with the task."""
         (self.path / "closed" / str(index)).touch()
 
     def closed(self) -> set[int]:
-        """The tasks that the main process has dealt with."""
+        """Return the tasks that the main process has dealt with."""
         return _numbers(self.path / "closed")
 
     def verdicts(self) -> set[int]:
-        """The tasks that have a verdict, in one look at the folder."""
+        """Return the tasks that have a verdict, by one look at the folder."""
         return _numbers(self.path / "verdicts")
 
     def last_closed(self) -> float:
-        """When a task was last dealt with, by the file system's clock."""
+        """Return when a task was last dealt with, by the file system's clock."""
         return (self.path / "closed").stat().st_mtime
 
 

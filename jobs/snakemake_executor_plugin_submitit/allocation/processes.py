@@ -1,4 +1,4 @@
-"""This host's processes as /proc shows them: who they are, what they started, and how to signal them.
+"""Look at this host's processes in /proc: who they are and what they started; and signal them.
 
 A process group does not reach children that started a session of their own (torchrun's workers do),
 and a signal to everybody kills those that do not know it: a pipeline's `tee`, the shell, torchrun.
@@ -15,7 +15,7 @@ PROC = Path("/proc")
 
 
 def stat_fields(pid: int) -> list[str] | None:
-    """The fields of /proc/PID/stat after the name: state, parent ...; None if there is no such process."""
+    """Return the fields of /proc/PID/stat after the name (state, parent ...), None if there is no such process."""
     try:
         return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
     except OSError:
@@ -23,7 +23,7 @@ def stat_fields(pid: int) -> list[str] | None:
 
 
 def started(pid: int) -> str | None:
-    """When a process started, in clock ticks since boot; None if it is gone or a zombie.
+    """Return when a process started, in clock ticks since boot, None if it is gone or a zombie.
 
     Together with its id this tells a process from a later one that got the same id.
     """
@@ -32,18 +32,18 @@ def started(pid: int) -> str | None:
 
 
 def parent(pid: int) -> int | None:
-    """The process that started it or, where that is gone, took it on."""
+    """Return the process that started this one or, where that is gone, took it on; None if this one is gone."""
     fields = stat_fields(pid)
     return int(fields[1]) if fields else None
 
 
 def arguments(pid: int) -> list[bytes]:
-    """The argument vector; empty for a process that is gone, is ending, or is not ours to see."""
+    """Return the argument vector, empty for a process that is gone, is ending, or is not ours to see."""
     return _separated(pid, "cmdline")
 
 
 def environment(pid: int) -> list[bytes]:
-    """The variables that a process was started with, as NAME=VALUE; empty as for `arguments`."""
+    """Return the variables that a process was started with, as NAME=VALUE; empty as for `arguments`."""
     return _separated(pid, "environ")
 
 
@@ -56,7 +56,7 @@ def _separated(pid: int, name: str) -> list[bytes]:
 
 
 def descendants(root: int) -> list[int]:
-    """`root` and everything that it started, parents before children."""
+    """Return `root` and everything that it started, parents before children."""
     children = defaultdict(list)
     for path in PROC.glob("[0-9]*"):
         if (above := parent(int(path.name))) is not None:
@@ -68,7 +68,7 @@ def descendants(root: int) -> list[int]:
 
 
 def catches(pid: int, signum: int) -> bool:
-    """Whether the process has a handler for the signal."""
+    """Return whether the process has a handler for the signal."""
     with contextlib.suppress(OSError, ValueError):
         for line in (PROC / str(pid) / "status").read_text().splitlines():
             if line.startswith("SigCgt:"):
@@ -77,7 +77,7 @@ def catches(pid: int, signum: int) -> bool:
 
 
 def send(root: int, signum: int, *, only_catching: bool) -> list[int]:
-    """Signal `root` and its descendants, children first; return those that have a handler for it.
+    """Signal `root` and its descendants, children first. Return those that have a handler for the signal.
 
     With `only_catching` nobody else is signalled.
     """

@@ -1,4 +1,4 @@
-"""Hand the task back to the queue."""
+"""Hand the task back to the queue, and find out whether that is still to be done."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ LOCAL_REQUEUE = 144  # the exit code on which submitit's local controller starts
 
 
 def still_wanted() -> bool:
-    """Whether SLURM would let this job be, so that it must be requeued, or has failed, by itself.
+    """Return whether SLURM still runs this job, so that its end is the job's own doing.
 
     A job that is preempted with a grace time gets SIGTERM at once and is running still; if it ends
     within the grace, SLURM takes that for its end. A cancelled job is no longer running, nor is one
@@ -26,7 +26,7 @@ def still_wanted() -> bool:
 
 
 def requeue(cluster: str, patience_s: float = 300.0) -> bool:
-    """Ask for another life; False where that could not be had. On a local cluster the exit code asks."""
+    """Ask SLURM to start the task again; return whether it will. On a local cluster the exit code asks."""
     if cluster != "slurm":
         return True
     job, give_up, pause = os.environ["SLURM_JOB_ID"], time.monotonic() + patience_s, 2.0

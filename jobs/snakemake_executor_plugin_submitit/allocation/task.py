@@ -28,7 +28,7 @@ BUSY_PAUSE_S = 20
 
 
 def main(batch: Path, index: int) -> int:
-    """Run task `index` unless it is another allocation's or over; the exit code for SLURM."""
+    """Run task `index` unless it is another allocation's or over. Return the exit code for SLURM."""
     child.block_signals()
     folder = BatchFolder(batch)
     intent = read_json(folder.intent)
@@ -46,7 +46,7 @@ def main(batch: Path, index: int) -> int:
 
 
 def allocation_id(cluster: str) -> tuple[str, str]:
-    """The allocation's name in claims (the whole array's), and the task's job id for people."""
+    """Return the allocation's name in claims (the whole array's), and the task's job id for people."""
     if cluster == "slurm":
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         return array, f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
@@ -74,7 +74,7 @@ class Start:
         self.life = Life.begin(batch, index, self._progress(), intent["heartbeat_s"])
 
     def run(self) -> int:
-        """Run the command and act on its end; the exit code for SLURM or the local controller."""
+        """Run the command and act on its end. Return the exit code for SLURM or the local controller."""
         now = datetime.now().astimezone().isoformat(timespec="seconds")
         number, host = self.life.number + 1, socket.gethostname()
         say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
@@ -95,7 +95,7 @@ class Start:
             self.life.end()
 
     def _why_not_start(self) -> str:
-        """The reason for which the command must not be started, empty where there is none."""
+        """Return the reason for which the command must not be started, empty where there is none."""
         if self.life.stalled > self.intent["max_requeues"]:
             return f"requeued {self.life.stalled} times in a row without getting further"
         if missing := absent_after(self.task["inputs"], self.intent["latency_wait_s"]):
@@ -166,18 +166,18 @@ class Start:
 
 
 def say(text: str) -> None:
-    """A line of the allocation's own in the task's log."""
+    """Write a line of the allocation's own into the task's log."""
     print(f"== {text}", flush=True)
 
 
 def temporary_folder(task: dict[str, Any]) -> dict[str, str]:
-    """Where the command may keep temporary files, as Snakemake's shell tells it."""
+    """Return the variables by which Snakemake's shell tells a command where to keep temporary files."""
     where = tempfile.gettempdir()
     return dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), where) if task["tmpdir"] else {}
 
 
 def absent_after(paths: list[str], seconds: float) -> list[str]:
-    """The inputs that are not there even after the time that the file system may lag."""
+    """Return the inputs that are missing even after the time that the file system may lag."""
     end = time.monotonic() + seconds
     while (absent := [p for p in paths if not os.path.lexists(p)]) and time.monotonic() < end:
         time.sleep(0.5)

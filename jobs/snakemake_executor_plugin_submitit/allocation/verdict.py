@@ -1,4 +1,4 @@
-"""What became of a task, as its allocation saw it: one file, written once, read by the main process."""
+"""Record what became of a task, as its allocation saw it: one file, written once, read by the main process."""
 
 from __future__ import annotations
 
@@ -34,6 +34,6 @@ def write_verdict(batch: Path, index: int, verdict: Verdict) -> None:
 
 
 def read_verdict(batch: Path, index: int) -> Verdict | None:
-    """The task's verdict, None while there is none."""
+    """Return the task's verdict, None while there is none."""
     record = read_json(BatchFolder(batch).verdict(index))
     return None if record is None else Verdict(**record)

@@ -1,4 +1,4 @@
-"""SLURM: arrays submitted through submitit, watched by one squeue for all of them."""
+"""Submit arrays to SLURM through submitit, and watch all of them by one squeue."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class ArrayExecutor(submitit.SlurmExecutor):
         return 2  # whether there is an sbatch is told by calling it
 
     def script(self, command: str, count: int) -> str:
-        """The text of the sbatch file."""
+        """Return the text of the sbatch file."""
         self.parameters["map_count"] = count
         return self._make_submission_file_text(command, "")
 
@@ -89,7 +89,7 @@ class SlurmCluster(Cluster):
         return ArrayExecutor._get_job_id_from_submission_command(answer)
 
     def script(self, batch: Batch, first: int, count: int) -> str:
-        """The sbatch file for tasks first ... first + count - 1 of the batch."""
+        """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
         parameters = dict(batch.parameters)
         several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
         ours = {
@@ -115,6 +115,7 @@ class SlurmCluster(Cluster):
             raise Refused(f"submitit does not take these parameters: {error}", final=True) from error
 
     def refused(self, message: str, count: int) -> Refused:
+        """Read from sbatch's message whether waiting, or fewer tasks, can help."""
         said = message.lower()
         if count > 1 and any(words in said for words in TOO_MANY):
             return Refused(message, too_many=True)
@@ -123,7 +124,7 @@ class SlurmCluster(Cluster):
         return Refused(message)
 
     def offers(self, said: str) -> str:
-        """What the cluster has of that which it refused."""
+        """Tell what the cluster has of that which it refused."""
         from ..site import accounts, partitions
 
         found = []
@@ -205,7 +206,7 @@ class Row:
         )
 
     def task(self) -> TaskId | None:
-        """(token, index) if it is one of ours."""
+        """Return the task's token and index, None if the job is not one of ours."""
         found = re.fullmatch(COMMENT + r":(\w+):(\d+)", self.comment)
         if found is None or not self.index.isdigit():
             return None
@@ -213,7 +214,7 @@ class Row:
 
 
 def queue() -> list[Row]:
-    """All of this user's jobs, those that ended in the last minutes included. Raises NoAnswer."""
+    """Return all of this user's jobs, with those that ended in the last minutes. Raises NoAnswer."""
     lines = call(
         "squeue", "--me", "--states=all", "--array", "--noheader", "-o", Row.FORMAT, timeout=60
     ).splitlines()
