@@ -17,6 +17,7 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from . import command, resources
 from .adopt import Adoption
+from .allocation.folder import ExecutorFolder
 from .backups import back_up
 from .clusters import make_cluster
 from .clusters.base import NoAnswer
@@ -53,7 +54,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
-        self.lease = Lease(folder / "lease.json", self.settings.lease_s, self._lease_lost, self._say)
+        self.lease = Lease(self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
         self.lease.acquire()
         self.journal.clean(self.settings.keep_days)
         self.cluster = make_cluster(self.settings)
@@ -132,7 +133,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             key=key,
             digest=command.digest(job),
             label=label,
-            log=str(Path(self.settings.folder) / "logs" / array / f"{label}.log"),
+            log=str(ExecutorFolder(Path(self.settings.folder)).log(array, label)),
             argv=what.argv,
             env=what.env,
             inputs=what.inputs,

@@ -20,7 +20,7 @@ from typing import Any
 
 from .allocation import claim
 from .allocation.files import read_json, write_json
-from .allocation.folder import BatchFolder
+from .allocation.folder import BatchFolder, ExecutorFolder
 from .allocation.verdict import Verdict, read_verdict
 
 
@@ -138,7 +138,8 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.root = folder / "batches"
+        self.files = ExecutorFolder(folder)
+        self.root = self.files.batches
         self.root.mkdir(parents=True, exist_ok=True)
         for path in (folder, self.root):
             path.chmod(0o700)  # scripts, commands and logs are nobody else's business
@@ -179,6 +180,6 @@ class Journal:
                 last = path.stat().st_mtime
             if last < before:
                 shutil.rmtree(path, ignore_errors=True)
-        for log in (self.folder / "logs").glob("*/*.log"):
+        for log in self.files.logs():
             if log.stat().st_mtime < before and log.name not in in_use:
                 log.unlink(missing_ok=True)

@@ -106,7 +106,9 @@ def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_
 def test_interrupt_takes_one_scancel_or_none(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, keep: bool
 ) -> None:
-    w = on_fake_slurm(TWENTY.replace("echo", "while [ ! -e go ]; do sleep 0.3; done; echo"))
+    w = on_fake_slurm(
+        TWENTY.replace("echo", "n=0; until [ -e go -o $((n+=1)) -gt 300 ]; do sleep 0.3; done; echo")
+    )
     process = w.start(*(["--submitit-keep-running"] if keep else []))
     w.until(lambda: len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 3)
     time.sleep(1)

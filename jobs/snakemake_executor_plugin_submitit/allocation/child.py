@@ -93,12 +93,10 @@ def run(
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:
-    """Send SIGUSR2. Return whether anyone but the shell around the command (or its fork) handles it."""
+    """Send SIGUSR2. Return whether anyone but the shell around the command (or its fork) handles it.
+
+    What the shell has become by `exec` has other arguments than those it was started with.
+    """
+    started_with = [os.fsencode(argument) for argument in argv]
     handled = processes.send(root, signal.SIGUSR2, only_catching=True)
-    return not all(_runs(pid, argv) for pid in handled)
-
-
-def _runs(pid: int, argv: Sequence[str]) -> bool:
-    """Return whether the process is still what was started, not what it became by `exec`, or is ending."""
-    found = processes.arguments(pid)
-    return not found or found == [os.fsencode(argument) for argument in argv]
+    return any(found and found != started_with for found in handled.values())

@@ -1,5 +1,7 @@
-"""Name the files in a batch's folder, which the main process and the allocations share.
+"""Name the files in the executor's folder, which the main process and the allocations share.
 
+lease.json                         who runs the sweep
+logs/ARRAY/LABEL.log               what a task printed
 batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
               arrays               array job ids, one a line, as sbatch returned them
               submission-FIRST.sh  the script of the array whose first task is FIRST
@@ -13,10 +15,33 @@ batches/TOKEN/intent.json          what was going to be submitted, synced before
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
+
+
+@dataclass(frozen=True)
+class ExecutorFolder:
+    """The paths in the executor's folder of a working directory (`.snakemake/submitit`)."""
+
+    path: Path
+
+    @property
+    def lease(self) -> Path:
+        return self.path / "lease.json"
+
+    @property
+    def batches(self) -> Path:
+        return self.path / "batches"
+
+    def log(self, array: str, label: str) -> Path:
+        return self.path / "logs" / array / f"{label}.log"
+
+    def logs(self) -> Iterator[Path]:
+        """Find the logs that there are."""
+        return (self.path / "logs").glob("*/*.log")
 
 
 @dataclass(frozen=True)

@@ -76,17 +76,19 @@ def catches(pid: int, signum: int) -> bool:
     return False
 
 
-def send(root: int, signum: int, *, only_catching: bool) -> list[int]:
+def send(root: int, signum: int, *, only_catching: bool) -> dict[int, list[bytes]]:
     """Signal `root` and its descendants, children first. Return those that have a handler for the signal.
 
-    With `only_catching` nobody else is signalled.
+    With each come its arguments, from before the signal: it may be gone the moment after. With
+    `only_catching` nobody else is signalled.
     """
-    handled = []
+    handled = {}
     for pid in reversed(descendants(root)):
         caught = catches(pid, signum)
         if caught or not only_catching:
+            before = arguments(pid)
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signum)
                 if caught:
-                    handled.append(pid)
+                    handled[pid] = before
     return handled
