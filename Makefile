@@ -21,12 +21,13 @@ setup: $(READY)
 
 # torch first and by its pinned version: a plain `torch` would take whatever is newest. On a machine with a GPU
 # the same command brings the CUDA build.
-$(READY): pyproject.toml constraints.txt
+$(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[demo,dev,imagenet]'
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
+	  --editable '.[demo,dev,imagenet]' --editable ./jobs
 	touch $@
 
 # Without Snakemake's lock, which a killed demonstration would leave behind: each run is held by the process that
@@ -52,6 +53,7 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	cd jobs && ../$(BIN)/mypy --cache-dir ../.mypy_cache/jobs
 
 format: $(READY)
 	$(BIN)/ruff check --fix .

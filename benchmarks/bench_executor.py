@@ -7,7 +7,7 @@ those inside allocations included (counted by wrappers on PATH). The public exec
 with its waiting times set to the shortest (1 s), and with its job arrays as well. `--quick` leaves
 out the 200 jobs, which keep two cores busy for ten minutes.
 
-Needs the Debian packages of tests/slurm/cluster.py, and `pip install snakemake-executor-plugin-slurm`.
+Needs the Debian packages of jobs/tests/support/private_slurm, and `pip install snakemake-executor-plugin-slurm`.
 """
 
 from __future__ import annotations
@@ -116,14 +116,6 @@ def bench(jobs: int, variants: list[str], rounds: int, slurm_conf: str) -> None:
         )
 
 
-def private_cluster():  # type: ignore[no-untyped-def]
-    spec = importlib.util.spec_from_file_location("cluster", ROOT / "tests/slurm/cluster.py")
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
@@ -132,12 +124,14 @@ def main() -> None:
     if importlib.util.find_spec("snakemake_executor_plugin_slurm") is None:
         sys.exit("pip install snakemake-executor-plugin-slurm, which this compares with")
     os.environ["PATH"] += ":/usr/sbin:/sbin"
-    module = private_cluster()
-    if missing := module.missing_programs():
+    sys.path.insert(0, str(ROOT / "jobs/tests/support"))
+    import private_slurm
+
+    if missing := private_slurm.missing_programs():
         print(f"executor: skipped, {', '.join(missing)} not found")
         return
     with tempfile.TemporaryDirectory(prefix="slurm-") as name:
-        cluster = module.Cluster(Path(name) / "c")
+        cluster = private_slurm.Cluster(Path(name) / "c")
         cluster.up()
         try:
             conf = cluster.env["SLURM_CONF"]

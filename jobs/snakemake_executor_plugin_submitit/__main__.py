@@ -1,4 +1,4 @@
-"""`python -m snakemake_executor_plugin_submitit status|site`."""
+"""The commands `python -m snakemake_executor_plugin_submitit status` and `site`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from .settings import ExecutorSettings
 
 
 def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m snakemake_executor_plugin_submitit")
     verbs = parser.add_subparsers(dest="verb", required=True)
     listing = verbs.add_parser("status", help="what is queued, running and finished in a folder")
@@ -22,7 +23,7 @@ def main(arguments: list[str] | None = None) -> int:
     verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
     options = parser.parse_args(arguments)
     try:
-        print(status.report(options.folder, options.all) if options.verb == "status" else site.describe())
+        print(status.overview(options.folder, options.all) if options.verb == "status" else site.describe())
     except NoAnswer as trouble:
         print(f"SLURM does not answer: {trouble}", file=sys.stderr)
         return 1

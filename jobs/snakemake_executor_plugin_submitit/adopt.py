@@ -1,4 +1,4 @@
-"""Taking over what an earlier main process left: finished, running or queued jobs, none run twice."""
+"""Take over what an earlier main process left: finished, running and queued jobs, none of which runs twice."""
 
 from __future__ import annotations
 
@@ -48,13 +48,13 @@ class Adoption:
             try:
                 self.cluster.cancel([state.job_id for state in live])
             except NoAnswer as trouble:
-                self.say(f"could not cancel them: {trouble}")
+                self.say(f"They could not be cancelled; they are waited for all the same: {trouble}")
         end = time.monotonic() + STOP_PATIENCE_S
         while self._live(unwanted) and time.monotonic() < end:
             time.sleep(1)
 
     def find(self, job: Any, persistence: Any) -> Entry | None:
-        """The task that already does this job, None if it must be submitted.
+        """Return the task that already does this job, None if the job must be submitted.
 
         A task counts only if Snakemake's mark on the job's outputs bears its batch's token: a job
         that was dealt with has no mark any more, so that forcing it runs it again.
@@ -77,7 +77,7 @@ class Adoption:
         return [self._left[token, key] for token in sorted(tokens) if (token, key) in self._left]
 
     def _stands_for(self, job: Any, batch: Batch, index: int) -> bool:
-        """Whether the task has done the job, does it, or will."""
+        """Return whether the task has done the job, is doing it, or will do it."""
         task = batch.tasks[index]
         verdict = batch.verdict(index)
         wanted = task.digest == command.digest(job) and not batch.fenced(index)
@@ -99,7 +99,7 @@ class Adoption:
         return wanted and self._has_just_started(batch, index)
 
     def _has_just_started(self, batch: Batch, index: int) -> bool:
-        """A claimed task that the last answer did not show: it started since, or is dead."""
+        """Return whether a claimed task that the last answer did not show has started since; else it is dead."""
         if batch.claimed_at(index) >= self._answer_time:
             self._asked = -math.inf
         state = self._state(batch, index)
@@ -113,7 +113,7 @@ class Adoption:
         return [state for state in found if state is not None and state.live]
 
     def _state(self, batch: Batch, index: int) -> State | None:
-        """What the cluster last said, which was seconds ago at most."""
+        """Return what the cluster said about the task, a few seconds ago at most."""
         if time.monotonic() - self._asked > BETWEEN_QUESTIONS_S:
             before = file_system_time(self.journal.folder)
             self._states = self._ask()
@@ -122,14 +122,14 @@ class Adoption:
         return self._states.get((batch.token, index))
 
     def _ask(self) -> States:
-        """The cluster's answer, however long it takes: guessing could run a job twice."""
+        """Wait for the cluster's answer, however long it takes: guessing could run a job twice."""
         pause = BETWEEN_QUESTIONS_S
         while True:
             try:
                 return self.cluster.states(self._batches)
             except NoAnswer as trouble:
                 self.say(
-                    f"Jobs of an earlier start may still run, and the cluster does not answer: {trouble}"
+                    f"Jobs of an earlier start may still run, and the cluster does not answer. Asking again: {trouble}"
                 )
                 time.sleep(pause)
                 pause = min(2 * pause, 60.0)

@@ -1,4 +1,4 @@
-"""What an allocation runs for a job: its shell command itself, or a nested Snakemake.
+"""Choose what an allocation runs for a job: its shell command itself, or a nested Snakemake.
 
 A nested Snakemake costs seconds and a hundred megabytes a job, so a plain shell rule does without.
 What makes a rule plain is a list of what is allowed; whatever else Snakemake can do goes nested.
@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from snakemake.io import is_flagged
 from snakemake.shell import shell
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure"}
-PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "temp"}
+PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure", "update"}
+PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "temp", "before_update"}
+SHARED_FOR_PLAIN = {SharedFSUsage.PERSISTENCE, SharedFSUsage.INPUT_OUTPUT, SharedFSUsage.SOURCES}
+KNOWN_SHELLS = ("bash", "sh", "dash")
 LONGEST_COMMAND = 100_000  # bytes; Linux takes no argument above 128 KiB
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS", "GOTO_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS",
@@ -41,41 +44,86 @@ class Command:
 
 
 def is_plain(job: Any, workflow: Any) -> bool:
-    """Whether the job's shell command may run without a nested Snakemake around it."""
-    if job.is_group() or not job.is_shell or job.is_containerized:
-        return False
-    rule, usage = job.rule, workflow.storage_settings.shared_fs_usage
-    unusual = (
-        rule.conda_env, rule.container_img, rule.env_modules, rule.shadow_depth, rule.cache.output,
-        rule.is_checkpoint, rule.is_handover, rule.is_template_engine, job.benchmark,
-        job.resources.get("shell_exec"), job.is_pipe, job.is_service,
-        workflow.remote_execution_settings.precommand,
-        not {SharedFSUsage.PERSISTENCE, SharedFSUsage.INPUT_OUTPUT, SharedFSUsage.SOURCES} <= set(usage),
-        not flags(job.output) <= PLAIN_OUTPUT_FLAGS,
-        not flags(job.input) <= PLAIN_INPUT_FLAGS,
-        set_by_user(rule.resources.get("tmpdir")),
-        Path(shell_executable()).name not in ("bash", "sh", "dash"),
-        "<TBD>" in job.shellcmd,
-        len(job.shellcmd.encode()) > LONGEST_COMMAND,
-    )  # fmt: skip
-    return not any(unusual)
+    """Return whether the job's shell command may run without a nested Snakemake around it."""
+    return not why_nested(job, workflow)
+
+
+def why_nested(job: Any, workflow: Any) -> list[str]:
+    """List the reasons for which the job needs a nested Snakemake; none if its shell command may run alone."""
+    if job.is_group():
+        return ["it is a group of jobs"]
+    if not job.is_shell:
+        return ["it is no shell command"]
+    return [*_uses(job), *_unknown_flags(job), *_surroundings(job, workflow), *_command_trouble(job)]
+
+
+def _uses(job: Any) -> list[str]:
+    """List what the rule asks that only Snakemake can do, in Snakemake's words."""
+    rule = job.rule
+    used = {
+        "container": job.is_containerized or rule.container_img,
+        "conda": rule.conda_env,
+        "envmodules": rule.env_modules,
+        "shadow": rule.shadow_depth,
+        "cache": rule.cache.output,
+        "checkpoint": rule.is_checkpoint,
+        "handover": rule.is_handover,
+        "template_engine": rule.is_template_engine,
+        "benchmark": job.benchmark,
+        "pipe": job.is_pipe,
+        "service": job.is_service,
+        "resources.shell_exec": job.resources.get("shell_exec"),
+        "resources.tmpdir": set_by_user(rule.resources.get("tmpdir")),
+    }
+    return [f"its rule uses {name}" for name, value in used.items() if value]
+
+
+def _unknown_flags(job: Any) -> list[str]:
+    outputs = flags(job.output) - PLAIN_OUTPUT_FLAGS
+    inputs = flags(job.input) - PLAIN_INPUT_FLAGS
+    return [
+        *(f"an output is {name}()" for name in sorted(outputs)),
+        *(f"an input is {name}()" for name in sorted(inputs)),
+    ]
+
+
+def _surroundings(job: Any, workflow: Any) -> list[str]:
+    """List what a command alone would miss because of the workflow's settings."""
+    missing = SHARED_FOR_PLAIN - set(workflow.storage_settings.shared_fs_usage)
+    found = [f"{usage.item_to_choice()} is not shared with the nodes" for usage in missing]
+    if workflow.remote_execution_settings.precommand:
+        found.append("there is a precommand")
+    if Path(shell_executable()).name not in KNOWN_SHELLS:
+        found.append(f"the shell is {shell_executable()}")
+    return sorted(found)
+
+
+def _command_trouble(job: Any) -> list[str]:
+    found = []
+    if "<TBD>" in job.shellcmd:
+        found.append("its command is known on the node only")
+    if len(job.shellcmd.encode()) > LONGEST_COMMAND:
+        found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
+    return found
 
 
 def flags(files: Any) -> set[str]:
-    """The flags, such as temp, that any of the files carries."""
+    """Return the flags, such as temp, that any of the files carries."""
     return {name for file in files for name, value in getattr(file, "flags", {}).items() if value}
 
 
 def set_by_user(tmpdir: Any) -> bool:
+    """Return whether the rule names a temporary folder of its own."""
     return tmpdir is not None and getattr(tmpdir, "raw", "system_tmpdir") != "system_tmpdir"
 
 
 def shell_executable() -> str:
+    """Return the shell that Snakemake runs commands with."""
     return shell.get_executable() or shutil.which("sh") or "/bin/sh"
 
 
 def plain(job: Any) -> Command:
-    """The job's own shell command, in the surroundings that Snakemake's shell gives it."""
+    """Return the job's own shell command, in the surroundings that Snakemake's shell gives it."""
     executable = shell_executable()
     prefix, suffix = shell._get_process_prefix(executable), shell._process_suffix
     script = STAY + " ".join((prefix, job.shellcmd, suffix)).strip()
@@ -84,13 +132,13 @@ def plain(job: Any) -> Command:
         nested=False,
         env={name: str(job.threads) for name in THREAD_VARIABLES},
         inputs=[str(f) for f in job.input],
-        stale=[str(f) for f in job.output],
+        stale=[str(f) for f in job.output if not is_flagged(f, "update")],
         tmpdir=True,
     )
 
 
 def nested(job: Any, command: str, workflow: Any) -> Command:
-    """`command` (a nested Snakemake) such that it leaves the main process's bookkeeping alone.
+    """Return `command` (a nested Snakemake) such that it leaves the main process's bookkeeping alone.
 
     Without the shared persistence it does not remove the marker that the job is incomplete, by which
     a job that ends while the main process is dead is recognised; the folders that hang on the
@@ -108,14 +156,14 @@ def nested(job: Any, command: str, workflow: Any) -> Command:
 
 
 def digest(job: Any) -> str:
-    """What the job would do, as far as the main process can tell: another digest is another job."""
+    """Return a digest of what the job would do, as far as the main process can tell."""
     jobs = sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]
     parts = [[j.rule.name, j.wildcards_dict, j.shellcmd, [str(f) for f in j.output]] for j in jobs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
 def key(job: Any) -> str:
-    """Which job it is, whatever it would do: its rule and outputs."""
+    """Return a digest of which job it is, whatever it would do: its rule and outputs."""
     outputs = sorted(str(f) for f in job.output)
     names = sorted(job.rules) if job.is_group() else [job.rule.name]
     wildcards = {} if outputs else job.wildcards_dict

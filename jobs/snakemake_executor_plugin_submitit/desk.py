@@ -1,4 +1,4 @@
-"""Jobs in, arrays out: gathers jobs with equal resources, and gets them past sbatch.
+"""Gather jobs with equal resources into arrays, and get those past sbatch.
 
 A batch is open while jobs are added to it, is sealed (its intent written), and is then submitted in
 pieces no larger than the cluster allows. A refused piece is halved if it was too many, tried again
@@ -36,7 +36,7 @@ class Piece:
         return self.tickets[0].index
 
     def split(self, size: int) -> list[Piece]:
-        """Itself in pieces of at most `size` tasks."""
+        """Return the piece cut into pieces of at most `size` tasks."""
         parts = [self.tickets[i : i + size] for i in range(0, len(self.tickets), size)]
         return [Piece(self.batch, part) for part in parts]
 
@@ -52,12 +52,13 @@ class Desk:
         self._open: dict[Any, tuple[Batch, list[Ticket]]] = {}
 
     def open_batch(self, group: Any, create: Callable[[], Batch]) -> Batch:
-        """The batch that takes jobs of this kind."""
+        """Return the batch that takes jobs of this kind; `create` makes it if there is none."""
         if group not in self._open:
             self._open[group] = (create(), [])
         return self._open[group][0]
 
     def add(self, group: Any, ticket: Ticket) -> None:
+        """Add a job to the open batch of its kind."""
         self._open[group][1].append(ticket)
 
     def seal(self) -> None:
@@ -69,7 +70,7 @@ class Desk:
         self._open.clear()
 
     def submit_due(self, others_running: bool) -> None:
-        """Try each piece whose time has come. `others_running`: room may come by waiting."""
+        """Try each piece whose time has come. With `others_running` waiting may make room."""
         queue, self.pieces = self.pieces, []
         while queue:
             piece = queue.pop(0)
@@ -126,7 +127,7 @@ class Desk:
             ticket.failure = f"{ticket.task.label} could not be submitted: {why.splitlines()[0]}"
 
     def drop(self) -> list[Ticket]:
-        """Forget everything that is not submitted; its jobs."""
+        """Forget everything that is not submitted, and return its jobs."""
         dropped = [t for piece in self.pieces for t in piece.tickets]
         dropped += [t for _, tickets in self._open.values() for t in tickets]
         self.pieces.clear()

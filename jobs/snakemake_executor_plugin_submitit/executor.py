@@ -1,4 +1,4 @@
-"""The executor: Snakemake's jobs become allocations, and what becomes of those comes back."""
+"""Turn Snakemake's jobs into allocations, and tell Snakemake what became of them."""
 
 from __future__ import annotations
 
@@ -17,13 +17,15 @@ from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from . import command, resources
 from .adopt import Adoption
+from .allocation.folder import ExecutorFolder
+from .backups import back_up
 from .clusters import make_cluster
 from .clusters.base import NoAnswer
 from .desk import Desk
 from .journal import Batch, Journal, Task
 from .labels import array_label, filled, job_label
 from .lease import Lease
-from .report import out_of_memory
+from .retries import Retries
 from .settings import ExecutorSettings
 from .tickets import Ticket
 from .watch import Watch
@@ -31,7 +33,7 @@ from .watch import Watch
 TICK_S = 0.5  # between two looks at what the tasks have written
 
 
-class Executor(RemoteExecutor):
+class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no types
     """Runs in two threads: the scheduler's calls `run_jobs`, `cancel` and `handle_...`; the waiting
     thread, started by the base class, calls `check_active_jobs`. `_lock` guards what both touch."""
 
@@ -39,18 +41,20 @@ class Executor(RemoteExecutor):
 
     def __post_init__(self) -> None:
         if self.workflow.remote_execution_settings.immediate_submit:
-            raise WorkflowError("the submitit executor does not support --immediate-submit")
+            raise WorkflowError(
+                "The submitit executor does not support --immediate-submit. Leave that option out."
+            )
         self.next_seconds_between_status_checks = TICK_S
         self.settings = self.workflow.executor_settings or ExecutorSettings()
         latency = float(self.workflow.execution_settings.latency_wait)
         self._lock = threading.RLock()
         self._submitting = threading.Lock()  # held while a submission is underway; taken before `_lock`
         self._tickets: dict[Any, Ticket] = {}
-        self._memory_floor: dict[str, int] = {}  # job key -> MB, after an out-of-memory kill
+        self._retries = Retries(self.settings.memory_factor)
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
-        self.lease = Lease(folder / "lease.json", self.settings.lease_s, self._lease_lost, self._say)
+        self.lease = Lease(self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
         self.lease.acquire()
         self.journal.clean(self.settings.keep_days)
         self.cluster = make_cluster(self.settings)
@@ -102,20 +106,23 @@ class Executor(RemoteExecutor):
 
     def _queued(self, job: Any) -> Ticket:
         key, array = command.key(job), array_label(job)
-        floor = self._memory_floor.get(key, 0)
+        floor = self._retries.memory_floor_mb(key)
         parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
         group = (array, repr(sorted(parameters.items(), key=str)))
         batch = self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+        updated = back_up(job, self.workflow)
         job.register(batch.token)
-        task = self._task(job, key, array, parameters)
+        task = self._task(job, key, array, parameters, updated)
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
         ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
         self.desk.add(group, ticket)
         return ticket
 
-    def _task(self, job: Any, key: str, array: str, parameters: dict[str, Any]) -> Task:
-        """What the allocation needs to know; what a plain command needs to find is made on the way."""
+    def _task(
+        self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
+    ) -> Task:
+        """Describe the job for its allocation; for a plain command make what it needs to find."""
         if command.is_plain(job, self.workflow):
             self._prepare(job)
             what = command.plain(job)
@@ -126,7 +133,7 @@ class Executor(RemoteExecutor):
             key=key,
             digest=command.digest(job),
             label=label,
-            log=str(Path(self.settings.folder) / "logs" / array / f"{label}.log"),
+            log=str(ExecutorFolder(Path(self.settings.folder)).log(array, label)),
             argv=what.argv,
             env=what.env,
             inputs=what.inputs,
@@ -135,6 +142,7 @@ class Executor(RemoteExecutor):
             tmpdir=what.tmpdir,
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,
+            updated=updated,
         )
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
@@ -148,7 +156,7 @@ class Executor(RemoteExecutor):
         )
 
     def _prepare(self, job: Any) -> None:
-        """What Snakemake's local executor does before it runs a shell command."""
+        """Do what Snakemake's local executor does before it runs a shell command."""
         self.workflow.async_run(job.check_protected_output())
         self.workflow.async_run(job.remove_existing_output())
         for file in (*job.output, *job.log):
@@ -159,8 +167,8 @@ class Executor(RemoteExecutor):
         return [*own, Path(log)]
 
     def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
-        """A nested Snakemake's arguments; unlike the base class's they name no folder that goes with us."""
-        args = super(RemoteExecutor, self).get_job_args(job, **kwargs)
+        """Return a nested Snakemake's arguments. Unlike the base class's they name no folder that goes with us."""
+        args: str = super(RemoteExecutor, self).get_job_args(job, **kwargs)
         if SharedFSUsage.INPUT_OUTPUT not in self.workflow.storage_settings.shared_fs_usage:
             return args
         return f"{args} {format_cli_arg('--wait-for-files', list(job.get_wait_for_files()))}"
@@ -174,7 +182,7 @@ class Executor(RemoteExecutor):
             try:
                 self._tick()
             except OSError as error:  # the disk may come back
-                self._say(f"Trouble while watching jobs, going on: {error}")
+                self._say(f"The jobs could not be watched just now; trying again: {error}")
         for info in active_jobs:
             ticket = (info.aux or {})["ticket"]
             info.external_jobid = ticket.job_id or None
@@ -198,18 +206,12 @@ class Executor(RemoteExecutor):
         self.watch.look([t for t in waiting if id(t) not in queued])
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
-        verdict = ticket.batch.verdict(ticket.index)
-        if out_of_memory(verdict, ticket.state, ticket.boot) and ticket.memory_mb:
-            more = int(ticket.memory_mb * self.settings.memory_factor)
-            self._memory_floor[ticket.task.key] = more
-            if info.job.restart_times > info.job.attempt - 1:
-                ticket.failure = f"{ticket.failure}\n    retrying with {more} MB"
-        if ticket.state is not None and ticket.state.name == "CANCELLED":
-            info.job.attempt = info.job.restart_times + 1  # somebody wants it gone: no retry
+        if note := self._retries.after_failure(info.job, ticket):
+            ticket.failure = f"{ticket.failure}\n    {note}"
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:
-        """Our block and nothing else: it names the log itself."""
+        """Print our block and nothing else, for it names the log itself."""
         super(RemoteExecutor, self).print_job_error(job_info, msg=msg, **kwargs)
 
     def handle_job_success(self, job: JobExecutorInterface) -> None:
@@ -232,7 +234,7 @@ class Executor(RemoteExecutor):
     # ------------------------------------------------------------------ end
 
     def cancel(self) -> None:
-        """Ctrl-C: end the jobs, or leave them to the next start of the same command."""
+        """On Ctrl-C end the jobs, or leave them to the next start of the same command."""
         self._stopping = True
         self.cancel_jobs([])
         self.shutdown()
@@ -269,7 +271,9 @@ class Executor(RemoteExecutor):
 
     def _lease_lost(self) -> None:
         self._stopping = True
-        error = WorkflowError("another sweep has taken over this folder; its jobs are left to it")
+        error = WorkflowError(
+            "Another sweep has taken over this folder. This one stops and leaves the jobs to it."
+        )
         self.workflow.scheduler.executor_error_callback(error)
 
     def _say(self, message: str) -> None:

@@ -1,14 +1,7 @@
-"""The plugin's own record of what it submitted, from which a new main process takes over.
+"""Keep a record of what was submitted, from which a new main process takes over.
 
-One folder a batch, named by a random token that SLURM gets as the jobs' comment:
-
-    batches/TOKEN/intent.json    what was going to be submitted, synced before sbatch is called
-                  arrays         array job ids, one a line, as sbatch returned them
-                  claims/I       which allocation runs task I, or a tombstone: none ever may
-                  lives/I beats/I  its newest start, and the sign that it runs
-                  verdicts/I.json  how it ended
-                  closed/I       the main process has dealt with it
-                  done           with all of them
+There is one folder for each batch, named by a random token that SLURM gets as the jobs' comment;
+`allocation/folder.py` lists the files in it.
 
 Snakemake marks a job's outputs as incomplete with the token as external job id, and removes the mark
 once the job's metadata is written. So a mark with a token says: this job, submitted in this batch, has
@@ -27,9 +20,8 @@ from typing import Any
 
 from .allocation import claim
 from .allocation.files import read_json, write_json
+from .allocation.folder import BatchFolder, ExecutorFolder
 from .allocation.verdict import Verdict, read_verdict
-
-SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
 
 
 @dataclass
@@ -48,6 +40,7 @@ class Task:
     tmpdir: bool
     nested: bool
     limit_s: float | None
+    updated: dict[str, str] = field(default_factory=dict)  # output that the job updates -> its backup
 
 
 @dataclass
@@ -68,19 +61,20 @@ class Batch:
     def path(self) -> Path:
         return self.root / self.token
 
+    @property
+    def files(self) -> BatchFolder:
+        return BatchFolder(self.path)
+
     def write_intent(self) -> None:
-        """Make the batch known; what SLURM may start from here on finds its description."""
-        for name in SUBFOLDERS:
-            (self.path / name).mkdir(parents=True, exist_ok=True, mode=0o700)
+        """Write the batch down. What SLURM may start from here on finds its description."""
+        self.files.create()
         record = {name: value for name, value in vars(self).items() if name not in ("root", "tasks", "rules")}
-        write_json(
-            self.path / "intent.json", {**record, **self.rules, "tasks": [asdict(t) for t in self.tasks]}
-        )
+        write_json(self.files.intent, {**record, **self.rules, "tasks": [asdict(t) for t in self.tasks]})
 
     @classmethod
     def read(cls, path: Path) -> Batch | None:
-        """The batch in this folder, None if its intent was never written."""
-        record = read_json(path / "intent.json")
+        """Return the batch in this folder, None if its intent was never written."""
+        record = read_json(BatchFolder(path).intent)
         if record is None:
             return None
         tasks = [Task(**task) for task in record.pop("tasks")]
@@ -91,52 +85,52 @@ class Batch:
         return cls(root=path.parent, rules=record, tasks=tasks, **own)
 
     def add_array(self, job_id: str) -> None:
-        with (self.path / "arrays").open("a") as file:
+        """Record an array that sbatch has returned."""
+        with self.files.arrays.open("a") as file:
             print(job_id, file=file)
 
     def arrays(self) -> list[str]:
-        """The array job ids that sbatch is known to have returned."""
-        path = self.path / "arrays"
+        """Return the array job ids that sbatch is known to have returned."""
+        path = self.files.arrays
         return path.read_text().split() if path.exists() else []
 
     def verdict(self, index: int) -> Verdict | None:
         return read_verdict(self.path, index)
 
     def verdicts(self) -> set[int]:
-        """The tasks that have a verdict, in one look at the folder."""
-        return numbers(self.path / "verdicts")
+        """Return the tasks that have a verdict, by one look at the folder."""
+        return self.files.verdicts()
 
     def closed(self) -> set[int]:
-        return numbers(self.path / "closed")
+        return self.files.closed()
 
     def close(self, index: int) -> None:
-        """The main process needs nothing more of this task."""
-        (self.path / "closed" / str(index)).touch()
+        """Record that the main process needs nothing more of this task."""
+        self.files.mark_closed(index)
 
     def bury(self, index: int) -> bool:
-        """Make sure that the task can never start; False if an allocation has claimed it."""
+        """Make sure that the task can never start. Return False if an allocation has claimed it."""
         return claim.claim(self.path, index, claim.TOMBSTONE)
 
     def fence(self, index: int) -> None:
         """Make an allocation that runs the task stop, wherever it is."""
         claim.Life(self.path, index, number=claim.FENCED, stalled=0, heartbeat_s=0).note("")
 
+    def waits_for_another(self, index: int) -> bool:
+        """Return whether the task's newest life ended because another process was at work."""
+        return bool((read_json(self.files.life(index)) or {}).get("waiting"))
+
     def fenced(self, index: int) -> bool:
-        return (read_json(self.path / "lives" / str(index)) or {}).get("number") == claim.FENCED
+        """Return whether the task was told to stop."""
+        return (read_json(self.files.life(index)) or {}).get("number") == claim.FENCED
 
     def claimed_by(self, index: int) -> str | None:
+        """Return the allocation that claimed the task, the tombstone, or None."""
         return claim.owner_of(self.path, index)
 
     def claimed_at(self, index: int) -> float:
-        """When the task was claimed, by the file system's clock."""
-        return (self.path / "claims" / str(index)).stat().st_mtime
-
-
-def numbers(folder: Path) -> set[int]:
-    try:
-        return {int(path.stem) for path in folder.iterdir() if path.stem.isdigit()}
-    except FileNotFoundError:
-        return set()
+        """Return when the task was claimed, by the file system's clock."""
+        return self.files.claim(index).stat().st_mtime
 
 
 class Journal:
@@ -144,45 +138,48 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.root = folder / "batches"
+        self.files = ExecutorFolder(folder)
+        self.root = self.files.batches
         self.root.mkdir(parents=True, exist_ok=True)
         for path in (folder, self.root):
             path.chmod(0o700)  # scripts, commands and logs are nobody else's business
 
     def batches(self) -> Iterator[Batch]:
+        """Read every batch whose intent was written."""
         for path in sorted(self.root.iterdir()):
             if (batch := Batch.read(path)) is not None:
                 yield batch
 
     def open_tasks(self) -> dict[tuple[str, str], tuple[Batch, int]]:
-        """(token, job key) -> its batch and index, of every task that was not dealt with."""
+        """Return (token, job key) -> (batch, index) for every task that was not dealt with."""
         found = {}
         for path in sorted(self.root.iterdir()):
-            if (path / "done").exists() or (batch := Batch.read(path)) is None:
+            if BatchFolder(path).done.exists() or (batch := Batch.read(path)) is None:
                 continue
             closed = batch.closed()
             if len(closed) == len(batch.tasks):
-                (path / "done").touch()  # it need not be read again
+                batch.files.done.touch()  # it need not be read again
             for index, task in enumerate(batch.tasks):
                 if index not in closed:
                     found[batch.token, task.key] = (batch, index)
         return found
 
     def clean(self, days: float) -> None:
-        """Delete what was dealt with and has been unchanged for so many days (none if negative)."""
+        """Delete what was dealt with and has been unchanged for so many days; nothing if negative."""
         if days < 0:
             return
         before = time.time() - days * 86_400
         in_use = {Path(batch.tasks[index].log).name for batch, index in self.open_tasks().values()}
         for path in self.root.iterdir():
-            if (path / "done").exists():
-                last = (path / "closed").stat().st_mtime
-            elif (path / "intent.json").exists():
+            files = BatchFolder(path)
+            if files.done.exists():
+                last = files.last_closed()
+            elif files.intent.exists():
                 continue  # somebody may still want its jobs
             else:
                 last = path.stat().st_mtime
             if last < before:
                 shutil.rmtree(path, ignore_errors=True)
-        for log in (self.folder / "logs").glob("*/*.log"):
+        for log in self.files.logs():
             if log.stat().st_mtime < before and log.name not in in_use:
                 log.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What a job and an array are called, and other texts about a job that a rule writes with its wildcards in braces.
+"""Name jobs and arrays, and fill in the other texts that a rule writes with its wildcards in braces.
 
 A constant text costs Snakemake nothing; a function it calls many times for each job.
 """
@@ -14,12 +14,12 @@ LONGEST = 120
 
 
 def safe(text: str) -> str:
-    """`text` as a file name and a SLURM job name: no slashes, blanks or shell characters."""
+    """Make `text` a file name and a SLURM job name, without slashes, blanks and shell characters."""
     return UNSAFE.sub("_", text).strip("._")[:LONGEST] or "job"
 
 
 def filled(job: Any, resource: str) -> str | None:
-    """The text of a resource with each `{wildcard}` filled in; None where a job has none."""
+    """Return a resource's text with each `{wildcard}` filled in, None where the job has no such resource."""
     text = None if job.is_group() else job.resources.get(resource)
     if not text:
         return None
@@ -28,7 +28,7 @@ def filled(job: Any, resource: str) -> str | None:
 
 
 def job_label(job: Any) -> str:
-    """The run's name: the resource `job_label`, else the rule and its wildcards."""
+    """Return the job's name: the resource `job_label`, else the rule and its wildcards."""
     if given := filled(job, "job_label"):
         return safe(given)
     if job.is_group():
@@ -37,7 +37,7 @@ def job_label(job: Any) -> str:
 
 
 def array_label(job: Any) -> str:
-    """The array's name: the resource `array_label`, else the rule."""
+    """Return the array's name: the resource `array_label`, else the rule."""
     if job.is_group():
         return safe(f"group.{'+'.join(sorted(job.rules))}")
     return safe(filled(job, "array_label") or job.rule.name)

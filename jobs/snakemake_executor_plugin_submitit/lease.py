@@ -1,4 +1,4 @@
-"""One sweep a folder: a lease instead of Snakemake's lock, which outlives its process.
+"""Keep a second sweep out of a folder, by a lease instead of Snakemake's lock, which outlives its process.
 
 The holder renews the lease file; one that is not renewed goes stale. Ages are differences between
 times that the file system itself gave, so clocks of login nodes need not agree.
@@ -19,13 +19,15 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .allocation import processes
 from .allocation.files import create_once, file_system_time, read_json
 
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 RENEWALS = 6  # how often a lease is renewed before it would go stale
 
 
 class Lease:
-    """Held from `acquire` to `release`; `lost` is called if another sweep takes it away."""
+    """A lease on a folder, from `acquire` to `release`. `lost` is called if another sweep takes it away."""
 
     def __init__(
         self, path: Path, stale_s: float, lost: Callable[[], None], say: Callable[[str], None]
@@ -49,7 +51,7 @@ class Lease:
         if former is not None:
             self._put_aside(former)
         if not create_once(self.path, json.dumps(self._holder)):
-            raise WorkflowError(already_running(read_json(self.path) or {}))
+            raise WorkflowError(already_running(self._read() or {}))
         self._thread.start()
 
     def _put_aside(self, former: dict[str, Any]) -> None:
@@ -64,10 +66,17 @@ class Lease:
             raise WorkflowError(already_running(found))
         aside.unlink()
 
+    def _read(self) -> dict[str, Any] | None:
+        """Return who holds the lease, as the file says; None if nobody does."""
+        found: dict[str, Any] | None = read_json(self.path)
+        return found
+
     def held(self) -> bool:
-        return (read_json(self.path) or {}).get("nonce") == self._nonce
+        """Return whether the lease is still ours."""
+        return bool((self._read() or {}).get("nonce") == self._nonce)
 
     def release(self) -> None:
+        """Give the lease up, unless it is another's by now."""
         self._stop.set()
         if self.held():
             self.path.unlink(missing_ok=True)
@@ -80,12 +89,12 @@ class Lease:
                     return
                 os.utime(self.path)
             except OSError as error:  # a full or slow disk: try again
-                self._say(f"cannot renew {self.path}: {error}")
+                self._say(f"The lease {self.path} could not be renewed; trying again: {error}")
 
     def _outwait(self) -> dict[str, Any] | None:
-        """The lease of a holder that has gone, None where there is none; raises while one lives."""
+        """Return the lease of a holder that has gone, None if there is none. Raises WorkflowError if it lives."""
         begun, told, first = time.monotonic(), False, None
-        while (holder := read_json(self.path)) is not None and not gone(holder):
+        while (holder := self._read()) is not None and not gone(holder):
             try:
                 renewed = self.path.stat().st_mtime
             except FileNotFoundError:
@@ -98,7 +107,7 @@ class Lease:
             if not told:
                 self._say(
                     f"A sweep on {holder.get('host')} (process {holder.get('pid')}) held this folder and may be "
-                    f"gone; waiting at most {self.stale_s:.0f} s to be sure."
+                    f"gone. Waiting at most {self.stale_s:.0f} s to be sure."
                 )
                 told = True
             if time.monotonic() - begun > 2 * self.stale_s:
@@ -108,23 +117,20 @@ class Lease:
 
 
 def gone(holder: dict[str, Any]) -> bool:
-    """Whether the holder is a process of this host that no longer exists."""
+    """Return whether the holder is a process of this host that no longer exists."""
     if holder.get("host") != socket.gethostname():
         return False
-    return process_start(int(holder["pid"])) != holder["process_start"]
+    return bool(process_start(int(holder["pid"])) != holder["process_start"])
 
 
 def process_start(pid: int) -> str | None:
-    """Boot and start time of a process, which no other process shares; None if there is none."""
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return None
-    return None if fields[0] == "Z" else f"{boot}:{fields[19]}"
+    """Return boot and start time of a process, which no other process shares; None if it does not run."""
+    since = processes.started(pid)
+    return None if since is None else f"{BOOT_ID.read_text().strip()}:{since}"
 
 
 def already_running(holder: dict[str, Any]) -> str:
+    """Tell who holds the folder, and what to do."""
     return (
         f"another sweep runs in this folder: process {holder.get('pid')} on {holder.get('host')} "
         f"({holder.get('user')}, since {holder.get('since')}). Wait until it is done, or end it; "

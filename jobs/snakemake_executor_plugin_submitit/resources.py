@@ -1,4 +1,4 @@
-"""From a Snakemake job's resources and the profile's settings to the parameters of an allocation.
+"""Turn a Snakemake job's resources and the profile's settings into the parameters of an allocation.
 
 Resource names are those of Snakemake and of the public SLURM executor, so that rules can move over:
 
@@ -44,7 +44,7 @@ Parameters = dict[str, Any]
 def parameters(
     resources: Mapping[str, Any], threads: int, settings: ExecutorSettings, mem_mb_floor: int = 0
 ) -> Parameters:
-    """sbatch parameters by submitit's names (`partition`, `time` in minutes, `mem` ...).
+    """Return sbatch parameters by submitit's names (`partition`, `time` in minutes, `mem` ...).
 
     `mem_mb_floor` raises a memory request, after an out-of-memory kill.
     Raises WorkflowError naming the valid resources for one that looks misspelt, or has a wrong value.
@@ -75,16 +75,18 @@ def parameters(
 
 
 class Reader:
-    """Typed access to a job's resources: absent or "to be determined" counts as not given."""
+    """Typed access to a job's resources. What is absent or yet to be determined counts as not given."""
 
     def __init__(self, resources: Mapping[str, Any]) -> None:
         self.resources = resources
 
     def text(self, name: str, default: str | None) -> str | None:
+        """Return a resource as text."""
         value = self.resources.get(name)
         return default if value is None or str(value) in ("", "<TBD>") else str(value)
 
     def whole(self, name: str, default: int | None) -> int | None:
+        """Return a resource as a whole number, rounded up. Raises WorkflowError if it is none."""
         value = self.resources.get(name)
         if value is None or str(value) == "<TBD>":
             return default
@@ -98,6 +100,7 @@ class Reader:
 
 
 def memory(get: Reader, settings: ExecutorSettings, floor: int) -> Parameters:
+    """Return the request for memory: each CPU's if the rule names one, else the node's."""
     per_cpu, per_node = get.whole("mem_mb_per_cpu", None), get.whole("mem_mb", None)
     if per_cpu:
         return {"mem_per_cpu": f"{per_cpu}M"}
@@ -107,6 +110,7 @@ def memory(get: Reader, settings: ExecutorSettings, floor: int) -> Parameters:
 
 
 def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:
+    """Return the request for GPUs, by number or as generic resources."""
     gres, count, model = get.text("gres", None), get.whole("gpu", None), get.text("gpu_model", None)
     if gres is not None and count is not None:
         raise WorkflowError("a rule may name gpu or gres, not both")
@@ -124,7 +128,7 @@ def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:
 
 
 def check_names(resources: Mapping[str, Any]) -> None:
-    """Refuse names that look like a misspelling of ours; anything else is the workflow's own business."""
+    """Raise WorkflowError for names that look like a misspelling of ours; others are the workflow's own."""
     valid = [*SLURM_RESOURCES, *OWN_RESOURCES]
     for name in resources:
         if name in valid or name in OTHER_RESOURCES:

@@ -1,4 +1,4 @@
-"""Settings of the executor: `--submitit-NAME` on the command line, `submitit-NAME` in a profile.
+"""The executor's settings: `--submitit-NAME` on the command line, `submitit-NAME` in a profile.
 
 Each resource of an allocation may also come from the rule (see `resources.py`), which then wins.
 """
@@ -18,12 +18,12 @@ POLL_FLOOR_VARIABLE = "SNAKEMAKE_SUBMITIT_POLL_SECONDS"  # an administrator's fl
 
 
 def option(default: Any, text: str, **metadata: Any) -> Any:
-    """A setting with its default and its help text."""
+    """Declare a setting with its default and its help text."""
     return field(default=default, metadata={"help": text, "env_var": False, "required": False, **metadata})
 
 
 @dataclass
-class ExecutorSettings(ExecutorSettingsBase):
+class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the interface has no types
     """What a profile can say about allocations, their limits and how they are watched."""
 
     cluster: str = option(
@@ -94,7 +94,7 @@ class ExecutorSettings(ExecutorSettingsBase):
         self.extra_options()
 
     def exit_codes_of_busy(self) -> list[int]:
-        """The exit codes that mean "another process does this"."""
+        """Return the exit codes that mean that another process does the work."""
         try:
             codes = [int(code) for code in str(self.busy_exit_codes).split(",") if code.strip()]
         except ValueError:
@@ -106,7 +106,7 @@ class ExecutorSettings(ExecutorSettingsBase):
         return codes
 
     def extra_options(self, text: Optional[str] = None) -> dict[str, Any]:
-        """`--name=value --flag` as sbatch parameters."""
+        """Return `--name=value --flag` as sbatch parameters. Raises WorkflowError for anything else."""
         options: dict[str, Any] = {}
         for word in shlex.split(text if text is not None else self.extra or ""):
             name, equals, value = word.removeprefix("--").partition("=")
@@ -118,10 +118,11 @@ class ExecutorSettings(ExecutorSettingsBase):
         return options
 
     def setup_lines(self) -> list[str]:
+        """Return the shell lines that come before each job."""
         return [line.strip() for line in (self.setup or "").split(";;") if line.strip()]
 
     def poll_floor(self) -> float:
-        """Seconds between two questions to SLURM that must at least pass."""
+        """Return the seconds that must at least pass between two questions to SLURM."""
         try:
             administrator = float(os.environ.get(POLL_FLOOR_VARIABLE, "0"))
         except ValueError:

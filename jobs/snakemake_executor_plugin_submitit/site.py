@@ -1,19 +1,20 @@
-"""`python -m snakemake_executor_plugin_submitit site`: what this cluster has, and profile lines for it."""
+"""Tell what this cluster has, with profile lines for it: `python -m snakemake_executor_plugin_submitit site`."""
 
 from __future__ import annotations
 
 import getpass
 import re
-import subprocess
 from dataclasses import dataclass
 
-from .clusters.base import NoAnswer
+from .allocation.clients import NoAnswer, call
 
 TIMEOUT_S = 60
 
 
 @dataclass(frozen=True)
 class Partition:
+    """A partition's nodes of one kind."""
+
     name: str
     default: bool
     limit: str  # as SLURM writes it, days-hours:minutes:seconds
@@ -24,34 +25,30 @@ class Partition:
 
     @property
     def gpus(self) -> str | None:
-        """The first GPU type that a node has, and how many of it: `gpu:a100:4`."""
+        """The first GPU type that a node has, and how many of it, such as `gpu:a100:4`."""
         found = re.search(r"gpu(:[\w.-]+?)?:\d+", self.gres)
         return found.group(0) if found else None
 
 
 @dataclass(frozen=True)
 class Account:
+    """An account that the user may charge."""
+
     account: str
     qos: str
     default: bool
 
 
-def ask(*command: str) -> list[list[str]]:
-    """The rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoAnswer(str(error)) from error
-    if done.returncode:
-        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
-    return [line.split("|") for line in done.stdout.splitlines() if line.strip()]
+def rows(*command: str) -> list[list[str]]:
+    """Return the rows of a SLURM client's output, split at `|`. Raises NoAnswer."""
+    return [line.split("|") for line in call(*command, timeout=TIMEOUT_S).splitlines() if line.strip()]
 
 
 def partitions() -> list[Partition]:
-    """The cluster's partitions, one entry for each kind of node in each."""
-    rows = ask("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
+    """Return the cluster's partitions, one entry for each kind of node in each."""
+    listed = rows("sinfo", "--noheader", "-o", "%P|%l|%D|%c|%m|%G")
     found = []
-    for name, limit, nodes, cpus, memory, gres in (row[:6] for row in rows):
+    for name, limit, nodes, cpus, memory, gres in (row[:6] for row in listed):
         gres = re.sub(r"\([^)]*\)", "", gres)
         found.append(
             Partition(
@@ -68,16 +65,16 @@ def partitions() -> list[Partition]:
 
 
 def accounts() -> list[Account]:
-    """The accounts that this user may charge, the default one first."""
+    """Return the accounts that this user may charge, the default one first."""
     user = getpass.getuser()
-    rows = ask("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
-    default = ask("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
-    found = {Account(row[0], row[1], default=[row[0]] in default) for row in rows if row[0]}
+    listed = rows("sacctmgr", "-n", "-P", "show", "assoc", f"user={user}", "format=account,qos")
+    default = rows("sacctmgr", "-n", "-P", "show", "user", user, "format=defaultaccount")
+    found = {Account(row[0], row[1], default=[row[0]] in default) for row in listed if row[0]}
     return sorted(found, key=lambda a: (not a.default, a.account))
 
 
 def minutes(limit: str) -> int | None:
-    """SLURM's time format in minutes, None where it has no limit."""
+    """Return a time as SLURM writes it in minutes, None if it is no limit."""
     found = re.fullmatch(r"(?:(\d+)-)?(?:(\d+):)?(\d+):(\d+)", limit)
     if found is None:
         return None
@@ -86,7 +83,7 @@ def minutes(limit: str) -> int | None:
 
 
 def describe() -> str:
-    """The cluster in a few lines, then lines to paste into a profile."""
+    """Describe the cluster in a few lines, then give lines to paste into a profile."""
     lines = ["Partitions (nodes of one kind each):"]
     listed = partitions()
     for p in listed:

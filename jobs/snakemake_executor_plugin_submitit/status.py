@@ -1,4 +1,4 @@
-"""`python -m snakemake_executor_plugin_submitit status`: the jobs of a folder, from any shell."""
+"""List the jobs of a folder from any shell: `python -m snakemake_executor_plugin_submitit status`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from pathlib import Path
 from .allocation.claim import TOMBSTONE
 from .clusters import make_cluster
 from .clusters.base import NoAnswer, State
+from .failure import tail
 from .journal import Batch, Journal
-from .report import tail
 from .settings import ExecutorSettings
 
 ORDER = ("running", "queued", "failed", "ended", "finished", "replaced")
@@ -37,7 +37,7 @@ class Line:
 
 
 def collect(batches: Iterable[Batch], states: Mapping[tuple[str, int], State], show_all: bool) -> list[Line]:
-    """A line for each job; of finished ones only the newest of each name, and only if wanted."""
+    """Return a line for each job; where several have a name, the newest. Finished ones come if wanted."""
     lines: dict[str, Line] = {}
     for batch in sorted(batches, key=lambda b: b.created):
         verdicts = batch.verdicts()
@@ -51,6 +51,7 @@ def collect(batches: Iterable[Batch], states: Mapping[tuple[str, int], State], s
 
 
 def describe(batch: Batch, index: int, state: State | None, has_verdict: bool) -> Line:
+    """Return one job's line, from its verdict or else from what the cluster says."""
     task = batch.tasks[index]
     last = next(iter(tail([Path(batch.folder) / task.log], lines=1)), "")[:LONGEST_LINE]
     verdict = batch.verdict(index) if has_verdict else None
@@ -69,7 +70,7 @@ def describe(batch: Batch, index: int, state: State | None, has_verdict: bool) -
 
 
 def table(lines: Iterable[Line]) -> str:
-    """Lines under a heading, in columns as wide as their widest cell."""
+    """Lay lines out under a heading, in columns as wide as their widest cell."""
     rows = [("STATE", "JOB", "ID", "NODE", "ELAPSED", "LAST LINE"), *(line.cells for line in lines)]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     return "\n".join(
@@ -77,18 +78,18 @@ def table(lines: Iterable[Line]) -> str:
     )
 
 
-def report(folder: Path, show_all: bool = False) -> str:
-    """What `status` prints about the plugin's folder (`.snakemake/submitit`)."""
+def overview(folder: Path, show_all: bool = False) -> str:
+    """Return what `status` prints about the plugin's folder (`.snakemake/submitit`)."""
     if not folder.exists():
         return f"No jobs were submitted from here ({folder} does not exist)."
     batches = list(Journal(folder).batches())
     states: dict[tuple[str, int], State] = {}
     notes = []
     for name in sorted({b.cluster for b in batches} - {"debug"}):
-        of_cluster = [b for b in batches if b.cluster == name and len(b.closed()) < len(b.tasks)]
+        unfinished = [b for b in batches if b.cluster == name and len(b.closed()) < len(b.tasks)]
         try:
-            if of_cluster:
-                states |= make_cluster(ExecutorSettings(cluster=name)).states(of_cluster)
+            if unfinished:
+                states |= make_cluster(ExecutorSettings(cluster=name)).states(unfinished)
         except NoAnswer as trouble:
             notes.append(f"{name} does not answer: {trouble}")
     everything = collect(batches, states, show_all=True)

@@ -1,4 +1,4 @@
-"""The main process's side of a submitted job."""
+"""Follow a submitted job in the main process."""
 
 from __future__ import annotations
 
@@ -37,9 +37,10 @@ class Ticket:
 
     @property
     def boot(self) -> list[Path]:
-        """What SLURM itself wrote about the task, where there is such a file."""
-        return [self.batch.path / f"slurm-{self.job_id}.out"]
+        """The files in which SLURM itself wrote about the task, if there are any."""
+        return [self.batch.files.slurm_output(self.job_id)]
 
     @property
     def over(self) -> bool:
+        """Whether the job has succeeded or failed."""
         return self.succeeded or self.failure is not None

@@ -1,4 +1,4 @@
-"""What became of submitted jobs: verdict files often, the cluster seldom."""
+"""Find out what became of submitted jobs: look at verdict files often, ask the cluster seldom."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable
 
-from . import report
-from .allocation.files import read_json
+from . import failure
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
 from .tickets import Ticket
@@ -41,7 +40,7 @@ class Watch:
         self._accounting_missing = False
 
     def changed(self) -> None:
-        """Something happened: ask the cluster again before long."""
+        """Ask the cluster again before long, for something happened."""
         now = time.monotonic()
         self._last_change = now
         self._next_poll = max(self._last_poll + self.floor_s, min(self._next_poll, now + self.floor_s))
@@ -83,7 +82,7 @@ class Watch:
             self._silence += 1
             pause = min(self.floor_s * 2**self._silence, LONGEST_INTERVAL_S)
             if self._silence == 1:
-                self.say(f"The cluster does not answer, asking again: {trouble}")
+                self.say(f"The cluster does not answer. Asking again: {trouble}")
             self._next_poll = time.monotonic() + pause
             return
         if self._silence:
@@ -110,11 +109,11 @@ class Watch:
         if state.reason.startswith(HELD_REASONS) and state.reason not in ticket.told:
             ticket.told.add(state.reason)
             self.say(
-                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}; `scontrol release` lets it go."
+                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}. `scontrol release` lets it go."
             )
 
     def _ask_accounting(self, tickets: list[Ticket]) -> None:
-        """Jobs that squeue has forgotten, all in one call."""
+        """Ask accounting about the jobs that squeue has forgotten, all in one call."""
         lost = {t.id: t.job_id for t in tickets if t.absent_polls >= LOST_POLLS - 1 and t.job_id}
         if not lost or self._accounting_missing:
             return
@@ -122,7 +121,7 @@ class Watch:
             ended = self.cluster.ended(lost)
         except NoAnswer as trouble:
             self._accounting_missing = "not on PATH" in str(trouble)
-            self.say(f"Accounting does not answer ({trouble}); going by squeue alone.")
+            self.say(f"Accounting does not answer ({trouble}). Going by squeue alone.")
             return
         for ticket in tickets:
             if (state := ended.get(ticket.id)) is not None:
@@ -131,7 +130,7 @@ class Watch:
                 ticket.state, ticket.absent_polls = state, max(ticket.absent_polls, LOST_POLLS)
 
     def _hurry(self, tickets: list[Ticket]) -> None:
-        """Requeued jobs wait two minutes for nothing, except those that wait for another process."""
+        """Let requeued jobs start at once, except those that wait for another process."""
         if self.requeue_wait:
             return
         ids = [
@@ -140,13 +139,13 @@ class Watch:
             if t.state is not None
             and t.state.name == "PENDING"
             and t.state.reason == "BeginTime"
-            and not (read_json(t.batch.path / "lives" / str(t.index)) or {}).get("waiting")
+            and not t.batch.waits_for_another(t.index)
         ]
         if ids:
             try:
                 self.cluster.hurry(ids)
             except NoAnswer as trouble:
-                self.say(f"Requeued jobs start two minutes late: {trouble}")
+                self.say(f"Requeued jobs start two minutes late, for SLURM did not let them go: {trouble}")
 
     def _judge(self, ticket: Ticket) -> None:
         """Fail a ticket that the cluster says is over, once a verdict has had time to arrive."""
@@ -174,4 +173,4 @@ class Watch:
         self._fail(ticket, None)
 
     def _fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
-        ticket.failure = report.failure(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)
+        ticket.failure = failure.block(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)

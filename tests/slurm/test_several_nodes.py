@@ -122,7 +122,7 @@ def test_a_node_killed_in_mid_epoch_costs_a_requeue_and_no_bit(
         time.sleep(0.2)
         cluster.crash("node2")
         try:
-            cluster._wait("SLURM sees it", lambda: "down" in state_of(cluster, "node2"), 90)
+            cluster.wait_until("SLURM sees it", lambda: "down" in state_of(cluster, "node2"), 90)
         finally:
             cluster.start("node2")
         said = running.result().stderr

@@ -1,4 +1,4 @@
-"""What runs inside an allocation: standard library only, so that it starts in milliseconds.
+"""The program that runs inside an allocation. It uses the standard library only, and so starts in milliseconds.
 
 SLURM starts `python -I -S allocation/ BATCH OFFSET`; nothing here may import the rest of the plugin.
 """

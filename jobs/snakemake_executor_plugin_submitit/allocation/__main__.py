@@ -1,4 +1,4 @@
-"""`python -I -S allocation/ BATCH INDEX`: run task INDEX of the batch folder BATCH in this allocation."""
+"""Run task INDEX of the batch folder BATCH in this allocation: `python -I -S allocation/ BATCH INDEX`."""
 
 import sys
 from pathlib import Path

@@ -13,9 +13,8 @@ import subprocess
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from . import tree
+from . import processes
 
 WATCHED = {signal.SIGUSR2, signal.SIGTERM, signal.SIGCHLD}
 
@@ -32,7 +31,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Limits:
-    """What SLURM does by itself and a single machine does not: end the command when its time is up."""
+    """When to end a command on a single machine, where no SLURM keeps time limits."""
 
     limit_s: float | None  # SIGTERM comes this long after the start (None: never)
     warning_s: float  # SIGUSR2 comes this much earlier
@@ -40,7 +39,7 @@ class Limits:
 
 
 def block_signals() -> None:
-    """Keep the signals pending until they are waited for; call before anything is started."""
+    """Keep the signals pending until they are waited for. Call it before anything is started."""
     signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
 
 
@@ -52,7 +51,7 @@ def run(
     pulse_s: float,
     limits: Limits | None,
 ) -> Ending:
-    """Run `argv` to its end.
+    """Run `argv` to its end and return how it ended.
 
     `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced).
     """
@@ -77,7 +76,7 @@ def run(
             warn, warn_at = True, never
         if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
             ending.terminated, term_at = True, never
-            tree.send(child.pid, signal.SIGTERM, only_catching=False)
+            processes.send(child.pid, signal.SIGTERM, only_catching=False)
             if limits is not None:
                 kill_at = now + limits.kill_wait_s
         if warn and _warn(child.pid, argv):
@@ -87,22 +86,17 @@ def run(
             if not pulse():
                 ending.fenced, kill_at = True, now
         if now >= kill_at:
-            tree.send(child.pid, signal.SIGKILL, only_catching=False)
+            processes.send(child.pid, signal.SIGKILL, only_catching=False)
             kill_at = never
     ending.exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
     return ending
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:
-    """Send SIGUSR2; whether anyone but the shell around the command (or its fork) handles it."""
-    handled = tree.send(root, signal.SIGUSR2, only_catching=True)
-    return not all(_runs(pid, argv) for pid in handled)
+    """Send SIGUSR2. Return whether anyone but the shell around the command (or its fork) handles it.
 
-
-def _runs(pid: int, argv: Sequence[str]) -> bool:
-    """Whether the process is what was started, not something that it became by `exec`; or is ending."""
-    try:
-        found = Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:
-        return True
-    return found in (b"", b"".join(os.fsencode(argument) + b"\0" for argument in argv))
+    What the shell has become by `exec` has other arguments than those it was started with.
+    """
+    started_with = [os.fsencode(argument) for argument in argv]
+    handled = processes.send(root, signal.SIGUSR2, only_catching=True)
+    return any(found and found != started_with for found in handled.values())

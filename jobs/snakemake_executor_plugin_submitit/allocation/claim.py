@@ -1,4 +1,4 @@
-"""Who may run a task: exactly one allocation, and of that allocation its newest life.
+"""Decide who may run a task: exactly one allocation, and only its newest start, called a life.
 
 A task is claimed by the first allocation that creates its claim file. The main process can create
 that file too, as a tombstone: then no allocation can ever run the task. A requeued allocation finds
@@ -14,22 +14,24 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import processes
 from .files import create_once, read_json, write_json
+from .folder import BatchFolder
 
 TOMBSTONE = "tombstone"
 FENCED = 10**9  # the number of a life that never ends: every other one must stop
 
 
 def claim(batch: Path, index: int, owner: str) -> bool:
-    """Whether `owner` (an allocation's id, or TOMBSTONE) holds the task, now or from before."""
-    path = batch / "claims" / str(index)
+    """Claim the task for `owner` (an allocation's id, or TOMBSTONE). Return whether the claim is its own."""
+    path = BatchFolder(batch).claim(index)
     return create_once(path, owner) or path.read_text() == owner
 
 
 def owner_of(batch: Path, index: int) -> str | None:
-    """The allocation that claimed the task, TOMBSTONE, or None."""
+    """Return the allocation that claimed the task, TOMBSTONE, or None while nobody has."""
     try:
-        return (batch / "claims" / str(index)).read_text()
+        return BatchFolder(batch).claim(index).read_text()
     except FileNotFoundError:
         return None
 
@@ -47,16 +49,16 @@ class Life:
 
     @property
     def _record(self) -> Path:
-        return self.batch / "lives" / str(self.index)
+        return BatchFolder(self.batch).life(self.index)
 
     @property
     def _beat(self) -> Path:
-        return self.batch / "beats" / str(self.index)
+        return BatchFolder(self.batch).beat(self.index)
 
     @classmethod
     def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
-        """Become the newest life; then wait until an older copy that still beats has stopped."""
-        before = read_json(batch / "lives" / str(index))
+        """Become the newest life. Then wait until an older copy that still beats has stopped."""
+        before = read_json(BatchFolder(batch).life(index))
         if before is None:
             life = cls(batch, index, 0, 0, heartbeat_s)
         else:
@@ -68,12 +70,12 @@ class Life:
         return life
 
     def note(self, progress: str, waiting: bool = False) -> None:
-        """Record this life; `waiting` marks one that ends only because another process was at work."""
+        """Record this life. `waiting` marks one that ends only because another process was at work."""
         record = {"number": self.number, "stalled": self.stalled, "progress": progress, "waiting": waiting}
         write_json(self._record, record)
 
     def fenced(self) -> bool:
-        """Whether a newer life has begun."""
+        """Return whether a newer life has begun."""
         record = read_json(self._record)
         return record is not None and record["number"] > self.number
 
@@ -82,20 +84,20 @@ class Life:
         write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()], sync=False)
 
     def goes_on(self) -> bool:
-        """Beat, unless a newer life has begun."""
+        """Beat and return True; return False if a newer life has begun."""
         if self.fenced():
             return False
         self.beat()
         return True
 
     def end(self) -> None:
-        """Say that nothing of this life runs any more."""
+        """Record that nothing of this life runs any more."""
         self._beat.unlink(missing_ok=True)
 
     def _outwait(self) -> None:
         seen, silent_since = None, time.monotonic()
         while (beat := read_json(self._beat)) is not None:
-            if beat[1] == socket.gethostname() and not Path(f"/proc/{beat[2]}").exists():
+            if beat[1] == socket.gethostname() and processes.started(beat[2]) is None:
                 return
             if beat != seen:
                 seen, silent_since = beat, time.monotonic()
@@ -105,7 +107,7 @@ class Life:
 
 
 def progress(patterns: list[str], folder: Path) -> str:
-    """A fingerprint of the files that match: it changes when the job has got further.
+    """Return a fingerprint of the files that match, which changes when the job has got further.
 
     Without patterns it never changes, so that each requeue counts as one without progress.
     """

@@ -1,4 +1,4 @@
-"""Small files shared by the allocation and the main process, each whole or absent, never half-written."""
+"""Read and write the small files that the allocation and the main process share, each whole or absent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
 
 
 def read_json(path: Path) -> Any | None:
-    """The file's value, None if there is no such file (or it is from a torn disk)."""
+    """Return the file's value, None if there is no such file or a crash left it half-written."""
     try:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
@@ -36,7 +36,7 @@ def read_json(path: Path) -> Any | None:
 
 
 def create_once(path: Path, text: str) -> bool:
-    """Create `path` holding `text` unless it exists, in one step that only one caller wins.
+    """Create `path` with `text` in it, unless it exists. Return whether this caller created it.
 
     A hard link is exclusive and arrives with its content, on NFS too; an exclusive `open` is
     followed by a moment in which the winner's file is empty.
@@ -54,7 +54,7 @@ def create_once(path: Path, text: str) -> bool:
 
 
 def file_system_time(folder: Path) -> float:
-    """What the clock of the folder's file system says, which file times compare with on every host."""
+    """Return the time of the folder's file system, with which file times compare on every host."""
     probe = folder / f".clock.{uuid.uuid4().hex}"
     probe.touch()
     try:

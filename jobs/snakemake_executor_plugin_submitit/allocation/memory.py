@@ -1,4 +1,4 @@
-"""Whether the kernel killed something of this allocation for want of memory."""
+"""Find out whether the kernel killed something of this allocation for want of memory."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ CGROUPS = Path("/sys/fs/cgroup")
 
 
 def oom_kills() -> int:
-    """Out-of-memory kills counted in this process's cgroup and those around it (version 2 or 1)."""
+    """Count out-of-memory kills in this process's cgroup and those around it (version 2 or 1)."""
     kills = 0
     with contextlib.suppress(OSError):
         for line in Path("/proc/self/cgroup").read_text().splitlines():
@@ -22,7 +22,7 @@ def oom_kills() -> int:
 
 
 def _count(mount: Path, group: str, name: str) -> int:
-    """The highest `oom_kill` from the process's group up to the step's or job's."""
+    """Return the highest `oom_kill` from the process's group up to the step's or job's."""
     count, path = 0, mount / group.lstrip("/")
     while path != mount and any(part.startswith(("job_", "step_")) for part in path.parts):
         with contextlib.suppress(OSError):

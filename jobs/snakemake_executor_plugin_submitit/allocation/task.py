@@ -9,40 +9,44 @@ import socket
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from . import child
 from .claim import Life, claim, progress
+from .decision import Action, Decision, Facts, decide
 from .files import read_json
+from .folder import BatchFolder
 from .memory import oom_kills
 from .requeue import LOCAL_REQUEUE, requeue, still_wanted
-from .verdict import Verdict, verdict_path, write_verdict
+from .verdict import Verdict, write_verdict
 
 NEVER_STARTED = -1
 BUSY_PAUSE_S = 20
 
 
 def main(batch: Path, index: int) -> int:
+    """Run task `index` unless it is another allocation's or over. Return the exit code for SLURM."""
     child.block_signals()
-    intent = read_json(batch / "intent.json")
+    folder = BatchFolder(batch)
+    intent = read_json(folder.intent)
     if intent is None:
-        print(f"no task description in {batch}", file=sys.stderr)
+        print(f"There is no task description in {batch}.", file=sys.stderr)
         return 1
-    task, cluster = intent["tasks"][index], intent["cluster"]
-    owner, job_id = allocation_id(cluster)
-    if not claim(batch, index, owner) or verdict_path(batch, index).exists():
-        print(f"task {index} of {batch.name} belongs to another allocation or is over")
+    owner, job_id = allocation_id(intent["cluster"])
+    if not claim(batch, index, owner) or folder.verdict(index).exists():
+        print(f"Task {index} of {batch.name} belongs to another allocation or is over.")
         return 0
     os.chdir(intent["folder"])
-    if cluster != "debug":
-        open_log(Path(task["log"]))
-    return run_task(batch, index, intent, task, job_id)
+    if intent["cluster"] != "debug":
+        open_log(Path(intent["tasks"][index]["log"]))
+    return Start(batch, index, intent, job_id).run()
 
 
 def allocation_id(cluster: str) -> tuple[str, str]:
-    """The allocation's name in claims (the whole array's), and the task's job id for people."""
+    """Return the allocation's name in claims (the whole array's), and the task's job id for people."""
     if cluster == "slurm":
         array = os.environ["SLURM_ARRAY_JOB_ID"]
         return array, f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
@@ -59,101 +63,151 @@ def open_log(path: Path) -> None:
     os.close(log)
 
 
-def run_task(batch: Path, index: int, intent: dict[str, Any], task: dict[str, Any], job_id: str) -> int:
-    started, kills = time.time(), oom_kills()
-    folder, slurm = Path(intent["folder"]), intent["cluster"] == "slurm"
-    life = Life.begin(batch, index, progress(task["progress"], folder), intent["heartbeat_s"])
-    now = datetime.now().astimezone().isoformat(timespec="seconds")
-    print(
-        f"== {task['label']}: job {job_id} on {socket.gethostname()}, start {life.number + 1}, {now}",
-        flush=True,
-    )
+class Start:
+    """One start of a task, from its claim to its end."""
 
-    def conclude(exit_code: int, reason: str = "") -> int:
-        if life.fenced():
-            return 1
-        write_verdict(
-            batch,
-            index,
-            Verdict(
-                exit_code=exit_code,
-                job_id=job_id,
-                node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
-                started=started,
-                ended=time.time(),
-                lives=life.number + 1,
-                peak_rss_kb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-                out_of_memory=oom_kills() > kills,
-                reason=reason,
-            ),
+    def __init__(self, batch: Path, index: int, intent: dict[str, Any], job_id: str) -> None:
+        self.batch, self.index, self.intent, self.job_id = batch, index, intent, job_id
+        self.task: dict[str, Any] = intent["tasks"][index]
+        self.on_slurm = intent["cluster"] == "slurm"
+        self.began, self.kills_before = time.time(), oom_kills()
+        self.life = Life.begin(batch, index, self._progress(), intent["heartbeat_s"])
+
+    def run(self) -> int:
+        """Run the command and act on its end. Return the exit code for SLURM or the local controller."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        number, host = self.life.number + 1, socket.gethostname()
+        say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
+        try:
+            if reason := self._why_not_start():
+                return self._conclude(NEVER_STARTED, reason)
+            if self.life.number:
+                put_back(self.task)
+            while True:
+                facts = self._facts(self._run_command())
+                decision = decide(facts)
+                if decision.action is Action.ASK:
+                    decision = decide(replace(facts, slurm_runs_it=still_wanted()))
+                if decision.action is not Action.RUN_AGAIN:
+                    return self._act(decision, facts)
+                time.sleep(BUSY_PAUSE_S)
+        finally:
+            self.life.end()
+
+    def _why_not_start(self) -> str:
+        """Return the reason for which the command must not be started, empty where there is none."""
+        if self.life.stalled > self.intent["max_requeues"]:
+            return f"requeued {self.life.stalled} times in a row without getting further"
+        if missing := absent_after(self.task["inputs"], self.intent["latency_wait_s"]):
+            return f"input files missing on this node: {', '.join(missing)}"
+        return ""
+
+    def _run_command(self) -> child.Ending:
+        limits = child.Limits(self.task["limit_s"], self.intent["signal_delay_s"])
+        return child.run(
+            self.task["argv"],
+            os.environ | self.task["env"] | temporary_folder(self.task),
+            pulse=self.life.goes_on,
+            pulse_s=self.intent["heartbeat_s"],
+            limits=None if self.on_slurm else limits,
         )
+
+    def _facts(self, ending: child.Ending) -> Facts:
+        return Facts(
+            exit_code=ending.exit_code,
+            warned=ending.warned,
+            terminated=ending.terminated,
+            fenced=ending.fenced,
+            busy=ending.exit_code in self.intent["busy_exit_codes"],
+            elapsed_s=time.time() - self.began,
+            limit_s=self.task["limit_s"],
+            on_slurm=self.on_slurm,
+            several_nodes=int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) > 1,
+        )
+
+    def _act(self, decision: Decision, facts: Facts) -> int:
+        if decision.action is Action.CONCLUDE:
+            return self._conclude(facts.exit_code, decision.reason)
+        if decision.action is Action.REQUEUE:
+            return self._requeue(facts)
+        if decision.reason:
+            say(decision.reason)
+        return 1 if facts.fenced else facts.exit_code
+
+    def _requeue(self, facts: Facts) -> int:
+        if facts.busy:
+            self.life.note(self._progress(), waiting=True)
+        self.life.end()
+        say("back to the queue")
+        if requeue(self.intent["cluster"]):
+            return 0 if self.on_slurm else LOCAL_REQUEUE
+        return self._conclude(facts.exit_code, "interrupted, and SLURM refused to requeue it")
+
+    def _conclude(self, exit_code: int, reason: str) -> int:
+        """Write the verdict, unless a newer start has taken over."""
+        if self.life.fenced():
+            return 1
+        verdict = Verdict(
+            exit_code=exit_code,
+            job_id=self.job_id,
+            node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+            started=self.began,
+            ended=time.time(),
+            lives=self.life.number + 1,
+            peak_rss_kb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
+            out_of_memory=oom_kills() > self.kills_before,
+            reason=reason,
+        )
+        write_verdict(self.batch, self.index, verdict)
         return 0
 
-    try:
-        if life.stalled > intent["max_requeues"]:
-            return conclude(NEVER_STARTED, f"requeued {life.stalled} times in a row without getting further")
-        if missing := absent_after(task["inputs"], intent["latency_wait_s"]):
-            return conclude(NEVER_STARTED, f"input files missing on this node: {', '.join(missing)}")
-        if life.number:
-            remove(task["stale"])
-        while True:
-            ending = child.run(
-                task["argv"],
-                os.environ | task["env"] | temporary_folder(task),
-                pulse=life.goes_on,
-                pulse_s=intent["heartbeat_s"],
-                limits=None if slurm else child.Limits(task["limit_s"], intent["signal_delay_s"]),
-            )
-            busy = ending.exit_code in intent["busy_exit_codes"]
-            if slurm or not busy or ending.terminated:
-                break
-            time.sleep(BUSY_PAUSE_S)  # this machine has no queue to go back to
-        if ending.fenced:
-            print("== a newer start of this job has taken over", flush=True)
-            return 1
-        at_limit = task["limit_s"] is not None and time.time() - started > task["limit_s"] - 5
-        if ending.exit_code == 0:
-            return conclude(0)
-        if ending.terminated and not (ending.warned and at_limit):
-            if at_limit and not slurm:
-                return conclude(ending.exit_code, f"reached its time limit of {task['limit_s']:.0f} s")
-            if not slurm or not still_wanted():
-                return ending.exit_code  # preempted, cancelled or shut down: SLURM knows, and requeues
-            ending.warned = True
-        if busy or ending.warned:
-            if busy:
-                life.note(progress(task["progress"], folder), waiting=True)
-            life.end()
-            print("== back to the queue", flush=True)
-            if requeue(intent["cluster"]):
-                return 0 if slurm else LOCAL_REQUEUE
-            return conclude(ending.exit_code, "interrupted, and SLURM refused to requeue it")
-        if slurm and int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) > 1 and not still_wanted():
-            print("== SLURM has ended this start; another node was lost", flush=True)
-            return ending.exit_code  # which is no failure of the command: SLURM requeues
-        return conclude(ending.exit_code)
-    finally:
-        life.end()
+    def _progress(self) -> str:
+        return progress(self.task["progress"], Path(self.intent["folder"]))
+
+
+def say(text: str) -> None:
+    """Write a line of the allocation's own into the task's log."""
+    print(f"== {text}", flush=True)
 
 
 def temporary_folder(task: dict[str, Any]) -> dict[str, str]:
-    """Where the command may keep temporary files, as Snakemake's shell tells it."""
+    """Return the variables by which Snakemake's shell tells a command where to keep temporary files."""
     where = tempfile.gettempdir()
     return dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), where) if task["tmpdir"] else {}
 
 
 def absent_after(paths: list[str], seconds: float) -> list[str]:
-    """The inputs that are not there even after the time that the file system may lag."""
+    """Return the inputs that are missing even after the time that the file system may lag."""
     end = time.monotonic() + seconds
     while (absent := [p for p in paths if not os.path.lexists(p)]) and time.monotonic() < end:
         time.sleep(0.5)
     return absent
 
 
-def remove(paths: list[str]) -> None:
-    """Delete what an earlier life left of the outputs, as Snakemake does before it starts a job."""
-    for path in map(Path, paths):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
+def put_back(task: dict[str, Any]) -> None:
+    """Make the outputs what they were before the first start, as Snakemake does before it starts a job.
+
+    What an earlier start left is deleted; files that the job updates come back from their backup.
+    """
+    for path in map(Path, task["stale"]):
+        remove(path)
+    for path, backup in task.get("updated", {}).items():
+        if Path(backup).exists():
+            restore(Path(backup), Path(path))
+
+
+def restore(backup: Path, path: Path) -> None:
+    """Replace `path` by a copy of its backup, a folder or a file."""
+    remove(path)
+    if backup.is_dir():
+        shutil.copytree(backup, path, symlinks=True)
+    else:
+        shutil.copy2(backup, path)
+
+
+def remove(path: Path) -> None:
+    """Delete a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""What became of a task, as its allocation saw it: one file, written once, read by the main process."""
+"""Record what became of a task, as its allocation saw it: one file, written once, read by the main process."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .files import read_json, write_json
+from .folder import BatchFolder
 
 
 @dataclass(frozen=True)
 class Verdict:
     """The end of a task. A requeued or cancelled allocation writes none: SLURM knows better."""
 
-    exit_code: int  # of the command; 128 + n where signal n ended it; -1 where it never started
+    exit_code: int  # the command's; 128 + n where signal n ended it; -1 where it never started
     job_id: str
     node: str
-    started: float  # seconds since the epoch, of the last life
+    started: float  # when the last life started, in seconds since the epoch
     ended: float
     lives: int  # how often it was started
-    peak_rss_kb: int  # of its largest process
+    peak_rss_kb: int  # memory of its largest process
     out_of_memory: bool  # the kernel's cgroup counted an out-of-memory kill
     reason: str = ""  # in words, where the exit code does not say it
 
@@ -27,15 +28,12 @@ class Verdict:
         return self.exit_code == 0
 
 
-def verdict_path(batch: Path, index: int) -> Path:
-    return batch / "verdicts" / f"{index}.json"
-
-
 def write_verdict(batch: Path, index: int, verdict: Verdict) -> None:
-    write_json(verdict_path(batch, index), asdict(verdict))
+    """Write the task's verdict, whole or not at all."""
+    write_json(BatchFolder(batch).verdict(index), asdict(verdict))
 
 
 def read_verdict(batch: Path, index: int) -> Verdict | None:
-    """The task's verdict, None while there is none."""
-    record = read_json(verdict_path(batch, index))
+    """Return the task's verdict, None while there is none."""
+    record = read_json(BatchFolder(batch).verdict(index))
     return None if record is None else Verdict(**record)

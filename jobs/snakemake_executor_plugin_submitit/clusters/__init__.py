@@ -1,4 +1,4 @@
-"""Where allocations come from: SLURM, this machine, or the main process itself, behind one interface."""
+"""The sources of allocations, behind one interface: SLURM, this machine, or the main process itself."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .slurm import SlurmCluster
 
 
 def make_cluster(settings: ExecutorSettings) -> Cluster:
-    """The cluster that the settings name (they have checked the name)."""
+    """Return the cluster that the settings name; they have checked the name."""
     if settings.cluster == "local":
         return LocalCluster(settings)
     if settings.cluster == "debug":

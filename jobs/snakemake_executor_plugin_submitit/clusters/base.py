@@ -1,4 +1,4 @@
-"""What the executor needs of a cluster."""
+"""The interface of a cluster: what the executor needs of it."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ..allocation.clients import NoAnswer as NoAnswer  # what a cluster raises
 from ..journal import Batch
 
 # States in which a job may still run, or run again; every other one is an end.
@@ -28,6 +29,7 @@ class State:
 
     @property
     def live(self) -> bool:
+        """Whether the task may still run, or run again."""
         return self.name in LIVE
 
 
@@ -36,15 +38,11 @@ States = Mapping[TaskId, State]
 
 
 class Refused(Exception):
-    """A submission failed. `final`: trying again is no use. `too_many`: fewer at once may pass."""
+    """A submission failed. If `final`, trying again is no use. If `too_many`, fewer at once may pass."""
 
     def __init__(self, message: str, *, final: bool = False, too_many: bool = False) -> None:
         super().__init__(message)
         self.final, self.too_many = final, too_many
-
-
-class NoAnswer(Exception):
-    """The cluster did not answer, or not sensibly; asking again later may help."""
 
 
 class Cluster(ABC):
@@ -54,30 +52,30 @@ class Cluster(ABC):
 
     @abstractmethod
     def largest(self) -> int:
-        """How many tasks one submission may have. Raises NoAnswer."""
+        """Return how many tasks one submission may have. Raises NoAnswer."""
 
     @abstractmethod
     def submit(self, batch: Batch, first: int, count: int) -> str:
-        """Submit tasks first ... first + count - 1; the job id. Raises Refused."""
+        """Submit tasks first ... first + count - 1 and return the job id. Raises Refused."""
 
     @abstractmethod
     def find(self, batch: Batch, first: int) -> str | None:
-        """The job id of a submission that may have gone through without an answer. Raises NoAnswer."""
+        """Return the job id of a submission whose answer was lost, None if it did not go through. Raises NoAnswer."""
 
     @abstractmethod
     def states(self, batches: Iterable[Batch]) -> States:
-        """The state of each task that the cluster knows. Raises NoAnswer."""
+        """Return the state of each task that the cluster knows. Raises NoAnswer."""
 
     @abstractmethod
     def ended(self, tasks: Mapping[TaskId, str]) -> States:
-        """How tasks ended that `states` no longer knows, by job id. May know nothing. Raises NoAnswer."""
+        """Return how tasks ended that `states` no longer knows, given by job id. Raises NoAnswer."""
 
     @abstractmethod
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Cancel jobs (whole arrays, or tasks by their id)."""
 
     def task_id(self, job_id: str, offset: int) -> str:
-        """The job id of one task of a submission."""
+        """Return the job id of one task of a submission."""
         return ""
 
     def hurry(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters make them wait)

@@ -1,4 +1,4 @@
-"""Everything in the foreground, one task at a time, through submitit's debug executor."""
+"""Run tasks in the foreground, one at a time, through submitit's debug executor."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .local import task_command
 
 
 def run(command: list[str]) -> int:
-    """Run a task to its end; its exit code."""
+    """Run a task to its end and return its exit code."""
     return subprocess.run(command, check=False).returncode
 
 

@@ -1,4 +1,4 @@
-"""This machine as a cluster: submitit's local executor, no more at once than there is room for."""
+"""Use this machine as a cluster: submitit's local executor, with no more tasks at once than there is room for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from typing import Any
 import submitit
 
 from .. import allocation
+from ..allocation import processes
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import Cluster, Refused, State, States, TaskId
@@ -26,7 +27,7 @@ WAITING = "waiting"  # prefix of the job id of what has not been started
 
 
 def task_command(batch: Batch, index: int) -> list[str]:
-    """What runs one task, the profile's setup lines first."""
+    """Return the command that runs one task, after the profile's setup lines."""
     start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path), str(index)]
     if setup := batch.parameters.get("setup"):
         return ["/bin/bash", "-c", "\n".join([*setup, f"exec {shlex.join(start)}"])]
@@ -37,7 +38,7 @@ class CommandExecutor(submitit.LocalExecutor):
     """submitit's local executor for a command instead of a pickled function."""
 
     def start(self, command: list[str]) -> submitit.Job[Any]:
-        """Start it under submitit's controller, which outlives us and which Ctrl-C does not reach."""
+        """Start the command under submitit's controller, which outlives us and which Ctrl-C does not reach."""
         blocked = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
         try:
             return self._submit_command(shlex.join(command))
@@ -47,6 +48,8 @@ class CommandExecutor(submitit.LocalExecutor):
 
 @dataclass
 class Waiting:
+    """A task that has not been started, and the room that it needs."""
+
     batch: Batch
     index: int
     cpus: int
@@ -74,9 +77,9 @@ class LocalCluster(Cluster):
         cpus = min(int(batch.parameters.get("cpus_per_task", 1)), self.cpus)
         gpus = gpus_wanted(batch.parameters)
         if gpus > len(self.gpus):
-            raise Refused(f"{gpus} GPUs wanted, this machine has {len(self.gpus)}", final=True)
+            raise Refused(f"the job asks for {gpus} GPUs, and this machine has {len(self.gpus)}", final=True)
         if batch.parameters.get("nodes", 1) > 1:
-            raise Refused("this machine is one node", final=True)
+            raise Refused("the job asks for several nodes, and this machine is one", final=True)
         self._waiting.extend(Waiting(batch, index, cpus, gpus) for index in range(first, first + count))
         self._start()
         return "local"
@@ -125,7 +128,7 @@ class LocalCluster(Cluster):
         return found
 
     def _look_at_adopted(self, batches: Iterable[Batch], own: States) -> States:
-        """Tasks that run, but not for us: they take room, too."""
+        """Find tasks that an earlier main process started: they take room, too."""
         found: dict[TaskId, State] = {}
         self._adopted.clear()
         for batch in batches:
@@ -150,32 +153,25 @@ class LocalCluster(Cluster):
 
 
 def adopted_pid(batch: Batch, index: int) -> int | None:
-    """The controller of a task that an earlier main process started, while it runs."""
+    """Return the controller of a task that an earlier main process started, None if it does not run."""
     owner = batch.claimed_by(index) or ""
     if not owner.startswith("local-"):
         return None
     pid = int(owner.removeprefix("local-"))
-    try:
-        command = Path(f"/proc/{pid}/cmdline").read_bytes().decode().split("\0")
-    except OSError:
-        return None
-    return pid if "submitit.local._local" in command and str(batch.path) in command else None
+    command = processes.arguments(pid)
+    return pid if b"submitit.local._local" in command and os.fsencode(batch.path) in command else None
 
 
 def visible_gpus(pid: int) -> list[str]:
-    """The GPUs that a controller's command was given."""
-    try:
-        variables = Path(f"/proc/{pid}/environ").read_bytes().decode().split("\0")
-    except OSError:
-        return []
-    for variable in variables:
-        if variable.startswith("SUBMITIT_LOCAL_COMMAND=env CUDA_VISIBLE_DEVICES="):
-            return [name for name in shlex.split(variable)[1].partition("=")[2].split(",") if name]
+    """Return the GPUs that a controller's command was given."""
+    for variable in processes.environment(pid):
+        if variable.startswith(b"SUBMITIT_LOCAL_COMMAND=env CUDA_VISIBLE_DEVICES="):
+            return [name for name in shlex.split(variable.decode())[1].partition("=")[2].split(",") if name]
     return []
 
 
 def gpus_wanted(parameters: Mapping[str, Any]) -> int:
-    """GPUs of an allocation, from gpus_per_node or gres (gpu, gpu:2, gpu:a100:2)."""
+    """Return an allocation's number of GPUs, from gpus_per_node or gres (gpu, gpu:2, gpu:a100:2)."""
     if "gpus_per_node" in parameters:
         return int(parameters["gpus_per_node"])
     for part in str(parameters.get("gres", "")).split(","):
@@ -186,7 +182,7 @@ def gpus_wanted(parameters: Mapping[str, Any]) -> int:
 
 
 def gpu_names(setting: str | None) -> list[str]:
-    """The GPUs to share out: the setting, else CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
+    """Return the GPUs to share out: the setting, else CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
     named = setting if setting is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]

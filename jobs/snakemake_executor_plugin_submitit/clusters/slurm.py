@@ -1,12 +1,10 @@
-"""SLURM: arrays submitted through submitit, watched by one squeue for all of them."""
+"""Submit arrays to SLURM through submitit, and watch all of them by one squeue."""
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 import warnings
 from collections.abc import Iterable, Mapping
@@ -16,6 +14,7 @@ from typing import Any
 import submitit
 
 from .. import allocation
+from ..allocation.clients import call
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import Cluster, NoAnswer, Refused, State, States, TaskId
@@ -38,34 +37,6 @@ TOO_MANY = ("job submit limit", "submitjoblimit", "submit job limit", "job viola
             "invalid job array", "job array index", "slurm_max_array")  # fmt: skip
 
 
-def call(*command: str, timeout: float, text: str | None = None) -> str:
-    """Run a SLURM client; its output. Raises NoAnswer with what went wrong."""
-    try:
-        done = subprocess.run(
-            command,
-            input=text,
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-            env=clean_environment(),
-            start_new_session=True,  # Ctrl-C is for us: a submission underway must come to its end
-        )
-    except FileNotFoundError as error:
-        raise NoAnswer(f"{command[0]} is not on PATH") from error
-    except subprocess.TimeoutExpired as error:
-        raise NoAnswer(f"{command[0]} did not answer within {timeout:.0f} s") from error
-    if done.returncode:
-        raise NoAnswer(done.stderr.strip() or f"{command[0]} ended with status {done.returncode}")
-    return done.stdout
-
-
-def clean_environment() -> dict[str, str]:
-    """Ours without the traces of an allocation that we may ourselves run in: jobs would inherit its limits."""
-    kept = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JWT")
-    return {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SLURMD_")) or k in kept}
-
-
 class ArrayExecutor(submitit.SlurmExecutor):
     """submitit's SLURM executor for an array of commands instead of one of pickled functions.
 
@@ -84,7 +55,7 @@ class ArrayExecutor(submitit.SlurmExecutor):
         return 2  # whether there is an sbatch is told by calling it
 
     def script(self, command: str, count: int) -> str:
-        """The text of the sbatch file."""
+        """Return the text of the sbatch file."""
         self.parameters["map_count"] = count
         return self._make_submission_file_text(command, "")
 
@@ -109,7 +80,7 @@ class SlurmCluster(Cluster):
         return self._largest
 
     def submit(self, batch: Batch, first: int, count: int) -> str:
-        script = batch.path / f"submission-{first}.sh"
+        script = batch.files.script(first)
         script.write_text(self.script(batch, first, count))
         try:
             answer = call("sbatch", str(script), timeout=120)
@@ -118,14 +89,14 @@ class SlurmCluster(Cluster):
         return ArrayExecutor._get_job_id_from_submission_command(answer)
 
     def script(self, batch: Batch, first: int, count: int) -> str:
-        """The sbatch file for tasks first ... first + count - 1 of the batch."""
+        """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
         parameters = dict(batch.parameters)
         several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
         ours = {
             "signal": f"B:USR2@{self.settings.signal_delay_s}",
             "requeue": True,
-            "output": str(batch.path / "slurm-%A_%a.out"),
-            "error": str(batch.path / "slurm-%A_%a.out"),
+            "output": str(batch.files.slurm_output("%A_%a")),
+            "error": str(batch.files.slurm_output("%A_%a")),
             "comment": f"{COMMENT}:{batch.token}:{first}",
         }
         parameters["additional_parameters"] = parameters.get("additional_parameters", {}) | ours
@@ -144,6 +115,7 @@ class SlurmCluster(Cluster):
             raise Refused(f"submitit does not take these parameters: {error}", final=True) from error
 
     def refused(self, message: str, count: int) -> Refused:
+        """Read from sbatch's message whether waiting, or fewer tasks, can help."""
         said = message.lower()
         if count > 1 and any(words in said for words in TOO_MANY):
             return Refused(message, too_many=True)
@@ -152,7 +124,7 @@ class SlurmCluster(Cluster):
         return Refused(message)
 
     def offers(self, said: str) -> str:
-        """What the cluster has of that which it refused."""
+        """Tell what the cluster has of that which it refused."""
         from ..site import accounts, partitions
 
         found = []
@@ -234,7 +206,7 @@ class Row:
         )
 
     def task(self) -> TaskId | None:
-        """(token, index) if it is one of ours."""
+        """Return the task's token and index, None if the job is not one of ours."""
         found = re.fullmatch(COMMENT + r":(\w+):(\d+)", self.comment)
         if found is None or not self.index.isdigit():
             return None
@@ -242,7 +214,7 @@ class Row:
 
 
 def queue() -> list[Row]:
-    """All of this user's jobs, those that ended in the last minutes included. Raises NoAnswer."""
+    """Return all of this user's jobs, with those that ended in the last minutes. Raises NoAnswer."""
     lines = call(
         "squeue", "--me", "--states=all", "--array", "--noheader", "-o", Row.FORMAT, timeout=60
     ).splitlines()

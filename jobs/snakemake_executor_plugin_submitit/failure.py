@@ -1,4 +1,4 @@
-"""What a person reads when a job has failed: one block that says why."""
+"""Write what a person reads when a job has failed: one block that says why."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ UNTOLD = ("LOST", "COMPLETED", "FAILED")  # whose words are about a verdict that
 
 
 def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
-    """The last lines of the first of these files that has any."""
+    """Return the last lines of the first of these files that has any."""
     for path in paths:
         try:
             with path.open("rb") as file:
@@ -45,7 +45,7 @@ def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
 
 
 def exit_words(code: int) -> str:
-    """An exit code in words: 139 is signal 11 (SIGSEGV)."""
+    """Put an exit code into words: 139 is signal 11 (SIGSEGV)."""
     if code > 128:
         try:
             return f"{code} ({signal.Signals(code - 128).name})"
@@ -66,7 +66,7 @@ MEMORY_WORDS = (
 
 
 def out_of_memory(verdict: Verdict | None, state: State | None, boot: Iterable[Path]) -> bool:
-    """Whether the job was killed for its memory, by its own account, SLURM's, or slurmstepd's."""
+    """Return whether the job was killed for its memory, by its own account, SLURM's, or slurmstepd's."""
     if verdict is not None and verdict.out_of_memory:
         return True
     if state is not None and state.name == "OUT_OF_MEMORY":
@@ -76,7 +76,7 @@ def out_of_memory(verdict: Verdict | None, state: State | None, boot: Iterable[P
     return any(word in line.lower() for line in tail(boot) for word in MEMORY_WORDS)
 
 
-def failure(
+def block(
     label: str,
     verdict: Verdict | None,
     state: State | None,
@@ -84,7 +84,7 @@ def failure(
     boot: list[Path],
     hint: str = "",
 ) -> str:
-    """The block: what, why, where, how long, how much memory, the log's end and its path."""
+    """Return the block: what failed, why, where, after how long, its memory, the log's end and its path."""
     memory = out_of_memory(verdict, state, boot)
     name = "OUT_OF_MEMORY" if memory else state.name if state is not None else "FAILED"
     if verdict is not None and not memory and (state is None or state.live or state.name == "COMPLETED"):

@@ -139,7 +139,7 @@ def test_slurmd_restarts_under_a_run(sweep: Callable[..., Any], cluster: Any) ->
     cluster.start(node)
     assert s.wait() == 0, s.text()
     assert words(s.events("t")) == ["start", "done"]
-    cluster._wait("both nodes are idle again", cluster.idle, 60)
+    cluster.wait_until("both nodes are idle again", cluster.idle, 60)
 
 
 def test_lost_node_with_a_living_copy(sweep: Callable[..., Any], cluster: Any) -> None:
@@ -155,7 +155,7 @@ def test_lost_node_with_a_living_copy(sweep: Callable[..., Any], cluster: Any) -
         assert s.wait(30) == 0, s.text()
     finally:
         cluster.start(node)
-        cluster._wait("both nodes are idle again", cluster.idle, 60)
+        cluster.wait_until("both nodes are idle again", cluster.idle, 60)
     assert words(s.events("t")).count("done") == 1
     assert words(s.events("t")).count("start") == 2
     (verdict,) = s.verdicts()
@@ -169,7 +169,9 @@ def test_another_process_at_work(sweep: Callable[..., Any]) -> None:
 rule busy:
     output: "out/x"
     shell: "if [ -e free ]; then touch {output}; else echo busy >> tries; exit 3; fi"
-"""
+""",
+        "--submitit-busy-exit-codes",
+        "3",
     )
     s.start("out/x")
     s.until("it was tried", lambda: (s.folder / "tries").exists())

@@ -106,14 +106,19 @@ def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_
 def test_interrupt_takes_one_scancel_or_none(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, keep: bool
 ) -> None:
-    w = on_fake_slurm(TWENTY.replace("echo", "sleep 5; echo"))
+    w = on_fake_slurm(
+        TWENTY.replace("echo", "n=0; until [ -e go -o $((n+=1)) -gt 300 ]; do sleep 0.3; done; echo")
+    )
     process = w.start(*(["--submitit-keep-running"] if keep else []))
     w.until(lambda: len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 3)
     time.sleep(1)
     process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 1
+    assert process.wait(60) == 1
     cancelled = [call for call in fake_slurm.calls if call.startswith("scancel")]
     assert cancelled == ([] if keep else ["scancel 100 101 102"])
     if keep:
-        text = w.succeed()
-        assert each_once(w, [str(i) for i in range(20)]) and "running already" in text + w.read("output")
+        again = w.start()
+        w.until(lambda: "running already" in w.read("output"), 60)
+        (w.folder / "go").touch()
+        assert again.wait(60) == 0
+        assert each_once(w, [str(i) for i in range(20)])

@@ -46,7 +46,7 @@ def test_killed_holder_on_this_host_is_no_obstacle(tmp_path: Path) -> None:
         "from snakemake_executor_plugin_submitit.lease import Lease;"
         "Lease(Path(sys.argv[1]) / 'lease.json', 60, print, print).acquire(); os.kill(os.getpid(), signal.SIGKILL)"
     )
-    jobs = str(Path(__file__).resolve().parents[2] / "jobs")
+    jobs = str(Path(__file__).resolve().parents[1])
     subprocess.run([sys.executable, "-c", code, str(tmp_path), jobs], check=False)
     assert (tmp_path / "lease.json").exists()
     begun = time.monotonic()

@@ -13,8 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
-PROFILE = ROOT / "slurm"
+PROFILE = Path(__file__).parents[3] / "profile"
 
 # Leaves a line for each time that it runs to its end; at a signal it saves how far it is and exits 4.
 TRAINER = """\

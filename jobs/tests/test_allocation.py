@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import allocation
-from snakemake_executor_plugin_submitit.allocation import child, memory, tree
+from snakemake_executor_plugin_submitit.allocation import child, memory, processes
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim, owner_of, progress
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
 from snakemake_executor_plugin_submitit.command import STAY
@@ -151,8 +151,8 @@ def test_limits_that_slurm_would_keep() -> None:
 def test_descendants(tmp_path: Path) -> None:
     with subprocess.Popen(["bash", "-c", "sleep 5 & (sleep 5; true) & wait"]) as process:
         time.sleep(0.5)
-        assert len(tree.descendants(process.pid)) == 4
-        tree.send(process.pid, signal.SIGKILL, only_catching=False)
+        assert len(processes.descendants(process.pid)) == 4
+        processes.send(process.pid, signal.SIGKILL, only_catching=False)
 
 
 @pytest.fixture
@@ -216,6 +216,17 @@ def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp
     assert verdict is not None and verdict.succeeded and verdict.lives == 4, (
         "what an earlier life left is removed"
     )
+
+
+def test_later_start_finds_updated_files_as_they_were(
+    start: Callable[..., Any], batch: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "kept").write_text("before\n")
+    (tmp_path / "backup").write_text("before\n")
+    task = {"updated": {"kept": str(tmp_path / "backup")}}
+    start("echo half >> kept; exit 3", **task)
+    start("echo whole >> kept", **task)
+    assert (tmp_path / "kept").read_text() == "before\nwhole\n" and (tmp_path / "backup").exists()
 
 
 def test_out_of_memory_kills_are_counted_in_the_jobs_own_cgroups(tmp_path: Path) -> None:

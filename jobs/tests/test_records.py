@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from snakemake_executor_plugin_submitit import report, site, status
+from snakemake_executor_plugin_submitit import failure, site, status
 from snakemake_executor_plugin_submitit.__main__ import main
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, write_verdict
 from snakemake_executor_plugin_submitit.clusters.base import State
@@ -70,7 +70,7 @@ def test_cleaning_takes_only_what_is_old_and_dealt_with(tmp_path: Path) -> None:
 def test_failure_block(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.write_text("== run: job 12_0\n" + "\n".join(f"epoch {i}\rloss {i}" for i in range(40)) + "\n")
-    block = report.failure("run", verdict(139), None, [log], [])
+    block = failure.block("run", verdict(139), None, [log], [])
     for row in (
         "run failed",
         "exit code    139 (SIGSEGV)",
@@ -82,14 +82,14 @@ def test_failure_block(tmp_path: Path) -> None:
     ):
         assert row in block
     assert "| loss 28" in block and "loss 27" not in block and "epoch" not in block
-    block = report.failure("run", None, State("TIMEOUT", "12_0", "n3", elapsed="02:00:00"), [log], [])
+    block = failure.block("run", None, State("TIMEOUT", "12_0", "n3", elapsed="02:00:00"), [log], [])
     assert "TIMEOUT - ran into its time limit" in block and "02:00:00" in block
     # Whether a cancelled job lived to leave a verdict is chance; what is said is the same
     for found in (None, verdict(143)):
-        assert "CANCELLED - cancelled" in report.failure(
+        assert "CANCELLED - cancelled" in failure.block(
             "run", found, State("CANCELLED", "1_0", "n3"), [log], []
         )
-    assert "without leaving a verdict" not in report.failure(
+    assert "without leaving a verdict" not in failure.block(
         "run", verdict(1), State("FAILED", "1_0", ""), [log], []
     )
 
@@ -117,7 +117,7 @@ def test_out_of_memory(
     (tmp_path / "boot").write_text(said)
     found = None if code is None else verdict(code, out_of_memory=counted)
     told = None if state is None else State(state, "12_0")
-    assert report.out_of_memory(found, told, [tmp_path / "boot"]) == expected
+    assert failure.out_of_memory(found, told, [tmp_path / "boot"]) == expected
 
 
 def test_status_lists_jobs_by_their_fate(tmp_path: Path) -> None:

@@ -1,0 +1,94 @@
+"""Look at this host's processes in /proc: who they are and what they started; and signal them.
+
+A process group does not reach children that started a session of their own (torchrun's workers do),
+and a signal to everybody kills those that do not know it: a pipeline's `tee`, the shell, torchrun.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections import defaultdict
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+def stat_fields(pid: int) -> list[str] | None:
+    """Return the fields of /proc/PID/stat after the name (state, parent ...), None if there is no such process."""
+    try:
+        return (PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+
+
+def started(pid: int) -> str | None:
+    """Return when a process started, in clock ticks since boot, None if it is gone or a zombie.
+
+    Together with its id this tells a process from a later one that got the same id.
+    """
+    fields = stat_fields(pid)
+    return None if not fields or fields[0] == "Z" else fields[19]
+
+
+def parent(pid: int) -> int | None:
+    """Return the process that started this one or, where that is gone, took it on; None if this one is gone."""
+    fields = stat_fields(pid)
+    return int(fields[1]) if fields else None
+
+
+def arguments(pid: int) -> list[bytes]:
+    """Return the argument vector, empty for a process that is gone, is ending, or is not ours to see."""
+    return _separated(pid, "cmdline")
+
+
+def environment(pid: int) -> list[bytes]:
+    """Return the variables that a process was started with, as NAME=VALUE; empty as for `arguments`."""
+    return _separated(pid, "environ")
+
+
+def _separated(pid: int, name: str) -> list[bytes]:
+    try:
+        content = (PROC / str(pid) / name).read_bytes()
+    except OSError:
+        return []
+    return content.removesuffix(b"\0").split(b"\0") if content else []
+
+
+def descendants(root: int) -> list[int]:
+    """Return `root` and everything that it started, parents before children."""
+    children = defaultdict(list)
+    for path in PROC.glob("[0-9]*"):
+        if (above := parent(int(path.name))) is not None:
+            children[above].append(int(path.name))
+    found = [root]
+    for pid in found:
+        found.extend(children[pid])
+    return found
+
+
+def catches(pid: int, signum: int) -> bool:
+    """Return whether the process has a handler for the signal."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in (PROC / str(pid) / "status").read_text().splitlines():
+            if line.startswith("SigCgt:"):
+                return bool(int(line.split()[1], 16) >> (signum - 1) & 1)
+    return False
+
+
+def send(root: int, signum: int, *, only_catching: bool) -> dict[int, list[bytes]]:
+    """Signal `root` and its descendants, children first. Return those that have a handler for the signal.
+
+    With each come its arguments, from before the signal: it may be gone the moment after. With
+    `only_catching` nobody else is signalled.
+    """
+    handled = {}
+    for pid in reversed(descendants(root)):
+        caught = catches(pid, signum)
+        if caught or not only_catching:
+            before = arguments(pid)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signum)
+                if caught:
+                    handled[pid] = before
+    return handled
