@@ -6,7 +6,6 @@ loads (nor makes a result depend on) the code of another. Free of torch.
 
 from __future__ import annotations
 
-import difflib
 import importlib
 from pathlib import Path
 from types import ModuleType
@@ -26,20 +25,9 @@ def names(kind: str) -> list[str]:
 def load(kind: str, name: str) -> ModuleType:
     """Import the module of one component.
 
-    Raises ``ValueError`` naming the valid names, the nearest first, for an unknown one.
+    Raises ``ValueError`` naming the valid names for an unknown one.
     """
     valid = names(kind)
     if name not in valid:
-        raise ValueError(unknown(f"{kind.rstrip('s')} '{name}'", name, valid))
+        raise ValueError(f"unknown name '{name}' in favit/{kind}; valid: {', '.join(valid)}")
     return importlib.import_module(f"favit.{kind}.{name}")
-
-
-def unknown(what: str, name: str, valid: list[str]) -> str:
-    """The sentence that answers a wrong name: the nearest valid one, then all of them."""
-    near = difflib.get_close_matches(name, valid, n=1, cutoff=0.5)
-    hint = f"; did you mean '{near[0]}'?" if near else ""
-    return (
-        f"unknown {what}{hint} Valid: {', '.join(valid)}"
-        if hint
-        else f"unknown {what}; valid: {', '.join(valid)}"
-    )

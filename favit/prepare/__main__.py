@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from favit.components import registry
 from favit.components.literals import literals
+from favit.components.suggest import unknown
 from favit.data import _index
 from favit.data._index import IN_PLACE, PACKED, PARTS
 from favit.disk.files import write_atomic
@@ -113,7 +114,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     failed = False
     for name in options.datasets or prepared():
         if name not in registry.names("data"):
-            print(registry.unknown(f"data set '{name}'", name, prepared()), file=sys.stderr)
+            print(unknown(f"data set '{name}'", name, prepared()), file=sys.stderr)
             return 1
         if name not in prepared():
             print(f"{name}: nothing to prepare")
