@@ -55,14 +55,13 @@ def checked(
 
 def check_fields(config: Any) -> None:
     """The same for the fields of a dataclass; called from its ``__post_init__``."""
-    kind: type[object] = type(config)
-    limits = _limits(kind)
+    limits = _limits(type(config))  # type: ignore[arg-type]
     for field in fields(config):
         check_value(field.name, getattr(config, field.name), *limits[field.name])
 
 
 @functools.cache
-def _limits(annotated: Any) -> dict[str, tuple[tuple[Bound, ...], tuple[Any, ...]]]:
+def _limits(annotated: Callable[..., object]) -> dict[str, tuple[tuple[Bound, ...], tuple[Any, ...]]]:
     """Bounds and choices by name."""
     hints = get_type_hints(annotated, include_extras=True)
     return {name: (_bounds(hint), _choices(hint)) for name, hint in hints.items()}

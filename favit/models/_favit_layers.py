@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import favit.models._torchvision_cpu  # noqa: F401  (before timm, which imports torchvision)
-
-# isort: split
-
-import timm.layers
 import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
@@ -74,13 +69,13 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """FaSA and MLP, each after a LayerNorm and added to its input."""
 
-    def __init__(self, dim: int, mlp_ratio: int, drop_path: float, attention: FaSA) -> None:
+    def __init__(self, dim: int, mlp_ratio: int, drop_path: nn.Module, attention: FaSA) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(dim, eps=_EPS)
         self.attn = attention
         self.norm2 = nn.LayerNorm(dim, eps=_EPS)
         self.mlp = Mlp(dim, mlp_ratio * dim)
-        self.drop_path = timm.layers.DropPath(drop_path) if drop_path else nn.Identity()
+        self.drop_path = drop_path
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""

@@ -18,6 +18,7 @@ import favit.models._torchvision_cpu  # noqa: F401  (before timm, which imports 
 # isort: split
 
 import torch
+from timm.layers import DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
@@ -101,7 +102,7 @@ class FaViT(nn.Module):
             blocks = []
             for _ in range(shape.depths[i]):
                 attention = FaSA(dim, shape.heads[i], shape.reductions[i], (height, width), make_aggregator)
-                blocks.append(Block(dim, shape.mlp_ratios[i], next(rates), attention))
+                blocks.append(Block(dim, shape.mlp_ratios[i], _drop_path(next(rates)), attention))
             position = _encoding(encoding, dim, (height, width), encoding_settings or {})
             stages.append(Stage(PatchEmbed(inputs, dim, kernel, stride), position, blocks, dim))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
@@ -195,6 +196,11 @@ def _checked_pool(global_pool: str) -> str:
     if global_pool not in ("avg", ""):
         raise ValueError(f"unknown global_pool '{global_pool}'; valid: 'avg', '' (none)")
     return global_pool
+
+
+def _drop_path(rate: float) -> nn.Module:
+    """Stochastic depth (Huang et al. 2016) of one block's branches."""
+    return DropPath(rate) if rate else nn.Identity()
 
 
 def _head(inputs: int, classes: int) -> nn.Module:
