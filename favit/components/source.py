@@ -55,13 +55,18 @@ class Source:
 
 def exists(*path: str) -> bool:
     """Whether there is a file ``favit/<path>.py``."""
-    return _PACKAGE.joinpath(*path).with_suffix(".py").is_file()
+    return file_of(*path).is_file()
+
+
+def file_of(*path: str) -> Path:
+    """Where ``favit/<path>.py`` is."""
+    return _PACKAGE.joinpath(*path).with_suffix(".py")
 
 
 @functools.cache
 def source(*path: str) -> Source:
     """``favit/<path>.py``, for instance ``source("aggregators", "probsparse")``."""
-    file = _PACKAGE.joinpath(*path).with_suffix(".py")
+    file = file_of(*path)
     try:
         tree = ast.parse(
             file.read_bytes()
