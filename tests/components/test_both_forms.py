@@ -27,7 +27,7 @@ def with_old(old: str, keyword: str = "", more: str = "") -> str:
         with_old('REQUIRES = {"1": "x"}', more="def check_settings(a): pass"),
         with_old(
             'SETTINGS = {"a": 1}',
-            more="from dataclasses import dataclass\n@dataclass\nclass Settings: a: int = 1",
+            more="import dataclasses as d\n@d.dataclass\nclass Settings: a: int = 1",
         ),
     ],
 )

@@ -34,8 +34,9 @@ def data(body: str, decorator: str = "@dataclass(frozen=True)", name: str = "Set
 )
 def test_fields_are_settings_with_their_documentation(write: Write, decorator: str) -> None:
     body = (
-        '"""All of it."""\nz: Annotated[int, AtLeast(0)] = 1\n"""First,\n   in two lines."""\nOTHER: ClassVar[int] = 3\n'
-        "_: KW_ONLY\na: Literal['x', 'y'] = 'y'\nb: float = field(default=-2)\n# a comment\n'''Last.'''\n"
+        '"""All of it."""\nz: Annotated[int, AtLeast(0)] = 1\n"""First,\n   in two lines."""\n'
+        "OTHER: ClassVar[int] = 3\n_: KW_ONLY\n"
+        "a: Literal['x', 'y'] = 'y'\nb: float = field(default=-2)\n# a comment\n'''Last.'''\n"
         "def method(self): ..."
     )
     write("data/mine", data(body, decorator))

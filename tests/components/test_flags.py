@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -134,10 +134,10 @@ def test_a_broken_file_is_no_matter_of_runs_that_do_not_name_it(write: Write) ->
 
 def test_facts_have_one_home() -> None:
     class Loaded:
-        facts: dict[str, int] = {"variables": 7, "time_features": 4}
+        facts: ClassVar[dict[str, int]] = {"variables": 7, "time_features": 4}
 
     class Other:
-        facts: dict[str, int] = {"variables": 8, "time_features": 4}
+        facts: ClassVar[dict[str, int]] = {"variables": 8, "time_features": 4}
 
     assert facts("etth1", Loaded()) == stated("etth1") == Loaded.facts
     assert facts("csv", Other()) == Other.facts and stated("csv") is None

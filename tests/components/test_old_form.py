@@ -67,7 +67,8 @@ def test_its_bounds_choices_and_conditions_hold(write: Write, change: dict[str, 
 def test_keywords_without_annotations_are_the_old_form_s(write: Write, room: str) -> None:
     name = {"attention": "Attention", "encodings": "Encoding"}[room]
     passed = {"attention": "length, causal=False, dropout=0.0", "encodings": "length=None, grid=None"}[room]
-    text = f'SETTINGS = {{"a": 1}}\nclass {name}:\n    def __init__(self, dim=1, *, {passed}, a: int = 1, other=None): ...\n'
+    init = f"def __init__(self, dim=1, *, {passed}, a: int = 1, other=None): ..."
+    text = f'SETTINGS = {{"a": 1}}\nclass {name}:\n    {init}\n'
     write(f"{room}/mine", text)
     assert declared.settings(room, "mine") == {"a": Setting(int, 1)}
 

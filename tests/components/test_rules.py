@@ -41,8 +41,10 @@ def check(body: str, head: str = "def check_settings(low: int, high: int, name: 
         "if low >= high:\n    raise ValueError(f'low ({low}) must be below high ({high})')",
         "assert_below = lambda a, b: a < b\nif not assert_below(low, high):\n    raise ValueError('low below high')",
         "limit: int = high\nif not all(x < limit for x in [low]):\n    raise ValueError('low below high')",
-        "def below(a: int, b: Tensor) -> Tensor:\n    return a < b\nif not below(low, high):\n    raise ValueError('low below high')",
-        "if math.ceil(low) >= high or not re.fullmatch('[a-z]', name) or name not in ALLOWED:\n    raise ValueError('low')",
+        "def below(a: int, b: Tensor) -> Tensor:\n    return a < b\n"
+        "if not below(low, high):\n    raise ValueError('low below high')",
+        "if math.ceil(low) >= high or not re.fullmatch('[a-z]', name) or name not in ALLOWED:\n"
+        "    raise ValueError('low')",
         '"""Documented."""\nif low >= high: raise ValueError("low")',
     ],
 )
