@@ -17,7 +17,7 @@ from typing import Any
 
 from favit.components import registry
 from favit.components.literals import literals
-from favit.components.suggest import unknown
+from favit.components.nearest import unknown
 from favit.disk.files import atomic_path
 
 

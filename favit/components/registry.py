@@ -29,5 +29,5 @@ def load(kind: str, name: str) -> ModuleType:
     """
     valid = names(kind)
     if name not in valid:
-        raise ValueError(f"unknown name '{name}' in favit/{kind}; valid: {', '.join(valid)}")
+        raise ValueError(f"unknown {kind.rstrip('s')} '{name}'; valid: {', '.join(valid)}")
     return importlib.import_module(f"favit.{kind}.{name}")

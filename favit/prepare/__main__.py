@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from favit.components import registry
 from favit.components.literals import literals
-from favit.components.suggest import unknown
+from favit.components.nearest import unknown
 from favit.data import _index
 from favit.data._index import IN_PLACE, PACKED, PARTS
 from favit.disk.files import write_atomic

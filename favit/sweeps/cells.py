@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from favit.components import declared, registry
+from favit.components.nearest import unknown, unknown_setting
 from favit.components.setting import Setting
-from favit.components.suggest import unknown, unknown_setting
 from favit.sweeps import published
 from favit.sweeps.config import ConfigError, SweepConfig, TableConfig
 from favit.sweeps.matrix import expand

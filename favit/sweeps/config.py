@@ -14,7 +14,7 @@ from typing import Any
 import jsonschema
 import yaml
 
-from favit.components.suggest import unknown
+from favit.components.nearest import unknown
 
 _SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 

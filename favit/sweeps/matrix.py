@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from favit.components.suggest import unknown
+from favit.components.nearest import unknown
 
 
 def expand(

@@ -12,8 +12,8 @@ from typing import Any
 from favit.components import declared, registry
 from favit.components.flags import flag
 from favit.components.literals import families, task_of
+from favit.components.nearest import unknown, unknown_setting
 from favit.components.setting import Setting
-from favit.components.suggest import unknown, unknown_setting
 
 AXES = (*declared.NAMING, "seed")
 
