@@ -46,8 +46,10 @@ def _constructor(source: Source, room: str) -> ast.FunctionDef | None:
     node = source.definition(name)
     if node is None and not source.binds(name):
         raise ValueError(f"{source.file} has no class {name}")
+    if node is None:
+        return None  # imported or assigned: inherited, as it were
     if not isinstance(node, ast.ClassDef):
-        return None
+        raise source.error(node, f"{name} must be a class; the signature of a function is not read")
     found = [n for n in statements(node) if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     own = [n for n in found if n in node.body]
     if _is_dataclass(source, node) or any(_assigns_constructor(n) for n in node.body) or (found and not own):

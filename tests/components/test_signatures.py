@@ -173,6 +173,7 @@ def test_inherited_signatures_are_not_followed(write: Write, text: str) -> None:
     ("text", "words"),
     [
         ("def helper(): pass\n", "no class Aggregator"),
+        ("def Aggregator(c, h, w, *, n: int = 1): pass\n", "must be a class"),
         ("if True:\n    class Aggregator: pass\n", "under a condition"),
         (
             "class Aggregator:\n    if True:\n        def __init__(self, *, n: int = 1): pass\n",
