@@ -69,7 +69,7 @@ def pack_folder(folder: Path) -> _stored.StoredImages:
 
 def run() -> dict[str, object]:
     """A run with nothing but crop and mirror."""
-    defaults = {n: declared.default_of(d) for n, d in declared.training_settings("classification").items()}
+    defaults = declared.training_defaults("classification")
     return {**defaults, "image_size": SIZE, "crop_scale_min": 0.08, "flip": 0.5}
 
 

@@ -109,15 +109,14 @@ def synthetic(folder: Path, windows: int) -> None:
 
 def outside(steps: int, threads: int) -> None:
     """Train one epoch with the real loop and print what is spent outside the model."""
-    from favit.components.declared import default_of, training_settings
+    from favit.components.declared import training_defaults
     from favit.train.distributed import World
     from favit.train.forecasting import Task
     from favit.train.life.progress import Reporter
     from favit.train.life.signals import StopRequest
     from favit.train.loop import Trainer
 
-    settings = training_settings("forecasting")
-    run = {name: default_of(value) for name, value in settings.items()}
+    run = training_defaults("forecasting")
     names = {
         "dataset": "csv",
         "dataset.path": "synthetic.csv",

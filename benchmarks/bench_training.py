@@ -98,7 +98,7 @@ def write_archive(root: Path, n: int = 2048) -> None:
 
 def run_of(task: str, **changes: Any) -> dict[str, Any]:
     """A run completed by the defaults."""
-    defaults = {name: declared.default_of(value) for name, value in declared.training_settings(task).items()}
+    defaults = declared.training_defaults(task)
     return {**defaults, "seed": 0, "schedule": "constant", **changes}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from favit.components.literals import literals
+from favit.components import declared
 from favit.identity.closure import ROOT
 from favit.identity.fingerprint import VERSIONED
 from favit.sweeps.config import Config, ConfigError, load, parse
@@ -73,7 +73,7 @@ def test_a_run_is_flat_plain_and_sorted() -> None:
 
 
 def test_training_settings_are_always_explicit_and_components_only_where_they_differ() -> None:
-    defaults = literals("attention", "probsparse")["SETTINGS"]
+    defaults = declared.defaults(declared.settings("attention", "probsparse"))
     run = resolve({**FORECAST, "aggregator": "probsparse", "aggregator.factor": defaults["factor"]})
     assert "aggregator.factor" not in run.settings
     assert {"precision", "horizon", "epochs"} <= set(run.settings)
@@ -154,20 +154,20 @@ IMAGES = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "e
     [
         (
             {"epochs": 3, "warmup_epochs": 3, "cooldown_epochs": 1},
-            ["warm-up", "warmup_epochs is 3", "cooldown_epochs is 1", "epochs is 3"],
+            ["warmup_epochs + cooldown_epochs (3 + 1)", "epochs (3)"],
         ),
-        ({**IMAGES, "color_jitter": 0.4, "randaugment": "m9-inc1"}, ["exclude", "color_jitter is 0.4"]),
+        ({**IMAGES, "color_jitter": 0.4, "randaugment": "m9-inc1"}, ["exclude", "color_jitter (0.4)"]),
         ({**IMAGES, "randaugment": "m9"}, ["inc1", "'m9'"]),
         ({**IMAGES, "randaugment": "m9-inc1-x3"}, ["mstd", "'m9-inc1-x3'"]),
         ({**IMAGES, "image_size": 31}, ["32 pixels", "image_size is 31"]),
-        ({**IMAGES, "drop_path": 1}, ["below 1", "drop_path is 1.0"]),
-        ({**IMAGES, "flip": 50}, ["probability", "flip is 50.0"]),
-        ({**IMAGES, "ema": 1}, ["ema is 1.0"]),
-        ({"label_length": 70}, ["label_length is 70", "input_length is 64"]),
-        ({"model.d_model": 65}, ["multiple of n_heads", "model.d_model is 65", "model.n_heads is 8"]),
+        ({**IMAGES, "drop_path": 1}, ["drop_path", "below 1", "not 1.0"]),
+        ({**IMAGES, "flip": 50}, ["flip", "at most 1", "not 50.0"]),
+        ({**IMAGES, "ema": 1}, ["ema", "below 1", "not 1.0"]),
+        ({"label_length": 70}, ["label_length (70)", "input_length (64)"]),
+        ({"model.d_model": 65}, ["model 'informer'", "multiple of n_heads", "d_model is 65", "n_heads is 8"]),
         ({"dataset": "csv"}, ["dataset.path is ''"]),
-        ({"dataset": "csv", "dataset.path": "a.csv", "dataset.train": 0.9}, ["dataset.validation is 0.1"]),
-        ({"aggregator": "cross_terms"}, ["cross_terms", "encoding is 'none'"]),
+        ({"dataset": "csv", "dataset.path": "a.csv", "dataset.train": 0.9}, ["dataset.validation (0.1)"]),
+        ({"aggregator": "cross_terms"}, ["cross_terms", "encoding is 'none'", "legendre"]),
     ],
 )
 def test_what_each_may_be_but_not_together_is_refused(settings: dict[str, Any], words: list[str]) -> None:

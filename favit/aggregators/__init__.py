@@ -2,8 +2,9 @@
 
 One aggregator a file, its name the file's. Each defines a class ``Aggregator``:
 
-* ``Aggregator(channels, heads, windows, **settings)``: channels a head, heads of the group, and the number of
-  windows at the image size that the model is built for;
+* ``Aggregator(channels, heads, windows, *, ...)``: channels a head, heads of the group, and the number of
+  windows at the image size that the model is built for; what follows the ``*`` are its settings, which
+  annotations declare with their defaults, bounds and choices (``favit.components.bounds``);
 * ``forward(samples, queries, key_map, grid) -> tokens``
 
   - ``samples`` (B, heads, 49, windows, channels): what each window holds at each of its 7 x 7 positions, both

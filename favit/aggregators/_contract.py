@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 from torch import Tensor
 
+from favit.components.checks import check_shapes
+
 Grid = tuple[int, int]  # rows and columns of windows
 KeyMap = Callable[
     [], tuple[Tensor, Tensor]
@@ -14,8 +16,10 @@ KeyMap = Callable[
 
 def check_windows(samples: Tensor, windows: int) -> None:
     """Raise ``ValueError`` unless ``samples`` (B, heads, 49, windows, channels) has that many windows."""
-    if samples.shape[3] != windows:
-        raise ValueError(
-            f"this aggregator has weights for {windows} windows but the image gives {samples.shape[3]}: "
-            "build the model with img_size=(height, width) of the images it will see"
-        )
+    check_shapes(
+        "the aggregator, whose weights are for one number of windows",
+        "images heads 49 windows channels",
+        samples,
+        windows=windows,
+        hint="build the model with img_size=(height, width) of the images it will see",
+    )

@@ -8,19 +8,14 @@ from __future__ import annotations
 
 import math
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
 from torch import Tensor, nn
 
 from favit.aggregators._contract import Grid, KeyMap
-
-SETTINGS = {
-    "factor": 1,  # c: c ceil(ln N) queries vote; Informer uses 5
-    "measure": ("sampled", "exact"),
-    "pool": ("mean", "max"),  # over the voting queries' scores
-}
-MINIMUM = {"factor": 1}
+from favit.components.bounds import AtLeast
+from favit.components.checks import checked
 
 _POSITIONS = 49
 _SAMPLES = 5  # sampled keys: 5 ceil(ln L_K)
@@ -36,22 +31,23 @@ class Aggregator(nn.Module):
     Sampled keys are fixed in evaluation. In training they are those of the last ``resample``, so a training
     loop calls that before each step; without it they stay fixed as well. With another number of windows than
     the model was built for they are always fixed and evenly spread.
+
+    ``factor``: the c of c ceil(ln N) queries that vote; Informer uses 5. ``measure``: on sampled keys, or on all.
+    ``pool``: how a key's scores of the voting queries become one.
     """
 
+    @checked
     def __init__(
         self,
         channels: int,
         heads: int,
         windows: int,
-        factor: int = 1,
-        measure: str = "sampled",
-        pool: str = "mean",
+        *,
+        factor: Annotated[int, AtLeast(1)] = 1,
+        measure: Literal["sampled", "exact"] = "sampled",
+        pool: Literal["mean", "max"] = "mean",
     ) -> None:
         super().__init__()
-        if factor < 1:
-            raise ValueError(f"factor is {factor}; it must be at least 1")
-        _check("measure", measure, ("sampled", "exact"))
-        _check("pool", pool, ("mean", "max"))
         self.factor, self.measure, self.pool = factor, measure, pool
         self.keys = windows * _POSITIONS
         self.register_buffer("evaluation_sample", evenly_spread(self.keys), persistent=False)
@@ -180,11 +176,6 @@ def _without_autocast(device: torch.device) -> AbstractContextManager[Any]:
     if torch.amp.is_autocast_available(device.type):
         return torch.autocast(device.type, enabled=False)
     return nullcontext()
-
-
-def _check(setting: str, value: str, valid: tuple[str, ...]) -> None:
-    if value not in valid:
-        raise ValueError(f"unknown {setting} '{value}'; valid: {', '.join(valid)}")
 
 
 def _full(x: Tensor) -> Tensor:

@@ -8,7 +8,8 @@ from typing import Any
 
 from favit.analysis.tables import Cost
 from favit.components import registry
-from favit.components.literals import families, literals, task_of
+from favit.components.facts import stated
+from favit.components.literals import families, task_of
 from favit.disk.cache import Cache
 from favit.identity.digests import short_digest
 from favit.identity.fingerprint import Fingerprinter
@@ -29,7 +30,7 @@ class Costs:
 
     def cost(self, run: Run) -> Cost | None:
         """What one forward pass of the run's model costs; None where the data set's file says its size."""
-        if "FACTS" not in literals("data", run["dataset"]):
+        if stated(run["dataset"]) is None:
             return None
         shape = _shape(run)
         key = short_digest([shape, self._fingerprinter.code(run).digest])
@@ -52,7 +53,8 @@ def _shape(run: Run) -> dict[str, Any]:
 
 
 def _count(run: Mapping[str, Any]) -> dict[str, int | None]:
-    facts = literals("data", run["dataset"])["FACTS"]
+    facts = stated(run["dataset"])
+    assert facts is not None
     counts = _counts_of(run, facts)
     published = None
     if task_of(run["dataset"]) == "classification":

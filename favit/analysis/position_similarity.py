@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import argparse
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
@@ -26,7 +26,9 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from favit.analysis import _figures
-from favit.components import registry
+from favit.components import declared, registry
+from favit.components.flags import flag
+from favit.components.setting import Setting
 from favit.encodings.sinusoidal import Encoding as Sinusoidal
 from favit.results import made
 
@@ -53,9 +55,9 @@ def tables(dim: int, length: int, seed: int = 0) -> dict[str, Tensor]:
     found = {}
     for name in registry.names("encodings"):
         module = registry.load("encodings", name)
-        if not (module.SERIES and module.ADDS_POSITION):
+        if not (flag("encodings", name, "SERIES") and flag("encodings", name, "ADDS_POSITION")):
             continue
-        for choice in _choices(getattr(module, "SETTINGS", {})):
+        for choice in _choices(declared.settings("encodings", name)):
             with torch.random.fork_rng(devices=[]):
                 torch.manual_seed(seed)
                 encoding = module.Encoding(dim, length=length, **choice)
@@ -66,8 +68,8 @@ def tables(dim: int, length: int, seed: int = 0) -> dict[str, Tensor]:
     return found
 
 
-def _choices(settings: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    listed = {key: values for key, values in settings.items() if isinstance(values, tuple)}
+def _choices(settings: Mapping[str, Setting]) -> Iterator[dict[str, Any]]:
+    listed = {name: setting.choices for name, setting in settings.items() if setting.choices}
     for values in product(*listed.values()):
         yield dict(zip(listed, values, strict=True))
 

@@ -32,6 +32,7 @@ from favit.analysis import _figures
 from favit.attention.cross_terms import TERMS
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.components import registry
+from favit.components.facts import facts
 from favit.results import made
 
 PAIRS = ("all", "within query")
@@ -171,7 +172,7 @@ def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ..
     if run["aggregator"] != "cross_terms" or run.get("aggregator.terms", "all") != "all":
         raise ValueError(f"{folder}: a run of the aggregator cross_terms with all four terms is needed")
     series = registry.load("data", run["dataset"]).load(data, run)
-    model = registry.load("models", "informer").build(run, series.facts)
+    model = registry.load("models", "informer").build(run, facts(run["dataset"], series))
     model.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
     return model, _test_batches(series, run)
 

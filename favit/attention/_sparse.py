@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from favit.attention._softmax import softmax_attention
+from favit.components.checks import check_shapes
 
-MEASURES = ("max_mean", "kl")
+Measure = Literal["max_mean", "kl"]
 
 # Evaluation samples the same keys in every process: a fixed seed, of no meaning.
 _EVALUATION_SEED = 0
@@ -20,7 +22,7 @@ def budget(factor: int, length: int) -> int:
     return min(length, max(1, factor * math.ceil(math.log(length))))
 
 
-def sparsity(scores_bhlu: Tensor, measure: str, n_keys: int) -> Tensor:
+def sparsity(scores_bhlu: Tensor, measure: Measure, n_keys: int) -> Tensor:
     """How far each query's attention is from uniform, by its scores to some or all keys: (B, H, L).
 
     ``max_mean``: ``max_j s_j - (1/L_K) sum_j s_j``, the division being by the number of
@@ -51,12 +53,8 @@ class ProbSparse(nn.Module):
     training_keys: Tensor
     evaluation_keys: Tensor
 
-    def __init__(self, *, length: int, causal: bool, factor: int, measure: str, exact: bool) -> None:
+    def __init__(self, *, length: int, causal: bool, factor: int, measure: Measure, exact: bool) -> None:
         super().__init__()
-        if measure not in MEASURES:
-            raise ValueError(f"probsparse: measure must be one of {', '.join(MEASURES)}, not {measure!r}")
-        if factor < 1:
-            raise ValueError(f"probsparse: factor must be at least 1, not {factor}")
         self.length = length
         self.causal = causal
         self.measure = measure
@@ -76,11 +74,7 @@ class ProbSparse(nn.Module):
 
     def forward(self, q_bhld: Tensor, k_bhld: Tensor, v_bhle: Tensor) -> Tensor:
         """Queries and keys (B, H, L, d) and values (B, H, L, e) of one sequence to (B, H, L, e)."""
-        if q_bhld.shape[-2] != self.length or k_bhld.shape[-2] != self.length:
-            raise ValueError(
-                f"probsparse: built for self-attention of length {self.length}, "
-                f"got {q_bhld.shape[-2]} queries and {k_bhld.shape[-2]} keys"
-            )
+        check_shapes("probsparse", "b h l d, b h l d, b h l e", q_bhld, k_bhld, v_bhle, l=self.length)
         kept_bhu = self.select(q_bhld, k_bhld)
         out_bhue = self._attend(q_bhld, k_bhld, v_bhle, kept_bhu)
         rows = kept_bhu[..., None].expand_as(out_bhue)

@@ -18,37 +18,36 @@ length, not at the model's input (``POSITION_INSIDE``).
 from __future__ import annotations
 
 import math
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
 from favit.attention._softmax import softmax_attention
+from favit.components.checks import check_shapes, checked
 
 POSITION_INSIDE = True
 
 TERMS = ("token_token", "token_pos", "pos_token", "pos_pos")
 
 # Every choice in one spelling only, so that no two names mean the same run.
-SETTINGS = {
-    "terms": (
-        "all",
-        "token_token",
-        "token_pos",
-        "pos_token",
-        "pos_pos",
-        "token_token+token_pos",
-        "token_token+pos_token",
-        "token_token+pos_pos",
-        "token_pos+pos_token",
-        "token_pos+pos_pos",
-        "pos_token+pos_pos",
-        "token_token+token_pos+pos_token",
-        "token_token+token_pos+pos_pos",
-        "token_token+pos_token+pos_pos",
-        "token_pos+pos_token+pos_pos",
-    ),
-}
-REQUIRES = {"encoding not in ('none', 'temporal')": "cross_terms needs an encoding of position"}
+Terms = Literal[
+    "all",
+    "token_token",
+    "token_pos",
+    "pos_token",
+    "pos_pos",
+    "token_token+token_pos",
+    "token_token+pos_token",
+    "token_token+pos_pos",
+    "token_pos+pos_token",
+    "token_pos+pos_pos",
+    "pos_token+pos_pos",
+    "token_token+token_pos+pos_token",
+    "token_token+token_pos+pos_pos",
+    "token_token+pos_token+pos_pos",
+    "token_pos+pos_token+pos_pos",
+]
 
 
 class Attention(nn.Module):
@@ -57,19 +56,11 @@ class Attention(nn.Module):
     ``length`` (the sequence length) is accepted like in the other mechanisms and not needed.
     """
 
+    @checked
     def __init__(
-        self,
-        *,
-        length: int | None = None,
-        causal: bool = False,
-        dropout: float = 0.0,
-        terms: str = "all",
+        self, length: int | None = None, causal: bool = False, dropout: float = 0.0, *, terms: Terms = "all"
     ) -> None:
         super().__init__()
-        if terms not in SETTINGS["terms"]:
-            raise ValueError(
-                f"cross_terms: terms must be one of {', '.join(SETTINGS['terms'])}, not {terms!r}"
-            )
         self.terms = TERMS if terms == "all" else tuple(terms.split("+"))
         self.causal = causal
         self.dropout = dropout
@@ -79,6 +70,8 @@ class Attention(nn.Module):
     ) -> Tensor:
         """Token parts of queries and keys (B, H, L, d), values (B, H, L, e), and the position parts
         ``W_q p`` and ``W_k p`` (H, L, d), to (B, H, L, e)."""
+        tensors = (q_bhld, k_bhld, v_bhle, q_pos_hld, k_pos_hld)
+        check_shapes("cross_terms", "b h l d, b h l d, b h l e, h l d, h l d", *tensors)
         q_pos = q_pos_hld.expand_as(q_bhld)
         # The terms grouped by query part: x_q' (its keys) + p_q' (its keys), one product over 2d channels.
         q_bhl2d = torch.cat((q_bhld, q_pos), dim=-1)

@@ -14,21 +14,17 @@ kept adds their mean over the sequence, in a causal layer their cumulative sum.
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from favit.attention._softmax import softmax_attention
 from favit.attention._sparse import ProbSparse
+from favit.components.bounds import AtLeast
+from favit.components.checks import check_shapes, checked
 
 POSITION_INSIDE = False
-
-SETTINGS = {
-    "base": ("probsparse", "full"),
-    "factor": 5,
-    "measure": ("max_mean", "kl"),
-    "exact": False,
-}
-MINIMUM = {"factor": 1}
 
 
 def changes(v_bhle: Tensor) -> Tensor:
@@ -39,20 +35,19 @@ def changes(v_bhle: Tensor) -> Tensor:
 class Attention(nn.Module):
     """Delta-V over ``base``; ``factor``, ``measure`` and ``exact`` are ProbSparse's, unused over ``full``."""
 
+    @checked
     def __init__(
         self,
-        *,
         length: int,
         causal: bool = False,
         dropout: float = 0.0,
-        base: str = "probsparse",
-        factor: int = 5,
-        measure: str = "max_mean",
+        *,
+        base: Literal["probsparse", "full"] = "probsparse",
+        factor: Annotated[int, AtLeast(1)] = 5,
+        measure: Literal["max_mean", "kl"] = "max_mean",
         exact: bool = False,
     ) -> None:
         super().__init__()
-        if base not in SETTINGS["base"]:  # type: ignore[operator]
-            raise ValueError(f"delta_v: base must be one of probsparse, full, not {base!r}")
         self.causal = causal
         self.dropout = dropout
         self.sparse = (
@@ -63,6 +58,7 @@ class Attention(nn.Module):
 
     def forward(self, q_bhld: Tensor, k_bhld: Tensor, v_bhle: Tensor) -> Tensor:
         """Queries and keys (B, H, L, d) and values (B, H, L, e) of one sequence to (B, H, L, e)."""
+        check_shapes("delta_v", "b h l d, b h l d, b h l e", q_bhld, k_bhld, v_bhle)
         delta_bhle = changes(v_bhle)
         if self.sparse is not None:
             return v_bhle + self.sparse(q_bhld, k_bhld, delta_bhle)

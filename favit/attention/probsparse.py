@@ -6,16 +6,13 @@ Only the queries whose attention is furthest from uniform attend; see
 
 from __future__ import annotations
 
+from typing import Annotated, Literal
+
 from favit.attention._sparse import ProbSparse
+from favit.components.bounds import AtLeast
+from favit.components.checks import checked
 
 POSITION_INSIDE = False
-
-SETTINGS = {
-    "factor": 5,
-    "measure": ("max_mean", "kl"),
-    "exact": False,
-}
-MINIMUM = {"factor": 1}
 
 
 class Attention(ProbSparse):
@@ -28,14 +25,15 @@ class Attention(ProbSparse):
     ``dropout`` is accepted like in the other mechanisms and, as published, not applied.
     """
 
+    @checked
     def __init__(
         self,
-        *,
         length: int,
         causal: bool = False,
         dropout: float = 0.0,
-        factor: int = 5,
-        measure: str = "max_mean",
+        *,
+        factor: Annotated[int, AtLeast(1)] = 5,
+        measure: Literal["max_mean", "kl"] = "max_mean",
         exact: bool = False,
     ) -> None:
         super().__init__(length=length, causal=causal, factor=factor, measure=measure, exact=exact)

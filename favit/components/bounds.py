@@ -1,33 +1,71 @@
-"""Bounds of a setting, written in its annotation: ``factor: Annotated[int, AtLeast(1)] = 5``."""
+"""What an annotation says of a setting besides its type: ``factor: Annotated[int, AtLeast(1)] = 5``."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 
 @dataclass(frozen=True)
-class AtLeast:
+class Bound(ABC):
+    """A limit that a number keeps to."""
+
+    limit: float
+    words: ClassVar[str]
+
+    @abstractmethod
+    def allows(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+
+
+@dataclass(frozen=True)
+class AtLeast(Bound):
     """The value is this or larger."""
 
-    limit: float
+    words: ClassVar[str] = "at least"
+
+    def allows(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return value >= self.limit
 
 
 @dataclass(frozen=True)
-class AtMost:
+class AtMost(Bound):
     """The value is this or smaller."""
 
-    limit: float
+    words: ClassVar[str] = "at most"
+
+    def allows(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return value <= self.limit
 
 
 @dataclass(frozen=True)
-class Above:
+class Above(Bound):
     """The value is larger than this."""
 
-    limit: float
+    words: ClassVar[str] = "above"
+
+    def allows(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return value > self.limit
 
 
 @dataclass(frozen=True)
-class Below:
+class Below(Bound):
     """The value is smaller than this."""
 
-    limit: float
+    words: ClassVar[str] = "below"
+
+    def allows(self, value: float) -> bool:
+        """Whether a value keeps to it."""
+        return value < self.limit
+
+
+BOUNDS: dict[str, type[Bound]] = {kind.__name__: kind for kind in (AtLeast, AtMost, Above, Below)}
+
+
+@dataclass(frozen=True)
+class FromModel:
+    """Marks a keyword that the model passes, so that it is no setting: ``width: Annotated[int, FromModel()]``."""

@@ -1,26 +1,39 @@
-"""What components declare of themselves, and what may be set: names, types, bounds. Free of torch."""
+"""What a run's components and its training declare: settings by name, and what these must satisfy. Free of torch."""
 
 from __future__ import annotations
 
-import ast
-import dataclasses
-import math
-import re
-import typing
 from collections.abc import Mapping
-from functools import lru_cache
-from types import CodeType
-from typing import Any, Literal
+from functools import cache
+from typing import Any
 
-from favit.components.literals import families, literals, task_of
+from favit.components import old_form, registry, signature
+from favit.components.facts import feed_of, stated
+from favit.components.flags import check_flags, flag
+from favit.components.literals import checked_task, families, literals, task_of
+from favit.components.rules import Rule, rule
+from favit.components.setting import Setting, Value, defaults
+from favit.components.source import exists, source
 
-# Which room holds what a run's "aggregator" names, unless its model says otherwise.
-_ROOM = "aggregators"
+NAMING = ("dataset", "model", "aggregator", "encoding")
+
+_TRAINING = ("train", "settings")
+_OF_TASK = {"classification": "Images", "forecasting": "Forecasting"}
 
 
 def room_of(model: str) -> str:
     """The room in which a model looks up the run's aggregator: ``aggregators`` or ``attention``."""
-    return literals("models", families()[model]).get("AGGREGATORS", _ROOM)
+    family = families()[model]
+    room = literals("models", family).get("AGGREGATORS", "aggregators")
+    if room not in ("aggregators", "attention"):
+        raise ValueError(
+            f"favit/models/{family}.py: AGGREGATORS must be 'aggregators' or 'attention', not {room!r}"
+        )
+    return str(room)
+
+
+def task_of_model(model: str) -> str:
+    """The task that a model is for; ``ValueError`` where its file does not say."""
+    return checked_task("models", families()[model])
 
 
 def component(axis: str, run: Mapping[str, Any]) -> tuple[str, str]:
@@ -33,137 +46,90 @@ def component(axis: str, run: Mapping[str, Any]) -> tuple[str, str]:
     return {"dataset": "data", "encoding": "encodings"}[axis], name
 
 
-def feed_of(dataset: str) -> str:
-    """The module in ``favit/train/feeds`` that brings a data set's images to the device."""
-    return literals("data", dataset).get("FEED", "memory")
+@cache
+def settings(room: str, name: str) -> Mapping[str, Setting]:
+    """The settings of one component's file, in its order. ``ValueError`` for one that cannot be read."""
+    read, stated = source(room, name), literals(room, name)
+    if old_form.is_used(read, room, stated):
+        return old_form.settings(read, stated)
+    own = signature.from_dataclass(read)
+    keywords = signature.from_constructor(read, room) if room in signature.CLASSES else {}
+    if own and keywords:
+        raise ValueError(
+            f"{read.file} declares settings twice, in Settings and in a signature; keep one of them"
+        )
+    return own or keywords
 
 
-def _dataclasses(task: str) -> list[Any]:
-    from favit.train import settings  # interim
-
-    return [
-        settings.Optimisation,
-        {"classification": settings.Images, "forecasting": settings.Forecasting}[task],
-    ]
+@cache
+def training(task: str) -> Mapping[str, Setting]:
+    """Everything that training depends on: the common settings, then the task's own."""
+    read = source(*_TRAINING)
+    return {n: s for kind in _kinds(task) for n, s in signature.from_dataclass(read, kind).items()}
 
 
-def training_settings(task: str) -> dict[str, Any]:
-    """Defaults of everything that training depends on, common settings and the task's own."""
-    found: dict[str, Any] = {}
-    for kind in _dataclasses(task):
-        hints = typing.get_type_hints(kind, include_extras=True)
-        for field in dataclasses.fields(kind):
-            choices = (
-                typing.get_args(hints[field.name]) if typing.get_origin(hints[field.name]) is Literal else ()
-            )
-            first = (field.default, *(c for c in choices if c != field.default))
-            found[field.name] = first if choices else field.default
-    return found
+def training_defaults(task: str) -> dict[str, Value]:
+    """The same, as the values that hold where nobody says otherwise."""
+    return defaults(training(task))
 
 
-def minimums(task: str) -> dict[str, float]:
-    """Lower bounds of training settings."""
-    return {
-        field.name: bound.limit
-        for kind in _dataclasses(task)
-        for field in dataclasses.fields(kind)
-        for bound in getattr(typing.get_type_hints(kind, include_extras=True)[field.name], "__metadata__", ())
-        if type(bound).__name__ == "AtLeast"
-    }
+def _kinds(task: str) -> tuple[str, str]:
+    return "Optimisation", _OF_TASK[task]
 
 
 def check_together(run: Mapping[str, Any]) -> None:
-    """``ValueError`` where values that are each allowed do not go together.
-
-    Each file says so beside its settings: ``REQUIRES`` maps a condition on them, on the run's other settings and
-    on the file's own literals to the sentence that answers whoever breaks it.
-    """
-    from favit.train import settings  # interim
-
-    task = task_of(run["dataset"])
-    for kind in _dataclasses(task):
-        chosen = kind(**{f.name: run[f.name] for f in dataclasses.fields(kind)})
-        name = {"Optimisation": "optimisation", "Images": "images", "Forecasting": "forecasting"}[
-            kind.__name__
-        ]
-        getattr(settings, f"check_{name}")(chosen)
-        for field in dataclasses.fields(kind):
-            for b in getattr(
-                typing.get_type_hints(kind, include_extras=True)[field.name], "__metadata__", ()
-            ):
-                value = run[field.name]
-                if type(b).__name__ == "Below" and value >= b.limit:
-                    raise ValueError(f"{field.name} must be below {b.limit}, not {value!r}")
-                if type(b).__name__ == "AtMost" and value > b.limit:
-                    raise ValueError(f"{field.name} must be at most {b.limit}, not {value!r}")
-    for axis, path in _declaring(run):
-        facts = literals(*path)
-        if "REQUIRES" in facts:
-            declared = facts.get("SETTINGS", {}) if axis else {}
-            shown = {name: f"{axis}.{name}" for name in declared}
-            own = {name: run.get(shown[name], default_of(declared[name])) for name in declared}
-            _check_conditions(facts["REQUIRES"], {**facts, **run, **own}, shown)
+    """``ValueError`` where a run's values are each allowed and do not go together."""
+    for kind in _kinds(task_of(run["dataset"])):
+        training_rule = _rule(*_TRAINING, f"check_{kind.lower()}")
+        assert training_rule is not None
+        training_rule.hold(run)
+    _check_position(run)
+    for axis in NAMING:
+        _check_component(axis, run)
 
 
-def _check_conditions(
-    required: Mapping[str, str], values: Mapping[str, Any], shown: Mapping[str, str]
-) -> None:
-    for condition, sentence in required.items():
-        code, names = _compiled(condition)
-        if not eval(code, {"__builtins__": {}, "matches": _matches, **values}):
-            found = [f"{shown.get(n, n)} is {values[n]!r}" for n in names if n in values and n.islower()]
-            raise ValueError(f"{sentence}: {', '.join(found)}")
-
-
-def _declaring(run: Mapping[str, Any]) -> list[tuple[str, tuple[str, ...]]]:
-    """The files whose settings a run has, each after the prefix of its settings' names."""
-    return [
-        *((axis, component(axis, run)) for axis in ("dataset", "model", "aggregator", "encoding")),
-    ]
-
-
-@lru_cache
-def _compiled(condition: str) -> tuple[CodeType, tuple[str, ...]]:
-    """A condition and the names in it, in their order."""
-    tree = ast.parse(condition, mode="eval")
-    names = sorted((n for n in ast.walk(tree) if isinstance(n, ast.Name)), key=lambda n: n.col_offset)
-    return compile(tree, condition, "eval"), tuple(dict.fromkeys(n.id for n in names))
-
-
-def _matches(text: str, pattern: str) -> bool:
-    return re.fullmatch(pattern, text) is not None
-
-
-def default_of(declared: Any) -> Any:
-    """A declared tuple lists the allowed values, the default first; anything else is the default itself."""
-    return declared[0] if isinstance(declared, tuple) else declared
-
-
-def check(name: str, value: Any, declared: Any, minimum: float | None = None) -> Any:
-    """Return ``value`` in the declared type; ``ValueError`` says what is allowed."""
-    if isinstance(declared, tuple):
-        if value not in declared:
-            raise ValueError(f"{name} must be one of {', '.join(map(repr, declared))}, not {value!r}")
-        return value
-    kind = type(declared)
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        value = float(value) if abs(value) < 1e300 else math.inf
-    if kind is float and isinstance(value, str):
-        value = _float_or_str(value)  # YAML reads 1e-3 as text
-    if kind in (bool, int, float, str) and type(value) is not kind:
-        raise ValueError(f"{name} must be {_TYPES[kind]}, not {value!r}")
-    if kind is float and not math.isfinite(value):
-        raise ValueError(f"{name} must be finite, not {value!r}")
-    if minimum is not None and value < minimum:
-        raise ValueError(f"{name} must be at least {minimum}, not {value!r}")
-    return value
-
-
-_TYPES = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
-
-
-def _float_or_str(text: str) -> float | str:
+def _check_component(axis: str, run: Mapping[str, Any]) -> None:
+    room, name = component(axis, run)
+    declared, stated = settings(room, name), literals(room, name)
+    own = {key: run.get(f"{axis}.{key}", setting.default) for key, setting in declared.items()}
+    others = {key: value for key, value in run.items() if key != "seed"}  # runs differ by it alone
     try:
-        return float(text)
-    except ValueError:
-        return text
+        if "REQUIRES" in stated:
+            old_form.check_together(stated, others, own, axis)
+        elif (found := _rule(room, name, "check_settings")) is not None:
+            found.hold({**others, **own})
+    except ValueError as error:
+        raise ValueError(f"{axis} '{run[axis]}': {error}") from None
+
+
+@cache
+def _rule(room: str, name: str, function: str) -> Rule | None:
+    return rule(source(room, name), literals(room, name), function)
+
+
+def _check_position(run: Mapping[str, Any]) -> None:
+    """An attention that takes position inside needs an encoding that has some to give."""
+    room, name = component("aggregator", run)
+    if room != "attention" or not flag(room, name, "POSITION_INSIDE"):
+        return
+    if not flag("encodings", run["encoding"], "ADDS_POSITION"):
+        giving = [e for e in registry.names("encodings") if flag("encodings", e, "ADDS_POSITION")]
+        raise ValueError(
+            f"aggregator '{name}' takes position inside the attention, and the encoding is '{run['encoding']}', "
+            f"which has none to give; valid: {', '.join(giving)}"
+        )
+
+
+def check_facts(axis: str, run: Mapping[str, Any]) -> None:
+    """``ValueError`` where a component's file does not say in the dry run what training would ask of it."""
+    room, name = component(axis, run)
+    check_flags(room, name)
+    if axis == "dataset" and task_of(name) == "classification":
+        facts = stated(name)
+        classes = facts.get("classes") if isinstance(facts, dict) else None
+        if type(classes) is not int or classes < 1:
+            raise ValueError(
+                f"favit/data/{name}.py must say how many classes there are: FACTS = {{'classes': 10, ...}}"
+            )
+        if not exists("train", "feeds", feed_of(name)):
+            raise ValueError(f"favit/data/{name}.py: there is no feed '{feed_of(name)}' in favit/train/feeds")

@@ -1,60 +1,124 @@
-"""What a module of ``favit`` declares as literals, read without importing it.
+"""What a module of ``favit`` states as literals, read without importing it.
 
-Components state their settings and facts at the top level of their files;
-reading them from the syntax tree keeps the configuration free of torch, and
-makes no result depend on code that it does not run.
+Components state facts about themselves at the top level of their files; reading
+them from the syntax tree keeps the configuration free of torch, and makes no
+result depend on code that it does not run.
 """
 
 from __future__ import annotations
 
 import ast
 import functools
-from pathlib import Path
 from typing import Any
 
 from favit.components import registry
+from favit.components.source import Source, assignment, source
 
-_PACKAGE = Path(__file__).parents[1]
+# Names by which a component's file tells something: stated, they must be readable.
+TELLING = frozenset(
+    {
+        "SETTINGS",
+        "MINIMUM",
+        "REQUIRES",
+        "TASK",
+        "VARIANTS",
+        "AGGREGATORS",
+        "FACTS",
+        "FEED",
+        "FILES",
+        "FILE_SETTING",
+    }
+    | {
+        "PACKAGE_FILES",
+        "SOURCES",
+        "COUNTS",
+        "BYTES",
+        "IMAGES",
+        "SERIES",
+        "TIME",
+        "ADDS_POSITION",
+        "POSITION_INSIDE",
+    }
+)
 
 
 @functools.cache
 def literals(*path: str) -> dict[str, Any]:
-    """All top-level ``NAME = <literal>`` of ``favit/<path>.py``, for instance ``literals("train", "settings")``."""
-    file = _PACKAGE.joinpath(*path).with_suffix(".py")
-    try:
-        tree = ast.parse(file.read_text(encoding="utf-8"))
-    except SyntaxError as error:
-        raise ValueError(f"{file}, line {error.lineno}: {error.msg}") from None
+    """All top-level ``NAME = <literal>`` of ``favit/<path>.py``, for instance ``literals("data", "etth1")``.
+
+    Raises ``ValueError`` where one of the names that tell something about a component has another value.
+    """
     found: dict[str, Any] = {}
-    for node in tree.body:
-        name, value = _assignment(node)
-        if name is None or value is None:
-            continue
-        try:
-            found[name] = ast.literal_eval(value)
-        except ValueError:
-            continue  # not a literal: not a declaration
+    read = source(*path)
+    for node in read.tree.body:
+        name, value = assignment(node)
+        if name and value is not None:
+            try:
+                found[name] = ast.literal_eval(value)
+            except (ValueError, TypeError, MemoryError, RecursionError):
+                found.pop(name, None)  # not a literal: not a statement of this kind
+                if name in TELLING:
+                    raise read.error(
+                        node, f"{name} cannot be read: write its value out as a literal"
+                    ) from None
+    _check_assigned_plainly(read, found)
     return found
 
 
-def _assignment(node: ast.stmt) -> tuple[str | None, ast.expr | None]:
-    if isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-        return node.targets[0].id, node.value
-    if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-        return node.target.id, node.value
-    return None, None
+def _check_assigned_plainly(read: Source, found: dict[str, Any]) -> None:
+    """No telling name is set in a way that is not read: under a condition, with ``|=``, in a tuple, item by item."""
+    for node in read.tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            continue
+        plain = assignment(node)[0]
+        for name in _stored(node) & TELLING:
+            if name != plain or name not in found:
+                raise read.error(
+                    node, f"{name} cannot be read: state it once, as NAME = literal, at the top level"
+                )
+
+
+_CHANGING = ("append", "clear", "extend", "insert", "pop", "popitem", "remove", "setdefault", "update")
+
+
+def _stored(statement: ast.stmt) -> set[str]:
+    """Names that a statement binds or changes in place."""
+    stored: set[str] = set()
+    for node in ast.walk(statement):
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store | ast.Del):
+            stored.add(node.id)
+        elif isinstance(node, ast.Subscript) and isinstance(node.ctx, ast.Store | ast.Del):
+            stored |= {n.id for n in ast.walk(node.value) if isinstance(n, ast.Name)}
+        elif isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.attr in _CHANGING:
+            stored.add(node.value.id)
+    return stored
+
+
+TASKS = ("classification", "forecasting")
 
 
 @functools.cache
 def families() -> dict[str, str]:
     """Model name -> the file in ``favit/models`` that builds it (``favit_b0`` -> ``favit``)."""
-    return {
-        variant: family
-        for family in registry.names("models")
-        for variant in literals("models", family).get("VARIANTS", ())
-    }
+    found: dict[str, str] = {}
+    for family in registry.names("models"):
+        variants = literals("models", family).get("VARIANTS", ())
+        if not isinstance(variants, tuple | list) or not all(isinstance(v, str) for v in variants):
+            raise ValueError(f"favit/models/{family}.py: VARIANTS must list names, not {variants!r}")
+        found.update(dict.fromkeys(variants, family))
+    return found
 
 
 def task_of(dataset: str) -> str:
-    """``classification`` or ``forecasting``."""
-    return literals("data", dataset)["TASK"]
+    """The task that a data set is for; ``ValueError`` where its file does not say."""
+    return checked_task("data", dataset)
+
+
+def checked_task(room: str, name: str) -> str:
+    """``TASK`` of a data set's or a model's file; ``ValueError`` for anything but a task."""
+    task = literals(room, name).get("TASK")
+    if task not in TASKS:
+        raise ValueError(
+            f"favit/{room}/{name}.py: TASK must be one of {', '.join(map(repr, TASKS))}, not {task!r}"
+        )
+    return str(task)

@@ -15,8 +15,8 @@ _MONTHS = (12, 4, 4)
 _DAYS = 30
 
 
-def load_ett(path: Path, steps_per_day: int, run: Mapping[str, Any]) -> Series:
+def load_ett(path: Path, steps_per_day: int, gaps: str, run: Mapping[str, Any]) -> Series:
     """12, 4 and 4 months of 30 days for training, validation and test; later rows are not used."""
-    table = read_table(path, COLUMNS, run.get("dataset.gaps", "error"))
+    table = read_table(path, COLUMNS, gaps)
     train, validation, test = (months * _DAYS * steps_per_day for months in _MONTHS)
     return series_of(path, table, (train, validation, test), run)

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from favit.components.bounds import Above, Below
+from favit.components.checks import check_fields
+from favit.components.flat import own
 from favit.data._csv import read_table
 from favit.data._load import series_of, shares
 from favit.data._series import Series
@@ -13,33 +17,42 @@ from favit.data._series import Series
 TASK = "forecasting"
 FILE_SETTING = "path"  # the setting that names the file, relative to the data root
 
-SETTINGS: dict[str, Any] = {
-    "path": "",
-    "columns": "",  # names joined by commas; none: all besides `date`
-    "train": 0.7,  # shares of the rows; the test part is what remains
-    "validation": 0.1,
-    "gaps": ("error", "interpolate"),
-}
 
-REQUIRES = {
-    "path": "the data set 'csv' needs dataset.path, a file below the folder of the data",
-    "train > 0 and validation > 0 and train + validation < 1": (
-        "shares of training and validation must be above 0 and leave rows for the test"
-    ),
-}
+@dataclass(frozen=True)
+class Settings:
+    """What may be set of this data set, as ``dataset.path`` and so on."""
+
+    path: str = ""
+    """The file, relative to the folder of the data."""
+    columns: str = ""
+    """Names joined by commas; none: all besides `date`."""
+    train: Annotated[float, Above(0.0), Below(1.0)] = 0.7
+    """Share of the rows that is trained on, from the beginning."""
+    validation: Annotated[float, Above(0.0), Below(1.0)] = 0.1
+    """Share of the rows that follows; the test part is what remains."""
+    gaps: Literal["error", "interpolate"] = "error"
+    """What to do where steps or values are missing."""
+
+    def __post_init__(self) -> None:
+        """``ValueError`` for what the annotations or ``check_settings`` do not allow."""
+        check_fields(self)
+        check_settings(self.path, self.train, self.validation)
+
+
+def check_settings(path: str, train: float, validation: float) -> None:
+    """``ValueError`` without a file, or where nothing is left for the test."""
+    if not path:
+        raise ValueError("dataset.path is ''; it names the file, relative to the folder of the data")
+    if train + validation >= 1:
+        raise ValueError(
+            f"the shares dataset.train ({train}) and dataset.validation ({validation}) leave no rows for the test"
+        )
 
 
 def load(root: Path, run: Mapping[str, Any]) -> Series:
     """The series that the run's ``dataset.*`` settings describe; ``Series.facts`` counts what it holds."""
-    chosen = {**SETTINGS, "gaps": "error", **_dataset_settings(run)}
-    if not chosen["path"]:
-        raise ValueError("the data set 'csv' needs dataset.path, a file relative to the data root")
-    path = root / chosen["path"]
-    columns = [name.strip() for name in chosen["columns"].split(",")] if chosen["columns"] else None
-    table = read_table(path, columns, chosen["gaps"])
-    return series_of(path, table, shares(len(table), chosen["train"], chosen["validation"]), run)
-
-
-def _dataset_settings(run: Mapping[str, Any]) -> dict[str, Any]:
-    prefix = "dataset."
-    return {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
+    chosen = Settings(**own(run, "dataset"))
+    path = root / chosen.path
+    columns = [name.strip() for name in chosen.columns.split(",")] if chosen.columns else None
+    table = read_table(path, columns, chosen.gaps)
+    return series_of(path, table, shares(len(table), chosen.train, chosen.validation), run)

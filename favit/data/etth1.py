@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from favit.components.flat import own
 from favit.data._ett import load_ett
 from favit.data._series import Series
 
@@ -18,9 +20,16 @@ SOURCES = {
         "sha256": "f18de3ad269cef59bb07b5438d79bb3042d3be49bdeecf01c1cd6d29695ee066",
     },
 }
-SETTINGS = {"gaps": ("error", "interpolate")}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be set of this data set, as ``dataset.gaps``."""
+
+    gaps: Literal["error", "interpolate"] = "error"
+    """What to do where steps or values are missing."""
 
 
 def load(root: Path, run: Mapping[str, Any]) -> Series:
     """The series under the data root, split for the run's ``input_length`` and ``horizon``."""
-    return load_ett(root / "ett" / "ETTh1.csv", 24, run)
+    return load_ett(root / "ett" / "ETTh1.csv", 24, Settings(**own(run, "dataset")).gaps, run)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from favit.components.flat import own
 from favit.data._ett import load_ett
 from favit.data._series import Series
 
@@ -18,9 +20,16 @@ SOURCES = {
         "sha256": "6ce1759b1a18e3328421d5d75fadcb316c449fcd7cec32820c8dafda71986c9e",
     },
 }
-SETTINGS = {"gaps": ("error", "interpolate")}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be set of this data set, as ``dataset.gaps``."""
+
+    gaps: Literal["error", "interpolate"] = "error"
+    """What to do where steps or values are missing."""
 
 
 def load(root: Path, run: Mapping[str, Any]) -> Series:
     """The series under the data root, split for the run's ``input_length`` and ``horizon``."""
-    return load_ett(root / "ett" / "ETTm1.csv", 96, run)
+    return load_ett(root / "ett" / "ETTm1.csv", 96, Settings(**own(run, "dataset")).gaps, run)

@@ -13,7 +13,7 @@ class NoPosition(nn.Module):
 
     like: Tensor
 
-    def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
+    def __init__(self, dim: int, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.dim = dim
         self.register_buffer("like", torch.zeros(()), persistent=False)  # carries device and dtype

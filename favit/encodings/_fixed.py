@@ -22,7 +22,7 @@ class FixedEncoding(nn.Module, ABC):
 
     table: Tensor
 
-    def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
+    def __init__(self, dim: int, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.dim = dim
         self.known = known_size(length, grid)

@@ -22,7 +22,7 @@ class Encoding(nn.Module):
     a series, bicubically over an image, the table covering the same extent.
     """
 
-    def __init__(self, dim: int, *, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
+    def __init__(self, dim: int, length: int | None = None, grid: tuple[int, int] | None = None) -> None:
         super().__init__()
         self.known = known_size(length, grid)
         if not self.known:

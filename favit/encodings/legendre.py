@@ -3,17 +3,18 @@ for Large Language Models", Eq. 14)."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor
 
+from favit.components.checks import checked
 from favit.encodings._fixed import FixedEncoding
 
 IMAGES = True
 SERIES = True
 TIME = True
 ADDS_POSITION = True
-
-SETTINGS = {"order_along": ("position", "channel")}
 
 
 def legendre(orders: int, x: Tensor) -> Tensor:
@@ -39,18 +40,15 @@ class Encoding(FixedEncoding):
     evenly to [-1, 1], the ends included; here it does depend on the length.
     """
 
+    @checked
     def __init__(
         self,
         dim: int,
-        *,
         length: int | None = None,
         grid: tuple[int, int] | None = None,
-        order_along: str = "position",
+        *,
+        order_along: Literal["position", "channel"] = "position",
     ) -> None:
-        if order_along not in SETTINGS["order_along"]:
-            raise ValueError(
-                f"legendre: order_along must be one of {SETTINGS['order_along']}, not {order_along!r}"
-            )
         self.order_along = order_along
         super().__init__(dim, length=length, grid=grid)
 

@@ -88,8 +88,8 @@ class FaSA(nn.Module):
 
     def key_map(self, group: int) -> tuple[Tensor, Tensor]:
         """Weight (c, c) and bias (c,) of the map from a group's fused token to its key, both projections in one."""
-        fuse_weight, fuse_bias = self.fuse.of(group)
-        kv_weight, kv_bias = self.kv.of(group)
+        fuse_weight, fuse_bias = self.fuse.map_of_group(group)
+        kv_weight, kv_bias = self.kv.map_of_group(group)
         k_weight, k_bias = kv_weight[: self.head_dim], kv_bias[: self.head_dim]
         return k_weight @ fuse_weight, k_weight @ fuse_bias + k_bias
 
@@ -129,8 +129,8 @@ class GroupedLinear(nn.Module):
         bias_g1o = self.bias.view(self.groups, 1, -1)
         return torch.baddbmm(bias_g1o, x_gmc, weight_goi.transpose(1, 2))
 
-    def of(self, group: int) -> tuple[Tensor, Tensor]:
-        """Weight (outputs, inputs) and bias (outputs,) of one group."""
+    def map_of_group(self, group: int) -> tuple[Tensor, Tensor]:
+        """One group's weight (outputs, inputs) and bias (outputs,)."""
         return self.weight.chunk(self.groups)[group], self.bias.chunk(self.groups)[group]
 
 

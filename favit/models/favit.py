@@ -17,28 +17,32 @@ import favit.models._torchvision_cpu  # noqa: F401  (before timm, which imports 
 
 # isort: split
 
-import timm.layers
 import torch
+from timm.layers import DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
-from torch.utils.checkpoint import checkpoint
 
 from favit.components import registry
-from favit.models._fasa import FaSA, GroupedLinear, MakeAggregator, depthwise
+from favit.components.checks import check_shapes
+from favit.components.flags import flag
+from favit.components.flat import own
+from favit.models._fasa import FaSA, GroupedLinear, MakeAggregator
 from favit.models._favit_checkpoint import allow_listed, checkpoint_filter_fn
-from favit.models._pointwise import Pointwise, runs_eagerly_on_cpu
+from favit.models._favit_layers import Block, PatchEmbed, Stage
 
 TASK = "classification"
 AGGREGATORS = "aggregators"
 VARIANTS = ("favit_b0", "favit_b1", "favit_b2", "favit_b3")
 
 SMALLEST = 32  # pixels a side: below, a map is smaller than the kernel that reduces it
-REQUIRES = {"image_size >= SMALLEST": "FaViT takes images of 32 pixels a side and larger"}
-_EPS = 1e-6  # of the LayerNorms in blocks and at stage ends; the others have torch's 1e-5
 
 
-_LARGE_BYTES = 24 * 2**20  # of a hidden map, from which on a CPU computes it in parts
-_CACHED_BYTES = 13 * 2**19  # 6.5 MiB: of a part
+def check_settings(image_size: int) -> None:
+    """``ValueError`` for images that the first convolutions cannot reduce."""
+    if image_size < SMALLEST:
+        raise ValueError(
+            f"image_size is {image_size}; FaViT takes images of {SMALLEST} pixels a side and larger"
+        )
 
 
 @dataclass(frozen=True)
@@ -58,99 +62,6 @@ SHAPES = {
     "favit_b2": Shape((64, 128, 256, 512), (2, 3, 18, 3)),
     "favit_b3": Shape((96, 192, 384, 768), (2, 3, 14, 3)),
 }
-
-
-class PatchEmbed(nn.Module):
-    """Overlapping patches: a strided convolution, then LayerNorm."""
-
-    def __init__(self, inputs: int, dim: int, kernel: int, stride: int) -> None:
-        super().__init__()
-        self.proj = nn.Conv2d(inputs, dim, kernel, stride=stride, padding=kernel // 2)
-        self.norm = nn.LayerNorm(dim)
-
-    def forward(self, x_bchw: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, ceil(H / stride), ceil(W / stride), dim)."""
-        return self.norm(self.proj(x_bchw).permute(0, 2, 3, 1))
-
-
-class Mlp(nn.Module):
-    """Linear, depthwise 3 x 3, GELU, linear."""
-
-    def __init__(self, dim: int, hidden: int) -> None:
-        super().__init__()
-        self.fc1 = Pointwise(dim, hidden)
-        self.depthwise = nn.Conv2d(hidden, hidden, 3, padding=1, groups=hidden)
-        self.act = nn.GELU()
-        self.fc2 = Pointwise(hidden, dim)
-
-    def forward(self, x_bhwc: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, H, W, C)."""
-        at_once = self._images_at_once(x_bhwc)
-        if at_once >= len(x_bhwc):
-            return self._whole(x_bhwc)
-        parts = [
-            checkpoint(self._whole, part, use_reentrant=False, preserve_rng_state=False)
-            for part in x_bhwc.split(at_once)
-        ]
-        return torch.cat(parts)
-
-    def _whole(self, x_bhwc: Tensor) -> Tensor:
-        return self.fc2(self.act(depthwise(self.depthwise, self.fc1(x_bhwc))))
-
-    def _images_at_once(self, x_bhwc: Tensor) -> int:
-        """All images, but on a CPU as many as stay in its caches.
-
-        Computing the hidden maps a second time in the backward pass is cheaper there than fetching tens of
-        megabytes from memory, which the allocator hands back to the system after each use.
-        """
-        images, height, width, _ = x_bhwc.shape
-        image_bytes = height * width * self.fc1.out_features * x_bhwc.element_size()
-        trains = runs_eagerly_on_cpu(x_bhwc) and torch.is_grad_enabled()
-        if not trains or images * image_bytes <= _LARGE_BYTES:
-            return images
-        return max(1, _CACHED_BYTES // image_bytes)
-
-
-class Block(nn.Module):
-    """FaSA and MLP, each after a LayerNorm and added to its input."""
-
-    def __init__(self, dim: int, mlp_ratio: int, drop_path: float, attention: FaSA) -> None:
-        super().__init__()
-        self.norm1 = nn.LayerNorm(dim, eps=_EPS)
-        self.attn = attention
-        self.norm2 = nn.LayerNorm(dim, eps=_EPS)
-        self.mlp = Mlp(dim, mlp_ratio * dim)
-        self.drop_path = timm.layers.DropPath(drop_path) if drop_path else nn.Identity()
-
-    def forward(self, x_bhwc: Tensor) -> Tensor:
-        """(B, H, W, C) to (B, H, W, C)."""
-        x_bhwc = x_bhwc + self.drop_path(self.attn(self.norm1(x_bhwc)))
-        return x_bhwc + self.drop_path(self.mlp(self.norm2(x_bhwc)))
-
-
-class Stage(nn.Module):
-    """Patch embedding, position encoding (if any), blocks, LayerNorm."""
-
-    def __init__(self, embed: PatchEmbed, encoding: nn.Module | None, blocks: list[Block], dim: int) -> None:
-        super().__init__()
-        self.embed = embed
-        self.encoding = encoding
-        self.blocks = nn.ModuleList(blocks)
-        self.norm = nn.LayerNorm(dim, eps=_EPS)
-        self.grad_checkpointing = False
-
-    def forward(self, x_bchw: Tensor) -> Tensor:
-        """(B, inputs, H, W) to (B, dim, H / stride, W / stride), channels last in memory."""
-        x_bhwc = self.embed(x_bchw)
-        if self.encoding is not None:
-            size = x_bhwc.shape[1:3]
-            x_bhwc = x_bhwc + self.encoding(*size).unflatten(0, size)
-        for block in self.blocks:
-            if self.grad_checkpointing and self.training:
-                x_bhwc = checkpoint(block, x_bhwc, use_reentrant=False)
-            else:
-                x_bhwc = block(x_bhwc)
-        return self.norm(x_bhwc).permute(0, 3, 1, 2)
 
 
 class FaViT(nn.Module):
@@ -191,7 +102,7 @@ class FaViT(nn.Module):
             blocks = []
             for _ in range(shape.depths[i]):
                 attention = FaSA(dim, shape.heads[i], shape.reductions[i], (height, width), make_aggregator)
-                blocks.append(Block(dim, shape.mlp_ratios[i], next(rates), attention))
+                blocks.append(Block(dim, shape.mlp_ratios[i], _drop_path(next(rates)), attention))
             position = _encoding(encoding, dim, (height, width), encoding_settings or {})
             stages.append(Stage(PatchEmbed(inputs, dim, kernel, stride), position, blocks, dim))
             self.feature_info.append({"num_chs": dim, "reduction": reduction, "module": f"stages.{i}"})
@@ -203,8 +114,7 @@ class FaViT(nn.Module):
 
     def forward_features(self, x_bchw: Tensor) -> Tensor:
         """Images (B, channels, H, W) to the last stage's map (B, C, ceil(H / 32), ceil(W / 32))."""
-        if x_bchw.shape[1] != self.in_chans:
-            raise ValueError(f"images have {x_bchw.shape[1]} channels; this model takes {self.in_chans}")
+        check_shapes("FaViT", "images channels height width", x_bchw, channels=self.in_chans)
         _check_size(x_bchw.shape[2], x_bchw.shape[3])
         return self.stages(x_bchw)
 
@@ -256,14 +166,10 @@ def build(run: Mapping[str, Any], facts: Mapping[str, Any]) -> nn.Module:
         img_size=run["image_size"],
         drop_path_rate=run["drop_path"],
         aggregator=run["aggregator"],
-        aggregator_settings=_settings(run, "aggregator."),
+        aggregator_settings=own(run, "aggregator"),
         encoding=run["encoding"],
-        encoding_settings=_settings(run, "encoding."),
+        encoding_settings=own(run, "encoding"),
     )
-
-
-def _settings(run: Mapping[str, Any], prefix: str) -> dict[str, Any]:
-    return {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
 
 
 def _aggregator_maker(name: str, settings: Mapping[str, Any]) -> MakeAggregator:
@@ -272,16 +178,17 @@ def _aggregator_maker(name: str, settings: Mapping[str, Any]) -> MakeAggregator:
 
 def _encoding(name: str, dim: int, grid: tuple[int, int], settings: Mapping[str, Any]) -> nn.Module | None:
     module = registry.load("encodings", name)
-    if not module.IMAGES:
-        valid = [other for other in registry.names("encodings") if registry.load("encodings", other).IMAGES]
+    if not flag("encodings", name, "IMAGES"):
+        valid = [other for other in registry.names("encodings") if flag("encodings", other, "IMAGES")]
         raise ValueError(f"encoding '{name}' is not for images; valid: {', '.join(valid)}")
-    return module.Encoding(dim, grid=grid, **settings) if module.ADDS_POSITION else None
+    return module.Encoding(dim, grid=grid, **settings) if flag("encodings", name, "ADDS_POSITION") else None
 
 
 def _check_size(height: int, width: int) -> None:
     if min(height, width) < SMALLEST:
         raise ValueError(
-            f"images are {height} x {width} pixels; FaViT takes {SMALLEST} x {SMALLEST} and larger"
+            f"FaViT: expected (images channels height width) with height, width >= {SMALLEST}; "
+            f"got height, width = {height}, {width}"
         )
 
 
@@ -289,6 +196,11 @@ def _checked_pool(global_pool: str) -> str:
     if global_pool not in ("avg", ""):
         raise ValueError(f"unknown global_pool '{global_pool}'; valid: 'avg', '' (none)")
     return global_pool
+
+
+def _drop_path(rate: float) -> nn.Module:
+    """Stochastic depth (Huang et al. 2016) of one block's branches."""
+    return DropPath(rate) if rate else nn.Identity()
 
 
 def _head(inputs: int, classes: int) -> nn.Module:

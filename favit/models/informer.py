@@ -11,49 +11,81 @@ steps hold zeros in the decoder's input.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from favit.attention.full import Attention as FullAttention
 from favit.components import registry
+from favit.components.bounds import AtLeast, Below
+from favit.components.checks import check_fields, check_shapes
+from favit.components.flags import flag
+from favit.components.flat import own
 from favit.models import _informer_layers as layers
+from favit.models._informer_checkpoint import checkpoint_filter_fn
 from favit.models._linear import Linear
+
+__all__ = ["Informer", "Lengths", "Settings", "build", "checkpoint_filter_fn"]
 
 VARIANTS = ("informer",)
 TASK = "forecasting"
 AGGREGATORS = "attention"
 
-SETTINGS = {
-    "d_model": 512,
-    "n_heads": 8,
-    "d_ff": 2048,
-    "e_layers": 2,
-    "d_layers": 1,
-    "dropout": 0.05,
-    "activation": ("gelu", "relu"),
-    "distil": True,
-    "mix": True,
-    # Linear layers in each feed-forward block. The study's "deep MLP" row does not say
-    # what it is; four layers of width d_ff instead of two is this project's reading.
-    "mlp_depth": 2,
-}
-MINIMUM = {
-    "d_model": 1,
-    "n_heads": 1,
-    "d_ff": 1,
-    "e_layers": 1,
-    "d_layers": 1,
-    "dropout": 0.0,
-    "mlp_depth": 2,
-}
-REQUIRES = {
-    "d_model % n_heads == 0": "d_model must be a multiple of n_heads",
-    "dropout < 1": "dropout must be below 1",
-}
+
+@dataclass(frozen=True)
+class Settings:
+    """What may be set of an Informer, as ``model.d_model`` and so on."""
+
+    d_model: Annotated[int, AtLeast(1)] = 512
+    """Channels of every step between the embedding and the head."""
+    n_heads: Annotated[int, AtLeast(1)] = 8
+    """Heads of each attention, among which the channels are divided."""
+    d_ff: Annotated[int, AtLeast(1)] = 2048
+    """Channels inside each feed-forward block."""
+    e_layers: Annotated[int, AtLeast(1)] = 2
+    """Layers of the encoder."""
+    d_layers: Annotated[int, AtLeast(1)] = 1
+    """Layers of the decoder."""
+    dropout: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.05
+    """Share of activations, and of the weights of attention where it has any, that training drops."""
+    activation: Literal["gelu", "relu"] = "gelu"
+    """The nonlinearity between the linear layers of a feed-forward block."""
+    distil: bool = True
+    """Halve the sequence between the layers of the encoder."""
+    mix: bool = True
+    """Lay the heads of the decoder's self-attention out along the sequence, as the authors' code does."""
+    mlp_depth: Annotated[int, AtLeast(2)] = 2
+    """Linear layers in each feed-forward block. The study's "deep MLP" row does not say what it is; four layers
+    of width d_ff instead of two is this project's reading."""
+
+    def __post_init__(self) -> None:
+        """``ValueError`` for what the annotations or ``check_settings`` do not allow."""
+        check_fields(self)
+        check_settings(self.d_model, self.n_heads)
+
+
+def check_settings(d_model: int, n_heads: int) -> None:
+    """``ValueError`` unless the channels can be divided among the heads."""
+    if d_model % n_heads:
+        raise ValueError(f"d_model must be a multiple of n_heads: d_model is {d_model}, n_heads is {n_heads}")
+
+
+@dataclass(frozen=True)
+class Lengths:
+    """The shapes that an Informer is built for: V variables, T time features and the parts of a window."""
+
+    variables: int
+    """Variables of the series, all of which are seen and forecast."""
+    time_features: int
+    """Features of the calendar; 0 where it is not to be seen."""
+    input_length: int
+    """Steps that the encoder sees."""
+    label_length: int
+    """Last steps of the input that the decoder is given."""
+    horizon: int
+    """Steps that are forecast."""
 
 
 class Informer(nn.Module):
@@ -62,71 +94,59 @@ class Informer(nn.Module):
     ``make_attention(length, causal)`` and ``make_encoding(length)`` give the
     self-attention of one layer and the encoding of the encoder's or decoder's
     sequence (None: no position). ``position_inside`` says that position enters
-    in each self-attention instead of at the input. ``time_features`` is 0
-    where the calendar is not to be seen.
+    in each self-attention instead of at the input.
     """
 
     def __init__(
         self,
-        *,
-        variables: int,
-        time_features: int,
-        input_length: int,
-        label_length: int,
-        horizon: int,
+        settings: Settings,
+        lengths: Lengths,
         make_attention: Callable[[int, bool], nn.Module],
         make_encoding: Callable[[int], nn.Module | None],
         position_inside: bool = False,
-        d_model: int = 512,
-        n_heads: int = 8,
-        d_ff: int = 2048,
-        e_layers: int = 2,
-        d_layers: int = 1,
-        dropout: float = 0.05,
-        activation: str = "gelu",
-        distil: bool = True,
-        mix: bool = True,
-        mlp_depth: int = 2,
     ) -> None:
         super().__init__()
-        if d_model % n_heads:
-            raise ValueError(f"informer: d_model ({d_model}) must be a multiple of n_heads ({n_heads})")
-        if activation not in layers.ACTIVATIONS:
-            raise ValueError(
-                f"informer: activation must be one of {', '.join(layers.ACTIVATIONS)}, not {activation!r}"
-            )
-        self.horizon = horizon
-        decoder_length = label_length + horizon
+        self.lengths = lengths
+        d_model, n_heads, dropout = settings.d_model, settings.n_heads, settings.dropout
+        decoder_length = lengths.label_length + lengths.horizon
 
         def embedding(length: int) -> layers.Embedding:
             return layers.Embedding(
-                variables, time_features, d_model, make_encoding(length), position_inside, dropout
+                lengths.variables,
+                lengths.time_features,
+                d_model,
+                make_encoding(length),
+                position_inside,
+                dropout,
             )
 
         def feed_forward() -> layers.FeedForward:
-            return layers.FeedForward(d_model, d_ff, mlp_depth, dropout, activation)
+            return layers.FeedForward(
+                d_model, settings.d_ff, settings.mlp_depth, dropout, settings.activation
+            )
 
         def encoder_layer(length: int) -> layers.EncoderLayer:
             attention = layers.SelfAttention(d_model, n_heads, make_attention(length, False))
             return layers.EncoderLayer(d_model, attention, feed_forward(), dropout)
 
         def decoder_layer() -> layers.DecoderLayer:
-            attention = layers.SelfAttention(d_model, n_heads, make_attention(decoder_length, True), mix)
+            mechanism = make_attention(decoder_length, True)
+            attention = layers.SelfAttention(d_model, n_heads, mechanism, settings.mix)
             cross = layers.CrossAttention(d_model, n_heads, FullAttention(dropout=dropout))
             return layers.DecoderLayer(d_model, attention, cross, feed_forward(), dropout)
 
-        lengths = [input_length]
-        for _ in range(e_layers - 1):
-            lengths.append(layers.distilled(lengths[-1]) if distil else lengths[-1])
+        seen = [lengths.input_length]  # by each layer of the encoder
+        for _ in range(settings.e_layers - 1):
+            seen.append(layers.distilled(seen[-1]) if settings.distil else seen[-1])
 
-        self.enc_embedding = embedding(input_length)
+        self.enc_embedding = embedding(lengths.input_length)
         self.dec_embedding = embedding(decoder_length)
-        self.encoder = nn.ModuleList(encoder_layer(length) for length in lengths)
-        self.distilling = nn.ModuleList(layers.Distilling(d_model) for _ in lengths[1:] if distil)
+        self.encoder = nn.ModuleList(encoder_layer(length) for length in seen)
+        self.distilling = nn.ModuleList(layers.Distilling(d_model) for _ in seen[1:] if settings.distil)
         self.encoder_norm = nn.LayerNorm(d_model)
-        self.decoder = nn.ModuleList(decoder_layer() for _ in range(d_layers))
+        self.decoder = nn.ModuleList(decoder_layer() for _ in range(settings.d_layers))
         self.decoder_norm = nn.LayerNorm(d_model)
-        self.head = Linear(d_model, variables)
+        self.head = Linear(d_model, lengths.variables)
 
     def forward(self, x_enc: Tensor, mark_enc: Tensor, x_dec: Tensor, mark_dec: Tensor) -> Tensor:
         """Forecast ``(B, horizon, V)``.
@@ -134,6 +154,9 @@ class Informer(nn.Module):
         ``x_enc`` (B, input, V) and ``mark_enc`` (B, input, T); ``x_dec``
         (B, label + horizon, V), zeros after the label part, and its ``mark_dec``.
         """
+        pattern = "batch input variables, batch input features, batch steps variables, batch steps features"
+        tensors = (x_enc, mark_enc, x_dec, mark_dec)
+        check_shapes("Informer", pattern, *tensors, variables=self.lengths.variables)
         memory = self.encode(x_enc, mark_enc)
         return self.head(self.decode(x_dec, mark_dec, memory))
 
@@ -153,7 +176,7 @@ class Informer(nn.Module):
         *inner, final = self.decoder
         for layer in inner:
             x = layer(x, memory, position)
-        return self.decoder_norm(final(x, memory, position, last=self.horizon))
+        return self.decoder_norm(final(x, memory, position, last=self.lengths.horizon))
 
     def no_weight_decay(self) -> set[str]:
         """Names of parameters besides biases and norms that must not decay: those of the encodings."""
@@ -166,96 +189,38 @@ def build(run: Mapping[str, Any], facts: Mapping[str, Any]) -> Informer:
     ``facts`` are the data set's ``variables`` and ``time_features`` (counts).
     Raises ``ValueError`` for settings that do not go together.
     """
+    settings, lengths = Settings(**own(run, "model")), _lengths(run, facts)
     attention = registry.load("attention", run["aggregator"])
     encoding = registry.load("encodings", run["encoding"])
-    position_inside = bool(attention.POSITION_INSIDE)
-    _check(run, encoding, position_inside)
-    d_model = run.get("model.d_model", SETTINGS["d_model"])
-    dropout = run.get("model.dropout", SETTINGS["dropout"])
-
-    def make_attention(length: int, causal: bool) -> nn.Module:
-        return attention.Attention(
-            length=length, causal=causal, dropout=dropout, **_settings(run, "aggregator")
+    position_inside = flag("attention", run["aggregator"], "POSITION_INSIDE")
+    adds_position = flag("encodings", run["encoding"], "ADDS_POSITION")
+    if position_inside and not adds_position:
+        raise ValueError(
+            f"'{run['aggregator']}' takes position inside the attention; "
+            f"the encoding '{run['encoding']}' has none to give"
         )
 
+    def make_attention(length: int, causal: bool) -> nn.Module:
+        chosen = own(run, "aggregator")
+        return attention.Attention(length=length, causal=causal, dropout=settings.dropout, **chosen)
+
     def make_encoding(length: int) -> nn.Module | None:
-        if not encoding.ADDS_POSITION:
+        if not adds_position:
             return None
-        return encoding.Encoding(d_model, length=length, **_settings(run, "encoding"))
+        return encoding.Encoding(settings.d_model, length=length, **own(run, "encoding"))
 
-    return Informer(
-        variables=facts["variables"],
-        time_features=facts["time_features"] if encoding.TIME else 0,
-        input_length=run["input_length"],
-        label_length=run["label_length"],
-        horizon=run["horizon"],
-        make_attention=make_attention,
-        make_encoding=make_encoding,
-        position_inside=position_inside,
-        **_settings(run, "model"),
-    )
+    return Informer(settings, lengths, make_attention, make_encoding, position_inside)
 
 
-def _settings(run: Mapping[str, Any], component: str) -> dict[str, Any]:
-    """The settings of one component, without its prefix."""
-    prefix = f"{component}."
-    return {key.removeprefix(prefix): value for key, value in run.items() if key.startswith(prefix)}
-
-
-def _check(run: Mapping[str, Any], encoding: Any, position_inside: bool) -> None:
-    if not encoding.SERIES:
+def _lengths(run: Mapping[str, Any], facts: Mapping[str, Any]) -> Lengths:
+    """The shapes that a run and its data set's facts ask for."""
+    if not flag("encodings", run["encoding"], "SERIES"):
         raise ValueError(f"the encoding '{run['encoding']}' is not for series")
     if run["label_length"] > run["input_length"]:
         raise ValueError(
             f"label_length ({run['label_length']}) must not exceed input_length ({run['input_length']}): "
             "the label window is the end of the input"
         )
-    if position_inside and not encoding.ADDS_POSITION:
-        raise ValueError(
-            f"'{run['aggregator']}' takes position inside the attention; "
-            f"the encoding '{run['encoding']}' has none to give"
-        )
-
-
-# The authors' module names, and ours.
-_RENAMED = (
-    (r"(enc|dec)_embedding\.value_embedding\.tokenConv\.", r"\1_embedding.value."),
-    (r"(enc|dec)_embedding\.temporal_embedding\.embed\.", r"\1_embedding.time."),
-    (r"encoder\.attn_layers\.(\d+)\.", r"encoder.\1."),
-    (r"encoder\.conv_layers\.(\d+)\.downConv\.", r"distilling.\1.conv."),
-    (r"encoder\.conv_layers\.(\d+)\.norm\.", r"distilling.\1.norm."),
-    (r"encoder\.norm\.", "encoder_norm."),
-    (r"decoder\.layers\.(\d+)\.self_attention\.", r"decoder.\1.attention."),
-    (r"decoder\.layers\.(\d+)\.", r"decoder.\1."),
-    (r"decoder\.norm\.", "decoder_norm."),
-    (r"projection\.", "head."),
-    (r"(.*)\.(query|key|value|out)_projection\.", r"\1.\2."),
-    (r"(.*)\.conv([12])\.", lambda m: f"{m[1]}.feed_forward.linears.{int(m[2]) - 1}."),
-)
-
-
-def checkpoint_filter_fn(state_dict: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
-    """A state dict of the authors' code under this model's names and shapes; one of ours passes unchanged.
-
-    Convolutions become linear layers: those of width 1 lose their last axis,
-    the circular ones of width 3 are flattened as (step, channel). The tables
-    of sinusoids are dropped: they are computed, not stored.
-    """
-    own = model.state_dict()
-    return {
-        name: _reshaped(tensor, own.get(name))
-        for name, tensor in ((_renamed(key), tensor) for key, tensor in state_dict.items())
-        if not name.endswith("position_embedding.pe")
-    }
-
-
-def _renamed(name: str) -> str:
-    for pattern, replacement in _RENAMED:
-        name = re.sub(rf"^{pattern}", replacement, name)
-    return name
-
-
-def _reshaped(tensor: Tensor, like: Tensor | None) -> Tensor:
-    if like is None or tensor.shape == like.shape or tensor.dim() != 3:
-        return tensor
-    return torch.flatten(tensor.transpose(1, 2), 1)  # (out, in, width) -> (out, width * in)
+    time_features = facts["time_features"] if flag("encodings", run["encoding"], "TIME") else 0
+    lengths = {name: run[name] for name in ("input_length", "label_length", "horizon")}
+    return Lengths(variables=facts["variables"], time_features=time_features, **lengths)

@@ -188,13 +188,13 @@ RESERVED = ("all", "analysis", "data", "prepare", "report", "table", "tables", "
 def _sentence(error: jsonschema.ValidationError) -> str:
     where = ".".join(str(p) for p in error.absolute_path)
     prefix = f"{where}: " if where else ""
-    schema: Mapping[str, Any] = error.schema  # type: ignore[assignment]
+    schema: Mapping[str, Any] = error.schema
     if error.validator == "additionalProperties" and schema.get("additionalProperties") is False:
         valid = list(schema["properties"])
-        wrong = sorted(str(k) for k in error.instance if k not in valid)[0]  # type: ignore[union-attr]
+        wrong = sorted(str(k) for k in error.instance if k not in valid)[0]
         return prefix + unknown(f"key '{wrong}'", wrong, valid)
     if error.validator == "required":
-        missing = [k for k in schema["required"] if k not in error.instance]  # type: ignore[operator]
+        missing = [k for k in schema["required"] if k not in error.instance]
         return f"{prefix}missing key '{missing[0]}'"
     if error.validator in ("minItems", "minProperties", "minLength"):
         return f"{where} is empty; give at least one value"
@@ -213,7 +213,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
         return f"{where} must be one of {', '.join(map(str, schema['enum']))}, not {error.instance!r}"
     if error.validator == "anyOf":
         return f"{where} must be text, a number, true or false, or a mapping of such, not {error.instance!r}"
-    return prefix + error.message
+    return prefix + str(error.message)
 
 
 _KINDS = {

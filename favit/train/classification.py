@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from favit.components import registry
+from favit.components.facts import facts, feed_of
 from favit.train import build
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
@@ -39,7 +40,7 @@ class Task:
         module = registry.load("data", run["dataset"])
         images, chosen = parse(Images, run), parse(Optimisation, run)
         data = module.load(root, run).limited(images.limit_train, images.limit_test)
-        feeds = importlib.import_module(f"favit.train.feeds.{getattr(module, 'FEED', 'memory')}")
+        feeds = importlib.import_module(f"favit.train.feeds.{feed_of(run['dataset'])}")
         self._feed: Feed = feeds.Feed(data, images, chosen.seed, device, world, workers)
         # What the feed has cropped already is only resized here, and standardised.
         self._images = replace(images, crop_scale_min=1.0, test_crop=1.0) if self._feed.cropped else images
@@ -48,7 +49,7 @@ class Task:
         self._standard = Standard(data.mean, data.std, device)
         self._augmentation = Augmentation(images, chosen.seed, data.mean, data.std, self._classes, device)
         self._layout = torch.channels_last if images.channels_last else torch.contiguous_format
-        self.model: nn.Module = build.model(run, module.FACTS, device)
+        self.model: nn.Module = build.model(run, facts(run["dataset"], data), device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.train_examples, self.test_examples = self._feed.train_examples, len(self._feed.test_labels)
         self.order = Order(

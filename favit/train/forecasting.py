@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from favit.components import registry
+from favit.components.facts import facts
 from favit.train import build
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
@@ -58,7 +59,7 @@ class Task:
         lengths, chosen = parse(Forecasting, run), parse(Optimisation, run)
         self._windows = Windows(series, lengths, device)
         self._world, self._device = world, device
-        self.model: nn.Module = build.model(run, series.facts, device)
+        self.model: nn.Module = build.model(run, facts(run["dataset"], series), device)
         self.train_examples = len(self._windows.starts["train"])
         self.test_examples = len(self._windows.starts["test"])
         self.order = Order(self.train_examples, chosen.batch_size, drop_last=False, seed=chosen.seed)

@@ -43,7 +43,7 @@ class Optimisation:
     min_lr: Annotated[float, AtLeast(0.0)] = 1e-5
     """Lowest learning rate of warmup_cosine."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the forward pass (autocast); weights stay float32."""
+    """Number format of the forward pass (autocast); weights stay float32."""
     tf32: bool = False
     """Let a GPU's matrix products and convolutions round their input to TF32."""
     compile: bool = False
@@ -113,37 +113,36 @@ def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
     return kind(**{field.name: run[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def check_optimisation(chosen: Optimisation) -> None:
+def check_optimisation(schedule: str, warmup_epochs: int, cooldown_epochs: int, epochs: int) -> None:
     """``ValueError`` where values that are each allowed do not go together."""
-    warmup, cooldown, epochs = chosen.warmup_epochs, chosen.cooldown_epochs, chosen.epochs
-    if chosen.schedule == "warmup_cosine" and warmup + cooldown > epochs:
-        raise ValueError(f"warmup_epochs + cooldown_epochs ({warmup} + {cooldown}) exceed epochs ({epochs})")
+    if schedule == "warmup_cosine" and warmup_epochs + cooldown_epochs > epochs:
+        raise ValueError(
+            f"warmup_epochs + cooldown_epochs ({warmup_epochs} + {cooldown_epochs}) exceed epochs ({epochs})"
+        )
 
 
 _RANDAUGMENT = "(rand-)?((m|n|p|mstd|mmax|inc)[0-9]+([.][0-9]+)?(-(?!$)|$))+"
 
 
-def check_images(chosen: Images) -> None:
+def check_images(color_jitter: float, randaugment: str) -> None:
     """``ValueError`` where values that are each allowed do not go together."""
-    policy = chosen.randaugment
-    if chosen.color_jitter and policy:
+    if color_jitter and randaugment:
         raise ValueError(
-            f"color_jitter ({chosen.color_jitter}) and randaugment ({policy!r}) exclude each other; "
+            f"color_jitter ({color_jitter}) and randaugment ({randaugment!r}) exclude each other; "
             "set color_jitter to 0 or randaugment to ''"
         )
-    if policy and not re.fullmatch(_RANDAUGMENT, policy):
+    if randaugment and not re.fullmatch(_RANDAUGMENT, randaugment):
         raise ValueError(
-            f"randaugment is {policy!r}; it is written as in m9-mstd0.5-inc1, of m, n, p, mstd, mmax and inc, "
+            f"randaugment is {randaugment!r}; it is written as in m9-mstd0.5-inc1, of m, n, p, mstd, mmax and inc, "
             "each with a number"
         )
-    if policy and not re.search("inc[1-9]", policy):
-        raise ValueError(f"randaugment is {policy!r}; it needs inc1, as in m9-mstd0.5-inc1")
+    if randaugment and not re.search("inc[1-9]", randaugment):
+        raise ValueError(f"randaugment is {randaugment!r}; it needs inc1, as in m9-mstd0.5-inc1")
 
 
-def check_forecasting(chosen: Forecasting) -> None:
+def check_forecasting(label_length: int, input_length: int) -> None:
     """``ValueError`` where values that are each allowed do not go together."""
-    if chosen.label_length > chosen.input_length:
+    if label_length > input_length:
         raise ValueError(
-            f"label_length ({chosen.label_length}), the end of the input, "
-            f"must not exceed input_length ({chosen.input_length})"
+            f"label_length ({label_length}), the end of the input, must not exceed input_length ({input_length})"
         )

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from favit.analysis.page import report
 from favit.analysis.figures import errors, gains, learning_curves, pareto
 from favit.analysis.figures._base import Plot, Section, style
+from favit.analysis.page import report
 from favit.analysis.tables import Cost, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

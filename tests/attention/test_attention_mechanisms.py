@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import inspect
 from itertools import combinations
 from types import ModuleType
+from typing import get_args
 
 import pytest
 import torch
 from torch import Tensor
 
 from favit.attention._sparse import ProbSparse, budget
-from favit.attention.cross_terms import SETTINGS, TERMS
+from favit.attention.cross_terms import TERMS, Terms
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
 from favit.attention.full import Attention as Full
 from favit.attention.probsparse import Attention as Sparse
-from favit.components import registry
+from favit.components import declared, registry
 
 Heads = tuple[Tensor, Tensor, Tensor]
 LENGTH = 14
@@ -149,7 +151,7 @@ def positions() -> tuple[Tensor, Tensor]:
 
 
 @CAUSAL
-@pytest.mark.parametrize("terms", SETTINGS["terms"])
+@pytest.mark.parametrize("terms", get_args(Terms))
 def test_cross_terms_equal_reference(heads: Heads, reference: ModuleType, causal: bool, terms: str) -> None:
     q_pos, k_pos = positions()
     chosen = TERMS if terms == "all" else terms.split("+")
@@ -181,7 +183,7 @@ def test_the_four_terms_add_up_to_ordinary_attention(heads: Heads) -> None:
 
 def test_every_choice_of_terms_has_exactly_one_name() -> None:
     subsets = ["+".join(c) for n in range(1, 4) for c in combinations(TERMS, n)]
-    assert sorted(SETTINGS["terms"]) == sorted(["all", *subsets])
+    assert sorted(get_args(Terms)) == sorted(["all", *subsets])
 
 
 CAUSALLY_SAFE = {
@@ -242,23 +244,32 @@ def test_dropout_falls_on_the_weights_in_training_only(heads: Heads, name: str) 
 
 
 def test_wrong_settings_name_the_valid_ones(heads: Heads) -> None:
-    with pytest.raises(ValueError, match="max_mean, kl"):
+    with pytest.raises(ValueError, match="'max_mean', 'kl'"):
         Sparse(length=4, measure="max")
     with pytest.raises(ValueError, match="at least 1"):
         Sparse(length=4, factor=0)
-    with pytest.raises(ValueError, match="probsparse, full"):
+    with pytest.raises(ValueError, match="'probsparse', 'full'"):
         DeltaV(length=4, base="sparse")
     with pytest.raises(ValueError, match="pos_pos"):
         CrossTerms(terms="pos_pos+token_token")
-    with pytest.raises(ValueError, match="length 9"):
+    with pytest.raises(ValueError, match=r"expected \(b h l d\), .* with l = 9; got \("):
         Sparse(length=9)(*heads)
 
 
 @pytest.mark.parametrize("name", registry.names("attention"))
-def test_settings_are_constructor_keywords_with_the_same_defaults(name: str) -> None:
-    module = registry.load("attention", name)
-    declared = getattr(module, "SETTINGS", {})
-    defaults = {key: value[0] if isinstance(value, tuple) else value for key, value in declared.items()}
-    module.Attention(length=LENGTH, **defaults)
-    kw = module.Attention.__init__.__kwdefaults__
-    assert {key: kw[key] for key in defaults} == defaults
+def test_the_dry_run_reads_the_settings_that_the_constructor_has(name: str) -> None:
+    """Read from the syntax tree they are the keyword-only arguments, with their defaults and in their order."""
+    constructor = registry.load("attention", name).Attention.__init__
+    keywords = [p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    read = declared.settings("attention", name)
+    assert [(p.name, p.default) for p in keywords] == [(n, s.default) for n, s in read.items()]
+
+
+def test_wrong_shapes_are_shown_beside_the_pattern() -> None:
+    q, k, v = torch.zeros(2, 3, 9, 4), torch.zeros(2, 3, 8, 4), torch.zeros(2, 3, 9, 5)
+    with pytest.raises(
+        ValueError, match=r"delta_v: expected \(b h l d\), .*; got \(2, 3, 9, 4\), \(2, 3, 8, 4\)"
+    ):
+        DeltaV(length=9)(q, k, v)
+    with pytest.raises(ValueError, match=r"full: expected \(b h l d\), \(b h s d\), \(b h s e\); got"):
+        Full()(q, k, v)

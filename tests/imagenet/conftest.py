@@ -13,26 +13,22 @@ sys.path.insert(0, str(Path(__file__).parent))  # for `miniature`, which a bench
 
 import miniature
 
-from favit.components import literals, registry
+from favit.components import registry, source
 from favit.prepare.__main__ import main
 
 
 @pytest.fixture(scope="session", autouse=True)
-def known() -> Iterator[None]:
+def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """The miniature is a data set like any other, though its file is not in the package."""
     module = types.ModuleType("favit.data.miniature")
     exec(miniature.MODULE, module.__dict__)
-    facts = {name: value for name, value in vars(module).items() if name.isupper()}
+    file = tmp_path_factory.mktemp("module") / "miniature.py"
+    file.write_text(miniature.MODULE)
     patch = pytest.MonkeyPatch()
-    names, load, read = registry.names, registry.load, literals.literals
-
-    def literals_of(*path: str) -> dict:
-        return facts if path == ("data", "miniature") else read(*path)
-
+    names, load, file_of = registry.names, registry.load, source.file_of
     patch.setattr(registry, "names", lambda kind: names(kind) + ["miniature"] * (kind == "data"))
     patch.setattr(registry, "load", lambda k, n: module if (k, n) == ("data", "miniature") else load(k, n))
-    for user in ("favit.components.literals", "favit.prepare.__main__", "favit.components.declared"):
-        patch.setattr(f"{user}.literals", literals_of)
+    patch.setattr(source, "file_of", lambda *p: file if p == ("data", "miniature") else file_of(*p))
     yield
     patch.undo()
 

@@ -35,7 +35,7 @@ MODES = {"bilinear": InterpolationMode.BILINEAR, "bicubic": InterpolationMode.BI
 
 
 def run_of(**changes: Any) -> dict[str, Any]:
-    defaults = {n: declared.default_of(d) for n, d in declared.training_settings("classification").items()}
+    defaults = declared.training_defaults("classification")
     names = {"dataset": "miniature", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none"}
     return {**defaults, **names, "image_size": 32, "crop_scale_min": 0.08, "batch_size": 4, **changes}
 

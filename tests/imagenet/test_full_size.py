@@ -17,7 +17,7 @@ FACTS = literals("data", "imagenet1k")["FACTS"]
 @pytest.mark.parametrize("aggregator", ["max_pool", "probsparse"])
 @pytest.mark.parametrize(("model", "parameters"), [("favit_b0", 3.4e6), ("favit_b2", 24.9e6)])
 def test_a_step_moves_every_weight(model: str, parameters: float, aggregator: str) -> None:
-    defaults = {n: declared.default_of(d) for n, d in declared.training_settings("classification").items()}
+    defaults = declared.training_defaults("classification")
     run = {**defaults, "model": model, "aggregator": aggregator, "encoding": "none", "drop_path": 0.1}
     network = models.build(run, FACTS, torch.device("cpu")).train()
     count = sum(p.numel() for p in network.parameters())

@@ -88,7 +88,7 @@ def reference(fasa, x, reduction):
         dilation = 1 if group == 0 else reduction
         span = 6 * dilation + 1
         part = fine[..., group * heads * c : (group + 1) * heads * c]
-        fuse, kv = fasa.fuse.of(group), fasa.kv.of(group)
+        fuse, kv = fasa.fuse.map_of_group(group), fasa.kv.map_of_group(group)
         local = slice(group * heads * c, (group + 1) * heads * c)
         local_weight, local_bias = fasa.local.weight[local], fasa.local.bias[local]
         for head in range(heads):

@@ -184,7 +184,7 @@ def test_learned_fusion_says_which_size_it_is_for(aggregator):
         ({"encoding": "sinusoid"}, None, "sinusoidal"),
         ({"encoding": "temporal"}, None, "none, sinusoidal|learned, legendre"),
         ({"img_size": 31}, None, "32"),
-        ({}, (1, 1, 64, 64), "takes 3"),
+        ({}, (1, 1, 64, 64), r"channels = 3; got \(1, 1, 64, 64\)"),
         ({}, (1, 3, 64, 31), "32"),
     ],
 )

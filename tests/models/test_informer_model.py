@@ -14,7 +14,7 @@ from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
 from favit.attention.full import Attention as Full
 from favit.attention.probsparse import Attention as Sparse
-from favit.components import registry
+from favit.components import declared, registry
 from favit.models._informer_layers import (
     CircularConv,
     CrossAttention,
@@ -25,7 +25,7 @@ from favit.models._informer_layers import (
     distilled,
 )
 from favit.models._linear import Linear
-from favit.models.informer import SETTINGS, Informer, build
+from favit.models.informer import Informer, Settings, build
 
 FACTS = {"variables": 3, "time_features": 4}
 BATCH, INPUT, LABEL, HORIZON = 3, 16, 6, 5
@@ -301,19 +301,19 @@ def test_no_weight_decay_names_the_learned_positions() -> None:
     assert make().no_weight_decay() == set()
 
 
-def test_declared_defaults_are_the_constructors() -> None:
-    kw = Informer.__init__.__kwdefaults__
-    for name, declared in SETTINGS.items():
-        assert kw[name] == (declared[0] if isinstance(declared, tuple) else declared), name
+def test_the_dry_run_reads_the_settings_that_the_dataclass_has() -> None:
+    read = declared.settings("models", "informer")
+    assert {name: setting.default for name, setting in read.items()} == vars(Settings())
+    assert list(read) == list(vars(Settings())) and all(setting.doc for setting in read.values())
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         ({"model.n_heads": 3}, "multiple of n_heads"),
-        ({"model.activation": "tanh"}, "gelu, relu"),
+        ({"model.activation": "tanh"}, "'gelu', 'relu'"),
         ({"label_length": 17}, "must not exceed input_length"),
-        ({"aggregator": "prob_sparse"}, "did you mean 'probsparse'"),
+        ({"aggregator": "prob_sparse"}, "valid: cross_terms, .*probsparse"),
         ({"aggregator.terms": "pos"}, "terms must be one of"),
     ],
 )

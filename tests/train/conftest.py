@@ -22,7 +22,7 @@ TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
 
 def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[str, Any]:
     """A run of ``task`` that takes about a second, completed by the defaults, with a made-up fingerprint."""
-    defaults = {n: declared.default_of(d) for n, d in declared.training_settings(task).items()}
+    defaults = declared.training_defaults(task)
     run = {**defaults, **_MINIATURE[task], **changes}
     fingerprint = {"digest": digest, "settings": short_digest(run), "data": {"made up": "0" * 64}}
     return {"run": run, "fingerprint": fingerprint}

@@ -8,7 +8,8 @@ from typing import Any
 
 from favit.analysis.results import RunResult
 from favit.components import registry
-from favit.components.literals import families, literals
+from favit.components.facts import facts
+from favit.components.literals import families
 
 
 def settings_of(run: RunResult) -> Mapping[str, Any] | None:
@@ -48,7 +49,6 @@ def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
 
 
 def facts_of(run: RunResult, data: Any) -> Mapping[str, Any]:
-    """What the data set tells a model: from the loaded data where they know, else from its module."""
+    """What the data set tells a model."""
     settings = settings_of(run) or {}
-    found = getattr(data, "facts", None) or literals("data", settings["dataset"])["FACTS"]
-    return dict(found)
+    return facts(settings["dataset"], data)

@@ -85,7 +85,7 @@ class Augmentation:
         self._policy = randaugment.Policy.parse(chosen.randaugment) if chosen.randaugment else None
         self._fill = torch.tensor([min(255.0, float(round(255 * x))) for x in mean], device=device)
         self._at_once = _AT_ONCE_ON_CPU if device.type == "cpu" else None
-        check_images(chosen)
+        check_images(chosen.color_jitter, chosen.randaugment)
 
     @torch.no_grad()
     def __call__(self, images: Tensor, labels: Tensor, where: tuple[int, ...]) -> tuple[Tensor, Tensor]:

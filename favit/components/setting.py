@@ -1,0 +1,61 @@
+"""One setting: its type, default, bounds, choices and meaning, and whether a value fits it. Free of torch."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from favit.components.bounds import Bound
+from favit.components.checks import check_value
+
+Value = bool | int | float | str
+
+WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a component or training declares of one setting."""
+
+    kind: type
+    default: Value
+    bounds: tuple[Bound, ...] = ()
+    choices: tuple[Value, ...] = ()
+    doc: str = ""
+
+    def __post_init__(self) -> None:
+        """``ValueError`` for a default that the declaration itself refuses."""
+        try:
+            fitting = self.check("the default", self.default)
+        except ValueError as error:
+            raise ValueError(str(error)) from None
+        object.__setattr__(self, "default", fitting)
+
+    def check(self, name: str, value: Any) -> Value:
+        """Return ``value`` in the declared type; ``ValueError`` says what is allowed."""
+        value = _number(value) if self.kind is float else value
+        if not self.choices and type(value) is not self.kind:
+            raise ValueError(f"{name} must be {WORDS[self.kind]}, not {value!r}")
+        if type(value) is float and not math.isfinite(value):
+            raise ValueError(f"{name} must be finite, not {value!r}")
+        check_value(name, value, self.bounds, self.choices)
+        return value
+
+
+def defaults(settings: Mapping[str, Setting]) -> dict[str, Value]:
+    """What each setting is where nobody says otherwise."""
+    return {name: setting.default for name, setting in settings.items()}
+
+
+def _number(value: Any) -> Any:
+    """YAML reads ``1`` as an integer and ``1e-3`` as text; whatever is no number comes back as it was."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if abs(value) < 1e300 else math.inf
+    if isinstance(value, str):
+        try:
+            return float(value)
+        except ValueError:
+            return value
+    return value

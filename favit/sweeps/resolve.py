@@ -1,0 +1,151 @@
+"""From what a configuration says of a run to its settings: flat, plain, sorted, checked. Free of torch."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from typing import Any
+
+from favit.components import declared, registry
+from favit.components.flags import flag
+from favit.components.literals import families, task_of
+from favit.components.nearest import unknown, unknown_setting
+from favit.components.setting import Setting
+
+AXES = (*declared.NAMING, "seed")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training run: what its result depends on, and nothing else.
+
+    ``settings`` is flat: the axes, every training setting, and the settings of
+    the components that it names (``aggregator.factor``) where they differ from
+    their defaults. ``chosen`` are the keys that the configuration gave itself.
+    """
+
+    settings: Mapping[str, Any]
+    chosen: frozenset[str] = frozenset()
+
+    @cached_property
+    def key(self) -> str:
+        """Canonical JSON: equal for equal runs, whichever sweep asks for them."""
+        return json.dumps(self.settings, sort_keys=True, separators=(",", ":"))
+
+    def __getitem__(self, name: str) -> Any:
+        return self.settings[name]
+
+    @property
+    def name(self) -> str:
+        """For people: ``favit_b0.probsparse.none.seed0``."""
+        s = self.settings
+        return f"{s['model']}.{s['aggregator']}.{s['encoding']}.seed{s['seed']}"
+
+    @property
+    def task(self) -> str:
+        """``classification`` or ``forecasting``."""
+        return task_of(self.settings["dataset"])
+
+
+def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Run:
+    """Resolve what a combination and its sweep's settings say; ``ValueError`` names what is allowed."""
+    merged = {**(settings or {}), **given}
+    if "seed" not in merged:
+        raise ValueError("seed is not given, neither in the matrix nor in the settings")
+    seed = declared.training("classification")["seed"].check("seed", merged.pop("seed"))
+    own = frozenset(key for key in given if key != "seed")
+    # Runs that differ by their seed alone are resolved once: sweeps have thousands of them.
+    try:
+        flat, chosen = _resolved(tuple(merged.items()), own, _types(merged))
+    except TypeError:
+        _check_plain(merged)
+        raise
+    return Run({**flat, "seed": seed}, chosen)
+
+
+def _check_plain(merged: Mapping[str, Any]) -> None:
+    for key, value in merged.items():
+        if not isinstance(value, str | int | float):
+            raise ValueError(f"{key} must be text, a number, true or false, not {value!r}")
+
+
+def _types(merged: Mapping[str, Any]) -> tuple[type, ...]:
+    """Keeps ``1``, ``1.0`` and ``True`` apart, which are equal as keys of a cache."""
+    return tuple(map(type, merged.values()))
+
+
+@lru_cache(maxsize=4096)
+def _resolved(
+    items: tuple[tuple[str, Any], ...], given: frozenset[str], types: tuple[type, ...]
+) -> tuple[dict[str, Any], frozenset[str]]:
+    merged = dict(items)
+    axes = {axis: merged.pop(axis) for axis in AXES if axis in merged}
+    check_axes(axes, merged)
+    training, components = declared.training(task_of(axes["dataset"])), component_settings(axes)
+    flat = {**{name: setting.default for name, setting in training.items()}, **axes}
+    for key, value in merged.items():
+        if key in training:
+            flat[key] = training[key].check(key, value)
+        elif key in components:
+            value = components[key].check(key, value)
+            if value != components[key].default:
+                flat[key] = value
+        elif "." not in key or key in given:
+            raise ValueError(unknown_setting(key, AXES, {**training, **components}))
+    declared.check_together(flat)
+    return dict(sorted({**flat, "seed": 0}.items())), frozenset({*axes, *merged, "seed"})
+
+
+def component_settings(axes: Mapping[str, Any]) -> dict[str, Setting]:
+    """``aggregator.factor`` -> its declaration, for the components that a run names, in the order of their files."""
+    return {
+        f"{axis}.{name}": setting
+        for axis in declared.NAMING
+        for name, setting in declared.settings(*declared.component(axis, axes)).items()
+    }
+
+
+def check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
+    """``ValueError`` unless data set, model, aggregator and encoding are all named, known and fit each other."""
+    for axis in declared.NAMING:
+        if axes.get(axis) is None:
+            near = difflib.get_close_matches(axis, set(given) - set(AXES), n=1, cutoff=0.7)
+            hint = f"; is '{near[0]}' meant to be it?" if near else ""
+            raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings{hint}")
+    _check_names(*(axes[axis] for axis in declared.NAMING))
+
+
+@lru_cache
+def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> None:
+    _known("data set", dataset, registry.names("data"))
+    _known("model", model, sorted(families()))
+    task = task_of(dataset)
+    if declared.task_of_model(model) != task:
+        fitting = sorted(m for m in families() if declared.task_of_model(m) == task)
+        raise ValueError(
+            f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}"
+        )
+    _known(f"aggregator for {model}", aggregator, registry.names(declared.room_of(model)))
+    if encoding not in registry.names("encodings") or not _encodes(encoding, task):
+        raise ValueError(
+            unknown(
+                f"encoding '{encoding}'",
+                str(encoding),
+                [e for e in registry.names("encodings") if _encodes(e, task)],
+            )
+        )
+    axes = {"dataset": dataset, "model": model, "aggregator": aggregator, "encoding": encoding}
+    for axis in declared.NAMING:
+        declared.check_facts(axis, axes)
+
+
+def _encodes(encoding: str, task: str) -> bool:
+    return flag("encodings", encoding, {"classification": "IMAGES", "forecasting": "SERIES"}[task])
+
+
+def _known(what: str, name: Any, valid: list[str]) -> None:
+    if name not in valid:
+        raise ValueError(unknown(f"{what} '{name}'", str(name), valid))

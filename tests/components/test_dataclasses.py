@@ -1,0 +1,133 @@
+"""Dataclasses declare where there is no constructor: data sets, training, and models that take a configuration."""
+
+from __future__ import annotations
+
+import dataclasses
+import typing
+from typing import Any, Literal
+
+import pytest
+
+from favit.components import declared
+from favit.components.bounds import AtLeast
+from favit.components.setting import Setting
+from favit.components.source import source
+from favit.sweeps.resolve import resolve
+from favit.train import settings as training
+from tests.components.conftest import Write
+
+HEAD = """
+import dataclasses as d
+from dataclasses import KW_ONLY, dataclass, field
+from typing import Annotated, ClassVar, Literal
+from favit.components.bounds import AtLeast
+TASK = "forecasting"
+"""
+
+
+def data(body: str, decorator: str = "@dataclass(frozen=True)", name: str = "Settings") -> str:
+    return f"{HEAD}\n{decorator}\nclass {name}:\n" + "".join(f"    {line}\n" for line in body.splitlines())
+
+
+@pytest.mark.parametrize(
+    "decorator", ["@dataclass", "@dataclass(frozen=True)", "@d.dataclass", "@d.dataclass()"]
+)
+def test_fields_are_settings_with_their_documentation(write: Write, decorator: str) -> None:
+    body = (
+        '"""All of it."""\nz: Annotated[int, AtLeast(0)] = 1\n"""First,\n   in two lines."""\n'
+        "OTHER: ClassVar[int] = 3\n_: KW_ONLY\n"
+        "a: Literal['x', 'y'] = 'y'\nb: float = field(default=-2)\n# a comment\n'''Last.'''\n"
+        "def method(self): ..."
+    )
+    write("data/mine", data(body, decorator))
+    read = declared.settings("data", "mine")
+    assert list(read) == ["z", "a", "b"]
+    assert read["z"] == Setting(int, 1, (AtLeast(0),), doc="First, in two lines.")
+    assert read["a"] == Setting(str, "y", choices=("x", "y"))
+    assert read["b"] == Setting(float, -2.0, doc="Last.")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (data("a: int"), "no default"),
+        (data("a: int = field(default_factory=int)"), "field(default=...)"),
+        (data("a: int = field(default=1, init=False)"), "field(default=...)"),
+        (data("a: int = field()"), "no default"),
+        (data("a = 1"), "no field"),
+        (data("a: list = []"), "list"),
+        (data("if True:\n    a: int = 1"), "no field"),
+        (data("a: int = 1", "@dataclass", "Settings(Base)"), "base class"),
+        (data("a: int = 1", ""), "must be a dataclass"),
+        (HEAD + "def Settings(): ...\n", "must be a dataclass"),
+        (HEAD + "if True:\n    @dataclass\n    class Settings:\n        a: int = 1\n", "under a condition"),
+    ],
+)
+def test_what_cannot_be_read_is_an_error(write: Write, text: str, words: str) -> None:
+    write("data/mine", text)
+    with pytest.raises(ValueError) as raised:
+        declared.settings("data", "mine")
+    assert words in str(raised.value) and "mine.py, line" in str(raised.value)
+
+
+@pytest.mark.parametrize("task", ["classification", "forecasting"])
+def test_training_is_read_as_python_understands_it(task: str) -> None:
+    kinds = [
+        training.Optimisation,
+        {"classification": training.Images, "forecasting": training.Forecasting}[task],
+    ]
+    read = declared.training(task)
+    assert list(read) == [field.name for kind in kinds for field in dataclasses.fields(kind)]
+    for kind in kinds:
+        hints = typing.get_type_hints(kind, include_extras=True)
+        for field in dataclasses.fields(kind):
+            setting, hint = read[field.name], hints[field.name]
+            assert setting.default == field.default and type(setting.default) is type(field.default)
+            assert setting.bounds == getattr(hint, "__metadata__", ())
+            assert setting.choices == (typing.get_args(hint) if typing.get_origin(hint) is Literal else ())
+            assert setting.doc
+
+
+def every_bound() -> list[tuple[str, str, str, Any]]:
+    """Task, setting, words and a value that each bound and choice of training refuses."""
+    found: list[tuple[str, str, str, Any]] = []
+    for task in ("classification", "forecasting"):
+        for name, setting in declared.training(task).items():
+            found += [(task, name, "must be one of", "no such choice")] * bool(setting.choices)
+            for bound in setting.bounds:
+                beyond = bound.limit - 1 if bound.words in ("at least", "above") else bound.limit + 1
+                found.append((task, name, bound.words, setting.kind(beyond)))
+    return found
+
+
+RUNS = {
+    "classification": {
+        "dataset": "digits",
+        "model": "favit_b0",
+        "aggregator": "max_pool",
+        "encoding": "none",
+    },
+    "forecasting": {"dataset": "etth1", "model": "informer", "aggregator": "full", "encoding": "none"},
+}
+
+
+@pytest.mark.parametrize(("task", "name", "words", "value"), every_bound())
+def test_every_bound_and_choice_of_training_holds(task: str, name: str, words: str, value: Any) -> None:
+    with pytest.raises(ValueError, match=f"{name} must be .*{words}|{name} must be one of"):
+        resolve({**RUNS[task], "seed": 0, name: value})
+
+
+def components() -> list[tuple[str, str]]:
+    from favit.components import registry
+
+    return [(room, name) for room in registry.KINDS for name in registry.names(room)]
+
+
+@pytest.mark.parametrize(("room", "name"), components())
+def test_every_component_of_the_house_declares_in_the_new_form(room: str, name: str) -> None:
+    stated = set(source(room, name).assigned)
+    assert not stated & {"SETTINGS", "MINIMUM", "REQUIRES"}
+    for key, setting in declared.settings(room, name).items():
+        assert setting.check(key, setting.default) == setting.default
+        for choice in setting.choices:
+            assert setting.check(key, choice) == choice

@@ -1,0 +1,23 @@
+"""The flat settings of a run are its identity: those of every sweep are what they were, to the last digit."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from favit.identity.closure import ROOT
+from favit.sweeps.config import load
+from favit.sweeps.runs import runs
+
+# Digests of each sweep's runs, taken when settings were still declared in SETTINGS.
+BEFORE = json.loads(Path(__file__).with_name("runs_before.json").read_text())
+CONFIG = load(ROOT / "config.yaml")
+
+
+@pytest.mark.parametrize("sweep", BEFORE)
+def test_every_run_resolves_to_the_same_settings(sweep: str) -> None:
+    found = [hashlib.sha256(run.key.encode()).hexdigest()[:16] for run in runs(CONFIG, sweep)]
+    assert found == BEFORE[sweep]
