@@ -24,9 +24,10 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from favit.components import registry
+from favit.models import _cpu
 from favit.models._fasa import FaSA, GroupedLinear, MakeAggregator, depthwise
 from favit.models._favit_checkpoint import allow_listed, checkpoint_filter_fn
-from favit.models._pointwise import Pointwise, runs_eagerly_on_cpu
+from favit.models._pointwise import Pointwise
 
 TASK = "classification"
 AGGREGATORS = "aggregators"
@@ -35,10 +36,6 @@ VARIANTS = ("favit_b0", "favit_b1", "favit_b2", "favit_b3")
 SMALLEST = 32  # pixels a side: below, a map is smaller than the kernel that reduces it
 REQUIRES = {"image_size >= SMALLEST": "FaViT takes images of 32 pixels a side and larger"}
 _EPS = 1e-6  # of the LayerNorms in blocks and at stage ends; the others have torch's 1e-5
-
-
-_LARGE_BYTES = 24 * 2**20  # of a hidden map, from which on a CPU computes it in parts
-_CACHED_BYTES = 13 * 2**19  # 6.5 MiB: of a part
 
 
 @dataclass(frozen=True)
@@ -85,7 +82,7 @@ class Mlp(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        at_once = self._images_at_once(x_bhwc)
+        at_once = _cpu.images_at_once(x_bhwc, self.fc1.out_features)
         if at_once >= len(x_bhwc):
             return self._whole(x_bhwc)
         parts = [
@@ -96,19 +93,6 @@ class Mlp(nn.Module):
 
     def _whole(self, x_bhwc: Tensor) -> Tensor:
         return self.fc2(self.act(depthwise(self.depthwise, self.fc1(x_bhwc))))
-
-    def _images_at_once(self, x_bhwc: Tensor) -> int:
-        """All images, but on a CPU as many as stay in its caches.
-
-        Computing the hidden maps a second time in the backward pass is cheaper there than fetching tens of
-        megabytes from memory, which the allocator hands back to the system after each use.
-        """
-        images, height, width, _ = x_bhwc.shape
-        image_bytes = height * width * self.fc1.out_features * x_bhwc.element_size()
-        trains = runs_eagerly_on_cpu(x_bhwc) and torch.is_grad_enabled()
-        if not trains or images * image_bytes <= _LARGE_BYTES:
-            return images
-        return max(1, _CACHED_BYTES // image_bytes)
 
 
 class Block(nn.Module):

@@ -1,0 +1,81 @@
+"""What each route of ``favit.models._cpu`` gains: a training step without it against one with all, in turn.
+
+FaViT-B0 at 224 pixels and Informer as its recipe has it, on one thread, each side in a process of its own since
+what glibc keeps is a process's; the processor's time counts. Above 1: a step takes so many times as long without
+the route.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks.interleave import Elsewhere, compare
+from favit.models import _cpu
+
+MODELS = {"FaViT-B0 max_pool": ("favit_b0", "max_pool"), "Informer probsparse": ("informer", "probsparse")}
+IMAGES = 8
+
+
+def main() -> None:
+    """Print one line a route and model."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--repeats", type=int, default=15, help="pairs of steps (default: %(default)s)")
+    parser.add_argument(
+        "--without", nargs="*", default=sorted(_cpu.ROUTES), help="routes; default: all of them"
+    )
+    chosen = parser.parse_args()
+    for name, model in MODELS.items():
+        for route in chosen.without:
+            with Elsewhere(step, model, route) as without, Elsewhere(step, model, "") as with_all:
+                result = compare(without, with_all, chosen.repeats, 2, lambda call: call())
+            print(result.line(f"{name}, without {route} / with it"), flush=True)
+
+
+def step(model: tuple[str, str], without: str) -> Callable[[], None]:
+    """A call trains one step on made-up examples, without one of the routes."""
+    _cpu.ROUTES.discard(without)
+    torch.set_num_threads(1)
+    _cpu.keep_freed_memory()
+    torch.manual_seed(0)
+    network, inputs = (favit if model[0].startswith("favit") else informer)(*model)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
+
+    def call() -> None:
+        network(*inputs).square().mean().backward()
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    return call
+
+
+def favit(name: str, aggregator: str) -> tuple[torch.nn.Module, list[torch.Tensor]]:
+    """A model and its images."""
+    import favit.models  # noqa: F401  (makes the models known to timm)
+
+    # isort: split
+    import timm
+
+    return timm.create_model(name, aggregator=aggregator).train(), [torch.randn(IMAGES, 3, 224, 224)]
+
+
+def informer(name: str, aggregator: str) -> tuple[torch.nn.Module, list[torch.Tensor]]:
+    """A model, and windows of seven variables with their time features."""
+    from favit.components.declared import default_of, training_settings
+    from favit.models.informer import build
+
+    run = {key: default_of(value) for key, value in training_settings("forecasting").items()}
+    run |= {"model": name, "aggregator": aggregator, "encoding": "sinusoidal"}
+    network = build(run, {"variables": 7, "time_features": 4}).train()
+    lengths = run["input_length"], run["label_length"] + run["horizon"]
+    return network, [torch.randn(32, length, width) for length in lengths for width in (7, 4)]
+
+
+if __name__ == "__main__":
+    main()
