@@ -19,32 +19,42 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.interleave import Elsewhere, compare
 from favit.models import _cpu
 
-MODELS = {"FaViT-B0 max_pool": ("favit_b0", "max_pool"), "Informer probsparse": ("informer", "probsparse")}
-IMAGES = 8
+Made = tuple[torch.nn.Module, list[torch.Tensor]]  # a model and what it takes
 
 
 def main() -> None:
     """Print one line a route and model."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--repeats", type=int, default=15, help="pairs of steps (default: %(default)s)")
+    parser.add_argument("--images", type=int, default=8, help="in a step of FaViT (default: %(default)s)")
+    parser.add_argument(
+        "--windows", type=int, default=32, help="in a step of Informer (default: %(default)s)"
+    )
     parser.add_argument(
         "--without", nargs="*", default=sorted(_cpu.ROUTES), help="routes; default: all of them"
     )
     chosen = parser.parse_args()
-    for name, model in MODELS.items():
-        for route in chosen.without:
-            with Elsewhere(step, model, route) as without, Elsewhere(step, model, "") as with_all:
-                result = compare(without, with_all, chosen.repeats, 2, lambda call: call())
-            print(result.line(f"{name}, without {route} / with it"), flush=True)
+    for route in chosen.without:
+        if chosen.images:
+            report(route, favit, chosen.images, chosen.repeats)
+        if chosen.windows and route in ("convolutions", "kept memory"):  # Informer takes no other
+            report(route, informer, chosen.windows, chosen.repeats)
 
 
-def step(model: tuple[str, str], without: str) -> Callable[[], None]:
+def report(route: str, make: Callable[[int], Made], examples: int, repeats: int) -> None:
+    """Compare steps of one model."""
+    with Elsewhere(step, make, examples, route) as without, Elsewhere(step, make, examples, "") as with_all:
+        result = compare(without, with_all, repeats, 2, seconds_of=lambda call: call())
+    print(result.line(f"{make.__name__}, {examples} at a time, without {route} / with it"), flush=True)
+
+
+def step(make: Callable[[int], Made], examples: int, without: str) -> Callable[[], None]:
     """A call trains one step on made-up examples, without one of the routes."""
     _cpu.ROUTES.discard(without)
     torch.set_num_threads(1)
     _cpu.keep_freed_memory()
     torch.manual_seed(0)
-    network, inputs = (favit if model[0].startswith("favit") else informer)(*model)
+    network, inputs = make(examples)
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-4, fused=True)
 
     def call() -> None:
@@ -55,26 +65,26 @@ def step(model: tuple[str, str], without: str) -> Callable[[], None]:
     return call
 
 
-def favit(name: str, aggregator: str) -> tuple[torch.nn.Module, list[torch.Tensor]]:
-    """A model and its images."""
+def favit(images: int) -> Made:
+    """FaViT-B0, and images of 224 pixels."""
     import favit.models  # noqa: F401  (makes the models known to timm)
 
     # isort: split
     import timm
 
-    return timm.create_model(name, aggregator=aggregator).train(), [torch.randn(IMAGES, 3, 224, 224)]
+    return timm.create_model("favit_b0", aggregator="max_pool").train(), [torch.randn(images, 3, 224, 224)]
 
 
-def informer(name: str, aggregator: str) -> tuple[torch.nn.Module, list[torch.Tensor]]:
-    """A model, and windows of seven variables with their time features."""
+def informer(windows: int) -> Made:
+    """Informer as its recipe has it, and windows of seven variables with their time features."""
     from favit.components.declared import default_of, training_settings
     from favit.models.informer import build
 
     run = {key: default_of(value) for key, value in training_settings("forecasting").items()}
-    run |= {"model": name, "aggregator": aggregator, "encoding": "sinusoidal"}
+    run |= {"model": "informer", "aggregator": "probsparse", "encoding": "sinusoidal"}
     network = build(run, {"variables": 7, "time_features": 4}).train()
     lengths = run["input_length"], run["label_length"] + run["horizon"]
-    return network, [torch.randn(32, length, width) for length in lengths for width in (7, 4)]
+    return network, [torch.randn(windows, length, width) for length in lengths for width in (7, 4)]
 
 
 if __name__ == "__main__":

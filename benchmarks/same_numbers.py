@@ -64,18 +64,8 @@ def train(checkout: Path, run: dict[str, Any], folder: Path) -> None:
     """One run by one checkout's code."""
     folder.mkdir(parents=True)
     (folder / "wanted.json").write_text(json.dumps(run))
-    words = [
-        "--run",
-        folder / "wanted.json",
-        "--out",
-        folder,
-        "--keep",
-        "weights",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-    ]
+    words: list[Any] = ["--run", folder / "wanted.json", "--out", folder, "--keep", "weights"]
+    words += ["--threads", 1, "--device", "cpu"]
     subprocess.run(
         [sys.executable, "-m", "favit.train", *map(str, words)],
         cwd=checkout,

@@ -43,7 +43,7 @@ class Optimisation:
     min_lr: Annotated[float, AtLeast(0.0)] = 1e-5
     """Lowest learning rate of warmup_cosine."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Of the forward pass (autocast); weights stay float32."""
+    """Numbers of the forward pass (autocast); weights stay float32."""
     tf32: bool = False
     """Let a GPU's matrix products and convolutions round their input to TF32."""
     compile: bool = False
@@ -109,7 +109,7 @@ class Forecasting:
 
 
 def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
-    """Those of a run's flat settings that ``kind`` declares."""
+    """Take from a run's flat settings those that ``kind`` declares."""
     return kind(**{field.name: run[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 

@@ -1,4 +1,4 @@
-"""srun as far as a launcher sees it: a task a node, warned with all that it has started; the worst status at the end."""
+"""srun as far as a launcher sees it: one task a node, each warned with all that it has started."""
 
 import contextlib
 import os

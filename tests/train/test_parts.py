@@ -1,4 +1,4 @@
-"""The smaller parts: averages of weights, progress, signals to children, precision, what a run imports."""
+"""The smaller parts: averages of weights, progress, requests to stop, precision, what a run imports."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import torch
 from favit.train import seeds
 from favit.train.ema import WeightAverage
 from favit.train.life.reporter import Reporter, epoch_line
-from favit.train.life.signals import StopRequest, unheard_by_children
+from favit.train.life.signals import StopRequest
 from tests.train.lives import Life
 from tests.train.runs import envelope
 
@@ -106,23 +106,14 @@ def test_a_line_says_all() -> None:
     )
 
 
-def test_spawned_children_do_not_hear_usr2_and_the_parent_does() -> None:
+def test_the_first_request_to_stop_is_remembered() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     stop = StopRequest().listen()
     try:
-        sleep = [sys.executable, "-S", "-c", "import time; print('up', flush=True); time.sleep(30)"]
-        with unheard_by_children():
-            child = subprocess.Popen(sleep, stdout=subprocess.PIPE)
-            os.kill(child.pid, signal.SIGUSR2)  # before it has so much as started Python
-            os.kill(os.getpid(), signal.SIGUSR2)
-        assert stop.received == "SIGUSR2"
-        assert child.stdout is not None and child.stdout.readline() == b"up\n"
-        os.kill(child.pid, signal.SIGUSR2)
-        assert child.poll() is None
-        child.kill()
-        assert child.wait() == -signal.SIGKILL
+        assert stop.received is None
+        os.kill(os.getpid(), signal.SIGUSR2)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.received == "SIGUSR2", "the first signal stays"
+        assert stop.received == "SIGUSR2"
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
