@@ -13,6 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,6 @@ from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from favit.components import declared
 from favit.data import _stored
 from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision)
 from favit.prepare import pack
@@ -31,6 +31,7 @@ from favit.train.augment.pipeline import Augmentation
 from favit.train.distributed import World
 from favit.train.feeds.stored import Feed, cropped
 from favit.train.order import Batch
+from favit.train.settings import Images
 
 # isort: split
 from torchvision import transforms as tv
@@ -67,16 +68,11 @@ def pack_folder(folder: Path) -> _stored.StoredImages:
     return _stored.load(folder, 2)
 
 
-def run() -> dict[str, object]:
-    """A run with nothing but crop and mirror."""
-    defaults = declared.training_defaults("classification")
-    return {**defaults, "image_size": SIZE, "crop_scale_min": 0.08, "flip": 0.5}
-
-
 def ours(data: _stored.StoredImages) -> Callable[[], Tensor]:
-    settings = run()
-    feed = Feed(data, settings, CPU, World(), workers=0)
-    augment = Augmentation({**settings, "crop_scale_min": 1.0}, data.mean, data.std, 2, CPU)
+    """An epoch of nothing but crop and mirror by the product's feed."""
+    recipe = Images(image_size=SIZE, crop_scale_min=0.08, flip=0.5)
+    feed = Feed(data, recipe, 0, CPU, World(), workers=0)
+    augment = Augmentation(replace(recipe, crop_scale_min=1.0), 0, data.mean, data.std, 2, CPU)
 
     def epoch() -> Tensor:
         order = torch.randperm(IMAGES).split(BATCH)

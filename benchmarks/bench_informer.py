@@ -110,39 +110,38 @@ def synthetic(folder: Path, windows: int) -> None:
 def outside(steps: int, threads: int) -> None:
     """Train one epoch with the real loop and print what is spent outside the model."""
     from favit.components.declared import training_defaults
+    from favit.train import engine
     from favit.train.distributed import World
-    from favit.train.forecasting import Task
-    from favit.train.life.progress import Reporter
+    from favit.train.life.host import RunHost
+    from favit.train.life.reporter import Reporter
     from favit.train.life.signals import StopRequest
-    from favit.train.loop import Trainer
 
     run = training_defaults("forecasting")
-    names = {
+    run |= {
         "dataset": "csv",
         "dataset.path": "synthetic.csv",
         "model": "informer",
         "aggregator": "probsparse",
     }
-    recipe = {
+    run |= {
         "encoding": "sinusoidal",
         "optimizer": "adam",
         "schedule": "halving",
         "lr": 1e-4,
         "weight_decay": 0.0,
     }
-    run |= {**names, **recipe, "epochs": 1, "batch_size": BATCH}
+    run |= {"seed": 0, "epochs": 1, "batch_size": BATCH}
     with tempfile.TemporaryDirectory() as name:
-        folder, device, world = Path(name), torch.device("cpu"), World()
+        folder, cpu = Path(name), torch.device("cpu")
         synthetic(folder, windows=steps * BATCH)
-        task = Task(run, folder, device, world)
-        reporter = Reporter(folder, speaks=True)
-        trainer = Trainer(task, run, "none", folder, device, world, StopRequest(), None, reporter)
-        inside = Inside()
-        with inside.measured(task.model, trainer.optimizer):
+        host = RunHost(folder, "none", cpu, StopRequest(), None, Reporter(folder, speaks=True))
+        trainer = engine.trainer(run, folder, cpu, World(), 0, host)
+        inside, learner = Inside(), trainer.learner
+        with inside.measured(trainer.task.model, learner._optimizer):
             start = time.perf_counter()
             trainer._train_epoch()
             trained, in_training = time.perf_counter() - start, inside.seconds
-            trainer._close_epoch(trainer._evaluate())
+            trainer._close_epoch(learner.score(trainer.task.evaluate, lambda: None))
             closing = time.perf_counter() - start - trained - (inside.seconds - in_training)
     a_step, in_model = (trained - in_training) / inside.steps, in_training / inside.steps
     epoch = STEPS_AN_EPOCH * (a_step + in_model) + closing

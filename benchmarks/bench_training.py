@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +34,12 @@ from benchmarks.interleave import Elsewhere, compare
 from favit.analysis.count import count
 from favit.components import declared
 from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision and timm)
-from favit.train import classification, forecasting, optimizer
+from favit.train import build, classification, forecasting, numerics, optimizer
 from favit.train.augment.pipeline import Augmentation
-from favit.train.device import configure
 from favit.train.distributed import World
-from favit.train.life.progress import Reporter
-from favit.train.life.signals import StopRequest
-from favit.train.loop import Trainer
+from favit.train.learner import Learner
+from favit.train.life import machine
+from favit.train.settings import Images, Optimisation, parse
 
 SIZE = 224
 MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)
@@ -102,6 +102,12 @@ def run_of(task: str, **changes: Any) -> dict[str, Any]:
     return {**defaults, "seed": 0, "schedule": "constant", **changes}
 
 
+def configure(run: dict[str, Any], threads: int, device: torch.device) -> None:
+    """Set threads and precision as a run does."""
+    machine.prepare(threads, device)
+    numerics.configure(parse(Optimisation, run))
+
+
 # -- the input pipeline alone ---------------------------------------------------------------------
 
 
@@ -113,7 +119,7 @@ def bench_input(device: torch.device, repeats: int, batch: int = 128) -> None:
     for name, recipe in (("torchvision", SEED_RECIPE), ("timm", FAVIT_RECIPE)):
         run = run_of("classification", image_size=SIZE, **recipe)
         configure(run, 1, device)
-        augmentation = Augmentation(run, MEAN, STD, 100, device)
+        augmentation = Augmentation(parse(Images, run), run["seed"], MEAN, STD, 100, device)
         step = iter(range(10**9))
 
         def ours(augmentation=augmentation, step=step) -> None:
@@ -195,77 +201,62 @@ def bench_images(device: torch.device, root: Path, repeats: int) -> None:
     model = {"dataset": "cifar100", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none"}
     run = run_of("classification", **model, **FAVIT_RECIPE, **fast, image_size=SIZE, batch_size=batch)
     configure(run, 0, device)
-    trainer = trainer_of(classification.Task(run, root, device, World()), run, root, device)
-    ours = stepper(trainer, steps, device)
+    training = Training(classification.Task(run, root, device, World()), run, device)
+    ours = training.stepper(steps)
     with Elsewhere(plain_images, root, device, batch, steps) as theirs:
         result = compare(theirs, ours, repeats, warmup=1)
     print(result.line("FaViT-B0 at 224, plain loop / ours"))
     print(
         f"    {batch * steps / result.seconds_a:8.1f} / {batch * steps / result.seconds_b:8.1f} images a second"
     )
-    print(
-        f"    {100 * outside_the_model(trainer, steps, device, repeats):.1f} % of our step is outside the model"
-    )
+    print(f"    {100 * training.outside_the_model(steps, repeats):.1f} % of our step is outside the model")
     eager = {**run, "compile": False}
-    twin = trainer_of(classification.Task(eager, root, device, World()), eager, root, device)
+    twin = Training(classification.Task(eager, root, device, World()), eager, device)
     forward = count(twin.task.model, torch.zeros(1, 3, SIZE, SIZE, device=device)).macs
-    work = Work.of(
-        stepper(twin, 1, device), 3 * 2 * batch * forward
-    )  # backward costs twice as much as forward
+    flops = 3 * 2 * batch * forward  # backward costs twice as much as forward
+    work = Work.of(twin.stepper(1), flops)
     print("    " + work.line(result.seconds_b / steps, device, torch.bfloat16))
 
 
-def trainer_of(task: Any, run: dict[str, Any], root: Path, device: torch.device) -> Trainer:
-    """The product's own loop, with nothing to write."""
-    reporter = Reporter(root, speaks=False)
-    return Trainer(task, run, "", root, device, World(), StopRequest(), None, reporter)
+class Training:
+    """The product's own steps, one after the other, with nothing to write."""
 
+    def __init__(self, task: Any, run: dict[str, Any], device: torch.device) -> None:
+        self.task, self._device = task, device
+        self._learner = Learner(task, parse(Optimisation, run), device, World())
+        self._learner.begin_epoch(run["lr"])
+        self._batches = self._endless()
 
-def stepper(trainer: Trainer, steps: int, device: torch.device) -> Callable[[], None]:
-    """A call trains so many steps."""
-    batches = endless(trainer)
-    trainer.task.model.train()
+    def _endless(self) -> Iterator[tuple[int, Any, Any]]:
+        """Augmented batches of epoch after epoch."""
+        for epoch in count_from(0):
+            order = self.task.order.epoch(epoch, 0, World(), self._device)
+            for batch, examples in self.task.batches(order, epoch):
+                yield epoch, batch, examples
 
-    def call() -> None:
-        for _ in range(steps):
-            trainer._train_step(*next(batches))
-        synchronise(device)
+    def stepper(self, steps: int) -> Callable[[], None]:
+        """A call trains so many steps."""
 
-    return call
+        def call() -> None:
+            for _ in range(steps):
+                epoch, batch, examples = next(self._batches)
+                self._learner.step(batch, examples, epoch)
+            synchronise(self._device)
 
+        return call
 
-def endless(trainer: Trainer) -> Iterator[tuple[Any, Any]]:
-    """Epoch after epoch of augmented batches."""
-    epoch = 0
-    while True:
-        order = trainer.task.order.epoch(epoch, 0, World(), trainer.device)
-        yield from trainer.task.batches(order, epoch)
-        epoch += 1
+    def outside_the_model(self, steps: int, repeats: int) -> float:
+        """Share of a step that goes away when the input is there already and the same step is all that is left."""
+        epoch, batch, examples = next(self._batches)
 
+        def model_alone() -> None:
+            for _ in range(steps):
+                self._learner.step(batch, examples, epoch)
+            synchronise(self._device)
 
-def outside_the_model(trainer: Trainer, steps: int, device: torch.device, repeats: int) -> float:
-    """Share of a step that goes away when the input is there already and the model is all that is left."""
-    batches = endless(trainer)
-    batch, examples = next(batches)
-
-    def whole() -> None:
-        for _ in range(steps):
-            trainer._train_step(*next(batches))
-        synchronise(device)
-
-    def model_alone() -> None:
-        for _ in range(steps):
-            with trainer._autocast():
-                loss = (trainer.task.losses(trainer._forward, examples) * batch.weights).sum()
-            loss.backward()
-            trainer.optimizer.step()
-            trainer.optimizer.zero_grad(set_to_none=True)
-        synchronise(device)
-
-    shares = []
-    for _ in range(repeats + 1):
-        shares.append(1 - timed(model_alone) / timed(whole))
-    return statistics.median(shares[1:])
+        whole = self.stepper(steps)
+        shares = [1 - timed(model_alone) / timed(whole) for _ in range(repeats + 1)]
+        return statistics.median(shares[1:])
 
 
 def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Callable[[], None]:
@@ -282,8 +273,8 @@ def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Ca
         drop_path=0.1,
         fused=False,
     )
-    model = classification.models.build(run, cifar100.FACTS, device).train()
-    optimiser = optimizer.build(model, run)
+    model = build.model(run, cifar100.FACTS, device).train()
+    optimiser = optimizer.build(model, parse(Optimisation, run))
     loader = torch.utils.data.DataLoader(
         PerImage(root),
         batch,
@@ -349,8 +340,7 @@ def bench_windows(device: torch.device, root: Path, repeats: int) -> None:
         )
         steps = 50 if device.type == "cuda" else (10 if small else 2)
         configure(run, 0, device)
-        trainer = trainer_of(forecasting.Task(run, root, device, World()), run, root, device)
-        ours = stepper(trainer, steps, device)
+        ours = Training(forecasting.Task(run, root, device, World()), run, device).stepper(steps)
         with Elsewhere(plain_windows, root, device, run, steps) as theirs:
             result = compare(theirs, ours, repeats)
         print(result.line(f"Informer ({name}), DataLoader loop / ours"))
@@ -364,8 +354,8 @@ def plain_windows(root: Path, device: torch.device, run: dict[str, Any], steps: 
     from favit.data import seattle_weather
 
     series = seattle_weather.load(root, run)
-    model = forecasting.models.build(run, series.facts, device).train()
-    optimiser = optimizer.build(model, {**run, "fused": False})
+    model = build.model(run, series.facts, device).train()
+    optimiser = optimizer.build(model, parse(Optimisation, {**run, "fused": False}))
     windows = PerWindow(series, run)
     batches = forever(torch.utils.data.DataLoader(windows, run["batch_size"], shuffle=True, drop_last=True))
 

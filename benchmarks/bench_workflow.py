@@ -105,7 +105,9 @@ def states_of(folder: Path) -> list[dict[str, str]]:
     """Folder and contents that each run's result will have."""
     code = (
         "import json\n"
-        "from favit.sweeps.config import load\nfrom favit.results.state import Results\nfrom favit.sweeps.runs import runs\n"
+        "from favit.results.state import Results\n"
+        "from favit.sweeps.config import load\n"
+        "from favit.sweeps.runs import runs\n"
         "config = load()\n"
         "for s in Results(config).states(runs(config)):\n"
         "    content = {'status': 'finished', 'run': dict(s.run.settings), 'fingerprint': s.fingerprint.as_dict(),\n"

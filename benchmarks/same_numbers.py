@@ -60,30 +60,49 @@ def runs() -> Iterator[tuple[str, dict[str, Any]]]:
     yield "series-kl", {**SERIES, "aggregator": "probsparse", "encoding": "none", "aggregator.measure": "kl"}
 
 
-def train(checkout: Path, run: dict[str, Any], folder: Path) -> None:
-    """One run by one checkout's code."""
-    folder.mkdir(parents=True)
-    (folder / "wanted.json").write_text(json.dumps(run))
-    words = [
-        "--run",
-        folder / "wanted.json",
-        "--out",
-        folder,
-        "--keep",
-        "weights",
-        "--threads",
-        "1",
-        "--device",
-        "cpu",
-    ]
-    subprocess.run(
-        [sys.executable, "-m", "favit.train", *map(str, words)],
-        cwd=checkout,
-        env={**os.environ, "PYTHONPATH": str(checkout)},
-        stdout=subprocess.DEVNULL,
-        check=True,
-        timeout=600,
-    )
+# Imports once and forks for each run: importing takes longer than such a run does.
+TRAINER = """
+import json, os, sys
+import torch, sklearn.datasets, favit.models.favit, favit.models.informer
+import favit.train.classification, favit.train.forecasting
+from favit.train.__main__ import main
+
+for line in sys.stdin:
+    child = os.fork()
+    if child == 0:
+        sys.stdout = open(os.devnull, "w")
+        os._exit(main(json.loads(line)))
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+"""
+
+
+class Checkout:
+    """Trains with one checkout's code."""
+
+    def __init__(self, root: Path, results: Path) -> None:
+        environment = {**os.environ, "PYTHONPATH": str(root), "OMP_NUM_THREADS": "1"}
+        pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+        command = [sys.executable, "-c", TRAINER]
+        self._process = subprocess.Popen(command, cwd=root, env=environment, **pipes)
+        self._results = results
+
+    def train(self, name: str, run: dict[str, Any]) -> Path:
+        """The folder of the finished run."""
+        folder = self._results / name
+        folder.mkdir(parents=True)
+        (folder / "wanted.json").write_text(json.dumps(run))
+        words = ["--run", folder / "wanted.json", "--out", folder, "--keep", "weights"]
+        line = json.dumps([*map(str, words), "--threads", "1", "--device", "cpu"])
+        assert self._process.stdin is not None and self._process.stdout is not None
+        print(line, file=self._process.stdin, flush=True)
+        status = self._process.stdout.readline().strip()
+        if status != "0":
+            raise RuntimeError(f"{name} ended with {status or 'its process'}: {self._process.args}")
+        return folder
+
+    def close(self) -> None:
+        """End its process."""
+        self._process.communicate()
 
 
 def different(ours: Path, theirs: Path) -> list[str]:
@@ -122,15 +141,15 @@ def main() -> int:
     options = parser.parse_args()
     unequal = compared = 0
     with tempfile.TemporaryDirectory() as scratch:
+        ours = Checkout(HERE, Path(scratch) / "ours")
+        theirs = Checkout(options.other.resolve(), Path(scratch) / "theirs")
         for name, run in runs():
             if options.only not in name:
                 continue
-            ours, theirs = Path(scratch) / "ours" / name, Path(scratch) / "theirs" / name
-            train(HERE, run, ours)
-            train(options.other.resolve(), run, theirs)
-            wrong = different(ours, theirs)
+            wrong = different(ours.train(name, run), theirs.train(name, run))
             print(f"{name}: {'differs in ' + ', '.join(wrong) if wrong else 'equal'}", flush=True)
             compared, unequal = compared + 1, unequal + bool(wrong)
+        ours.close(), theirs.close()
     print(f"{compared} runs compared, {unequal} differ")
     return int(unequal > 0 or not compared)
 

@@ -15,6 +15,10 @@ import yaml
 
 ROOT = Path(__file__).parents[1]
 
+# Tests that run beside each other share the cores. Read when torch is imported, which is later.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 
 @pytest.fixture(scope="session")
 def real_data() -> Path:

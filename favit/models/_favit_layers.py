@@ -6,13 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from favit.models import _cpu
 from favit.models._fasa import FaSA, depthwise
-from favit.models._pointwise import Pointwise, runs_eagerly_on_cpu
+from favit.models._pointwise import Pointwise
 
 _EPS = 1e-6  # of the LayerNorms in blocks and at stage ends; the others have torch's 1e-5
-
-_LARGE_BYTES = 24 * 2**20  # of a hidden map, from which on a CPU computes it in parts
-_CACHED_BYTES = 13 * 2**19  # 6.5 MiB: of a part
 
 
 class PatchEmbed(nn.Module):
@@ -40,7 +38,7 @@ class Mlp(nn.Module):
 
     def forward(self, x_bhwc: Tensor) -> Tensor:
         """(B, H, W, C) to (B, H, W, C)."""
-        at_once = self._images_at_once(x_bhwc)
+        at_once = _cpu.images_at_once(x_bhwc, self.fc1.out_features)
         if at_once >= len(x_bhwc):
             return self._whole(x_bhwc)
         parts = [
@@ -51,19 +49,6 @@ class Mlp(nn.Module):
 
     def _whole(self, x_bhwc: Tensor) -> Tensor:
         return self.fc2(self.act(depthwise(self.depthwise, self.fc1(x_bhwc))))
-
-    def _images_at_once(self, x_bhwc: Tensor) -> int:
-        """All images, but on a CPU as many as stay in its caches.
-
-        Computing the hidden maps a second time in the backward pass is cheaper there than fetching tens of
-        megabytes from memory, which the allocator hands back to the system after each use.
-        """
-        images, height, width, _ = x_bhwc.shape
-        image_bytes = height * width * self.fc1.out_features * x_bhwc.element_size()
-        trains = runs_eagerly_on_cpu(x_bhwc) and torch.is_grad_enabled()
-        if not trains or images * image_bytes <= _LARGE_BYTES:
-            return images
-        return max(1, _CACHED_BYTES // image_bytes)
 
 
 class Block(nn.Module):

@@ -1,1 +1,1 @@
-"""What a sweep would cost in time and storage, before anything is spent."""
+"""What a sweep will cost: its runs' time, from finished runs or measured, and what it stores."""

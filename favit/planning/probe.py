@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, mse_loss
 
 from favit.components import registry
@@ -29,13 +29,14 @@ class Probe:
     """Training examples a second of one device, without what reads and augments them."""
 
     device: str
+    on_cpu: bool
     examples_per_second: float
 
 
-def facts_of(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
+def data_facts(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
     """What the model has to know of the data: declared, or counted in the file. ``DataMissing`` without that."""
-    declared = literals("data", run["dataset"]).get("FACTS")
-    return declared or registry.load("data", run["dataset"]).load(root, run).facts
+    facts: Mapping[str, Any] | None = literals("data", run["dataset"]).get("FACTS")
+    return facts or registry.load("data", run["dataset"]).load(root, run).facts
 
 
 def examples(run: Mapping[str, Any], root: Path) -> tuple[int, int]:
@@ -49,12 +50,18 @@ def examples(run: Mapping[str, Any], root: Path) -> tuple[int, int]:
     return train, validation
 
 
-def parameters(run: Mapping[str, Any], facts: Mapping[str, Any]) -> int:
-    """The size of the run's model."""
-    return sum(p.numel() for p in build.model(run, facts, torch.device("cpu")).parameters())
+def build_model(run: Mapping[str, Any], facts: Mapping[str, Any]) -> nn.Module:
+    """The run's model, on the CPU."""
+    return build.model(run, facts, torch.device("cpu"))
+
+
+def parameters(model: nn.Module) -> int:
+    """The size of a model."""
+    return sum(p.numel() for p in model.parameters())
 
 
 def measure(
+    model: nn.Module,
     run: Mapping[str, Any],
     facts: Mapping[str, Any],
     device_name: str,
@@ -68,7 +75,7 @@ def measure(
     numerics.configure(chosen)
     gpu = device.type == "cuda"
     batch = max(1, batch if gpu else min(batch, _ON_CPU))
-    model = build.model(run, facts, device).train()
+    model.to(device).train()
     stepper = optimizer.build(model, chosen)
     inputs, target = _made_up(run, facts, batch, device)
     precision = numerics.AUTOCAST.get(chosen.precision)
@@ -78,14 +85,14 @@ def measure(
         start = time.perf_counter()
         with torch.autocast(device.type, precision, enabled=precision is not None):
             loss = loss_of(model(*inputs).float(), target)
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         stepper.step()
         stepper.zero_grad()
         if gpu:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     name = torch.cuda.get_device_name() if gpu else f"a CPU, threads: {torch.get_num_threads()}"
-    return Probe(name, batch / statistics.median(seconds[1:]))
+    return Probe(name, not gpu, batch / statistics.median(seconds[1:]))
 
 
 def _made_up(

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from favit.identity.fingerprint import describe
 from favit.sweeps.runs import resolve
-from favit.train.life import process
+from favit.train.life import launch, process
 
 
 def complete(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
@@ -23,4 +24,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    process.leave(main())
+    process.leave(main(launch.launch(sys.argv[1:])))

@@ -26,10 +26,12 @@ def model(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device
     if run["model"] not in known:
         raise ValueError(f"unknown model '{run['model']}'; valid: {', '.join(sorted(known))}")
     seeds.seed_forward(run["seed"], "weights")
-    return registry.load("models", known[run["model"]]).build(run, facts).to(device)
+    built: nn.Module = registry.load("models", known[run["model"]]).build(run, facts)
+    return built.to(device)
 
 
 def task(run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int) -> Task:
     """The run's model and its data on this device. Raises ``ValueError`` and ``DataMissing``."""
     module = importlib.import_module(f"favit.train.{task_of(run['dataset'])}")
-    return module.Task(run, data, device, world, workers)
+    built: Task = module.Task(run, data, device, world, workers)
+    return built

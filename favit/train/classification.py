@@ -72,7 +72,7 @@ class Task:
         return _summary(self._scores(model, check))
 
     def finish(self, model: Model, check: Check) -> FinalScores:
-        """The same, with what each image was taken for."""
+        """The scores of ``evaluate``, and what each test image was taken for."""
         scores = self._scores(model, check)
         labels = self._feed.test_labels.numpy().astype(np.uint16)
         predicted = scores[:, 3].numpy().astype(np.uint16)

@@ -1,8 +1,7 @@
 """One process or several: who I am, and the few things that processes tell each other.
 
-``torchrun --nproc-per-node N -m -- favit.train --run ...`` (the dashes keep torchrun
-from taking ``--run`` for its own) starts one process a device and sets ``RANK``, ``LOCAL_RANK`` and
-``WORLD_SIZE``; without them a run is one process and nothing here communicates.
+``python -m favit.train --processes N --run ...`` has torchrun start one process a device, which sets ``RANK``,
+``LOCAL_RANK`` and ``WORLD_SIZE``; without them a run is one process and nothing here communicates.
 Control messages travel over gloo on the CPU, so that they never wait for a GPU.
 """
 

@@ -68,7 +68,7 @@ class Task:
         )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
-        """Index gathers from the series on the device."""
+        """Each batch with its windows, cut from the series on the device."""
         starts = self._windows.starts["train"]
         for batch in batches:
             yield batch, self._windows.cut(starts[batch.indices])
@@ -76,7 +76,8 @@ class Task:
     def losses(self, model: Model, examples: Any) -> Tensor:
         """Each window's mean squared error: (b,)."""
         *inputs, target = examples
-        return (model(*inputs).float() - target).square().mean((1, 2))
+        error: Tensor = model(*inputs).float() - target
+        return error.square().mean((1, 2))
 
     def evaluate(self, model: Model, check: Check) -> dict[str, float]:
         """Errors on the validation part; the test part is not looked at."""
@@ -91,15 +92,10 @@ class Task:
         predictions = {
             "squared_error": squared[0].mean(1).numpy(),
             "absolute_error": absolute[0].mean(1).numpy(),
-            **{
-                f"by_{axis}_squared": part.double().mean(0).numpy()
-                for axis, part in zip(_AXES, squared, strict=True)
-            },
-            **{
-                f"by_{axis}_absolute": part.double().mean(0).numpy()
-                for axis, part in zip(_AXES, absolute, strict=True)
-            },
         }
+        for kind, by_axis in (("squared", squared), ("absolute", absolute)):
+            for axis, part in zip(_AXES, by_axis, strict=True):
+                predictions[f"by_{axis}_{kind}"] = part.double().mean(0).numpy()
         repeated = {f"repeat_last_{name}": value for name, value in baseline.items()}
         return FinalScores(_means(errors, horizon), predictions, {"baseline": repeated})
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-Row = dict[str, Any]  # of the history: one epoch
-# Tensors, numbers, texts, lists and dicts: what ``torch.load(weights_only=True)`` takes.
-TrainingState = dict[str, Any]
+# One epoch of the history
+Row = dict[str, Any]
+# Tensors, numbers, texts, lists and dicts: what ``torch.load(weights_only=True)`` takes
+TrainerState = dict[str, Any]
 
 
 class Host(Protocol):
@@ -17,11 +18,11 @@ class Host(Protocol):
         """Why this process is to save and stop, ``None`` while it is not; asked at each step."""
         ...
 
-    def load(self) -> TrainingState | None:
+    def load(self) -> TrainerState | None:
         """The newest state that this run can go on from, on the CPU; ``None`` where there is none."""
         ...
 
-    def save(self, position: int, state: TrainingState, history: Sequence[Row]) -> None:
+    def save(self, position: int, state: TrainerState, history: Sequence[Row]) -> None:
         """Keep the state at ``position`` (steps of the run behind it), and the history so far; may raise."""
         ...
 

@@ -54,7 +54,7 @@ class Learner:
         seeds.seed_forward(seed, "forward", *where, self._world.rank)
         with self._autocast():
             loss = (self._task.losses(self._forward, examples) * batch.weights).sum()
-        self._scaler.scale(loss).backward()
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         if self._chosen.clip_grad:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._task.model.parameters(), self._chosen.clip_grad)
@@ -98,7 +98,8 @@ class Learner:
 
     def _outputs(self, *inputs: Tensor) -> Tensor:
         with self._autocast():  # of the model alone: what prepares its input keeps its precision
-            return self._scored(*inputs)
+            outputs: Tensor = self._scored(*inputs)
+            return outputs
 
     def _autocast(self) -> torch.autocast:
         dtype = AUTOCAST.get(self._chosen.precision)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from favit.train import distributed, schedule
 from favit.train.distributed import World
-from favit.train.host import Host, Row, TrainingState
+from favit.train.host import Host, Row, TrainerState
 from favit.train.latest import Latest
 from favit.train.learner import Learner
 from favit.train.settings import Optimisation
@@ -123,8 +123,6 @@ class Trainer:
         patience = self.task.selection.patience
         return bool(patience and self.best) and self.epoch - self.best["epoch"] >= patience
 
-    # -- stopping and going on -----------------------------------------------------------------------
-
     def _stop_if_asked(self, diverged: bool = False) -> None:
         """At the same step on all processes: save and raise if one of them was asked to stop."""
         reason = self._host.stop_reason()
@@ -145,7 +143,7 @@ class Trainer:
         if self.world.first:
             self._host.save(self._position(), self._state(losses), self.history)
 
-    def _state(self, losses: Tensor) -> TrainingState:
+    def _state(self, losses: Tensor) -> TrainerState:
         """Everything that the rest of the run depends on."""
         return {
             **self.learner.state(),

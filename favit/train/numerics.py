@@ -8,10 +8,8 @@ import torch
 
 from favit.train.settings import Optimisation
 
-AUTOCAST = {
-    "bfloat16": torch.bfloat16,
-    "float16": torch.float16,
-}  # a run's precision, where it is not float32
+# A run's precision, where it is not float32
+AUTOCAST = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
 def configure(chosen: Optimisation) -> None:

@@ -34,10 +34,12 @@ def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
         {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": chosen.weight_decay},
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
     ]
-    return _KINDS[chosen.optimizer]([g for g in groups if g["params"]], lr=chosen.lr, fused=chosen.fused)
+    kind = _KINDS[chosen.optimizer]
+    built: torch.optim.Optimizer = kind([g for g in groups if g["params"]], lr=chosen.lr, fused=chosen.fused)
+    return built
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """The same rate for all groups."""
+    """Give all groups of parameters the same rate."""
     for group in optimizer.param_groups:
         group["lr"] = lr

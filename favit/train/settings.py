@@ -109,7 +109,7 @@ class Forecasting:
 
 
 def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
-    """Those of a run's flat settings that ``kind`` declares."""
+    """Take from a run's flat settings those that ``kind`` declares."""
     return kind(**{field.name: run[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 

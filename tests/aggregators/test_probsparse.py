@@ -128,7 +128,11 @@ def test_orders_by_map_and_by_window_are_inverse():
 
 @pytest.mark.parametrize(
     ("settings", "named"),
-    [({"measure": "guess"}, "'sampled', 'exact'"), ({"pool": "sum"}, "'mean', 'max'"), ({"factor": 0}, "at least 1")],
+    [
+        ({"measure": "guess"}, "'sampled', 'exact'"),
+        ({"pool": "sum"}, "'mean', 'max'"),
+        ({"factor": 0}, "at least 1"),
+    ],
 )
 def test_a_wrong_setting_names_what_is_allowed(settings, named):
     with pytest.raises(ValueError, match=named):

@@ -99,7 +99,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for kind in KINDS:
         run, folder = run_of(kind), root / kind
         folder.mkdir()
-        envelope = {"run": dict(run.settings), "fingerprint": {"digest": kind, "settings": text_digest(run.key)}}
+        envelope = {
+            "run": dict(run.settings),
+            "fingerprint": {"digest": kind, "settings": text_digest(run.key)},
+        }
         (folder / "request.json").write_text(json.dumps(envelope))
         words = ["--run", folder / "request.json", "--device", "cpu", "--threads", 1, "--keep", "weights"]
         _python(TRACED, folder / "trace.json", *words, "--out", folder / "out")
@@ -138,7 +141,9 @@ def test_the_code_of_a_run_alone_gives_its_numbers_to_the_bit(kind: str, trained
 
 
 @pytest.mark.slow
-def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(trained: Path, tmp_path: Path) -> None:
+def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(
+    trained: Path, tmp_path: Path
+) -> None:
     """Every file of favit in turn gains a definition: of the code of numbers it retrains those that import it, no
     other; of the life around them it retrains nothing."""
     shutil.copytree(ROOT / "favit", tmp_path / "favit", ignore=shutil.ignore_patterns("__pycache__"))

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import sys
 import types
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).parent))  # for `miniature`, which a benchmark imports too
-
-import miniature
-
 from favit.components import registry, source
 from favit.prepare.__main__ import main
+from tests.imagenet import miniature
 
 
 @pytest.fixture(scope="session", autouse=True)

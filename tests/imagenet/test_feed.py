@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import miniature
 import numpy as np
 import pytest
 import torch
@@ -25,6 +24,8 @@ from favit.train.augment.crop import random_crops
 from favit.train.distributed import World
 from favit.train.feeds.stored import Feed, central, cropped
 from favit.train.order import Batch, Order
+from favit.train.settings import Images, parse
+from tests.imagenet import miniature
 
 # isort: split
 from torchvision.transforms import InterpolationMode
@@ -41,8 +42,8 @@ def run_of(**changes: Any) -> dict[str, Any]:
 
 
 def feed_of(data: Path, world: World | None = None, workers: int = 0, **changes: Any) -> Feed:
-    stored = _stored.load(data / "miniature", 4)
-    return Feed(stored, run_of(**changes), CPU, world or World(), workers)
+    stored, chosen = _stored.load(data / "miniature", 4), parse(Images, run_of(**changes))
+    return Feed(stored, chosen, 0, CPU, world or World(), workers)
 
 
 def order_of(feed: Feed) -> Order:

@@ -8,7 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from favit.components import declared
 from favit.components.literals import literals
-from favit.train import models, optimizer
+from favit.train import build, optimizer
+from favit.train.settings import Optimisation, parse
 
 FACTS = literals("data", "imagenet1k")["FACTS"]
 
@@ -19,11 +20,11 @@ FACTS = literals("data", "imagenet1k")["FACTS"]
 def test_a_step_moves_every_weight(model: str, parameters: float, aggregator: str) -> None:
     defaults = declared.training_defaults("classification")
     run = {**defaults, "model": model, "aggregator": aggregator, "encoding": "none", "drop_path": 0.1}
-    network = models.build(run, FACTS, torch.device("cpu")).train()
+    network = build.model(run, FACTS, torch.device("cpu")).train()
     count = sum(p.numel() for p in network.parameters())
     assert count == pytest.approx(parameters, rel=0.1)
     before = {name: p.detach().clone() for name, p in network.named_parameters()}
-    steps = optimizer.build(network, run)
+    steps = optimizer.build(network, parse(Optimisation, run))
     torch.manual_seed(0)
     logits = network(torch.randn(2, 3, 224, 224))
     assert logits.shape == (2, 1000)

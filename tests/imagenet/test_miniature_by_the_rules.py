@@ -6,12 +6,12 @@ import csv
 import json
 from typing import Any
 
-import miniature
 import numpy as np
 import pytest
 import torch
 
 from tests.conftest import Project
+from tests.imagenet import miniature
 
 SWEEP: dict[str, Any] = {
     "device": "cpu",

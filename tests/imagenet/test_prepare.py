@@ -12,7 +12,6 @@ import sys
 import time
 from pathlib import Path
 
-import miniature
 import numpy as np
 import pytest
 from PIL import Image
@@ -20,6 +19,8 @@ from PIL import Image
 from favit.data import _index, _stored
 from favit.data._missing import DataMissing
 from favit.prepare.__main__ import main
+from tests.conftest import ROOT
+from tests.imagenet import miniature
 
 WHOLE = [i for i in range(24) if i != miniature.CORRUPT]
 WHOLE_VAL = [i for i in range(9) if i != miniature.CORRUPT_VAL]
@@ -140,7 +141,7 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, data: Path, killed_after: 
     """SIGKILL of the whole group after so many shards: none of these is made again."""
     folder = miniature.build(tmp_path / "miniature")
     code = (
-        f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import conftest, time, miniature;"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import time; from tests.imagenet import conftest;"
         "from favit.prepare import pack; slow = pack._sound;"
         "pack._sound = lambda *a: (time.sleep(0.05), (yield from slow(*a)));"
         f"next(conftest.known.__wrapped__()); conftest.main(['--data', {str(tmp_path)!r}, '--shard', '5',"

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from favit.models import _favit_layers
+from favit.models import _cpu
 from favit.models._attend import attend
 from favit.models._favit_layers import Mlp
 from favit.models._pointwise import Pointwise
@@ -36,8 +36,8 @@ def test_a_hidden_map_in_parts_is_the_whole(monkeypatch):
     whole = values_and_gradients(mlp, mlp, x)
     sizes = []
     mlp.fc1.register_forward_hook(lambda module, arguments, _: sizes.append(len(arguments[0])))
-    monkeypatch.setattr(_favit_layers, "_LARGE_BYTES", 0)
-    monkeypatch.setattr(_favit_layers, "_CACHED_BYTES", 2 * 6 * 7 * 32 * 4)
+    monkeypatch.setattr(_cpu, "_LARGE_BYTES", 0)
+    monkeypatch.setattr(_cpu, "_CACHED_BYTES", 2 * 6 * 7 * 32 * 4)
     parts = values_and_gradients(mlp, mlp, x)
     assert sorted(sizes) == sorted([2, 2, 1] * 2)  # forward, and again in the backward pass
     torch.testing.assert_close(parts, whole, rtol=1e-4, atol=1e-5)

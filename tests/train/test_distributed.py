@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import torch
-from conftest import assert_same_result, assert_same_tensors, envelope, history  # type: ignore[attr-defined]
-from lives import Life  # type: ignore[import-not-found]
-from test_resume import signal_after_step, straight  # type: ignore[import-not-found]
+
+from tests.train.lives import Life, signal_after_step, straight
+from tests.train.runs import assert_same_result, assert_same_tensors, envelope, history
 
 # Everything that draws numbers for each process apart is off, so that two processes do what one does.
 QUIET: dict[str, Any] = {
@@ -85,9 +85,10 @@ def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int)
 def test_processes_see_different_augmentations() -> None:
     """Or two would train on the same noise."""
     from favit.train.augment.pipeline import Augmentation
+    from favit.train.settings import Images, parse
 
-    run = envelope("classification")["run"]
-    augmentation = Augmentation(run, (0.5,) * 3, (0.2,) * 3, 10, torch.device("cpu"))
+    chosen = parse(Images, envelope("classification")["run"])
+    augmentation = Augmentation(chosen, 0, (0.5,) * 3, (0.2,) * 3, 10, torch.device("cpu"))
     images, labels = torch.full((4, 3, 8, 8), 90, dtype=torch.uint8), torch.arange(4)
     assert not torch.equal(*(augmentation(images, labels, (0, 0, rank))[0] for rank in range(2)))
 

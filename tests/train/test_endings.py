@@ -10,13 +10,12 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import assert_same_result, envelope  # type: ignore[attr-defined]
-from lives import Life  # type: ignore[import-not-found]
-from test_resume import signal_after_step, straight  # type: ignore[import-not-found]
 
 from favit.identity import digests
 from favit.train.__main__ import main
 from favit.train.life import request
+from tests.train.lives import Life, signal_after_step, straight
+from tests.train.runs import assert_same_result, envelope
 
 
 def slow_down(seconds: float, job: str = "", life: int = 0) -> None:
@@ -24,18 +23,18 @@ def slow_down(seconds: float, job: str = "", life: int = 0) -> None:
     import functools
 
     from favit.disk.lease import Lease
-    from favit.train import __main__ as program
-    from favit.train.loop import Trainer
+    from favit.train.learner import Learner
+    from favit.train.life import holding
 
     os.environ.update({"SLURM_JOB_ID": job, "SLURM_RESTART_COUNT": str(life)} if job else {})
-    program.Lease = functools.partial(Lease, renew_every=0.02)  # type: ignore[attr-defined,misc,assignment]
-    original = Trainer._train_step
+    holding.Lease = functools.partial(Lease, renew_every=0.02)  # type: ignore[misc,assignment]
+    original = Learner.step
 
-    def slowly(self: Trainer, *arguments: object) -> object:
+    def slowly(self: Learner, *arguments: object) -> object:
         time.sleep(seconds)
         return original(self, *arguments)  # type: ignore[arg-type]
 
-    Trainer._train_step = slowly  # type: ignore[method-assign,assignment]
+    Learner.step = slowly  # type: ignore[method-assign,assignment]
 
 
 def test_a_second_process_says_so_and_leaves(tmp_path: Path) -> None:
@@ -184,26 +183,27 @@ def test_a_loss_that_is_not_finite_is_a_result(tmp_path: Path, task: str, lives:
 
 def poison(step: int) -> None:
     """This process's so-manieth training step has an infinite loss."""
-    from favit.train.loop import Trainer
+    from favit.train.learner import Learner
+    from favit.train.order import Batch
 
-    taken, original = [], Trainer._train_step
+    taken, original = [], Learner.step
 
-    def poisoned(self: Trainer, batch: object, examples: object) -> object:
+    def poisoned(self: Learner, batch: Batch, *others: object) -> object:
         taken.append(1)
         if len(taken) == step:
-            batch.weights.fill_(float("inf"))  # type: ignore[attr-defined]
-        return original(self, batch, examples)  # type: ignore[arg-type]
+            batch.weights.fill_(float("inf"))
+        return original(self, batch, *others)  # type: ignore[arg-type]
 
-    Trainer._train_step = poisoned  # type: ignore[method-assign,assignment]
+    Learner.step = poisoned  # type: ignore[method-assign,assignment]
 
 
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"dataset": "cifar100"}, "cifar-100-python/train not found"),
-        ({"model": "favit_b9"}, "unknown model 'favit_b9'; did you mean 'favit_b"),
+        ({"model": "favit_b9"}, "unknown model 'favit_b9'; valid: favit_b0, "),
         ({"randaugment": "m9-x3"}, "randaugment: 'x3'"),
-        ({"color_jitter": 0.4}, "color_jitter and randaugment exclude each other"),
+        ({"color_jitter": 0.4}, r"color_jitter \(0.4\) and randaugment \('m9.*'\) exclude each other"),
     ],
 )
 def test_what_was_asked_wrongly_gets_one_line(tmp_path: Path, changes: dict, sentence: str) -> None:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import envelope  # type: ignore[attr-defined]
 from torch import Tensor
 
 from favit.train import classification, evaluation, forecasting
 from favit.train.distributed import World
+from tests.train.runs import envelope
 
 CPU = torch.device("cpu")
 

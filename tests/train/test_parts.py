@@ -1,4 +1,4 @@
-"""The smaller parts: averages of weights, progress, signals to children, precision, what a run imports."""
+"""The smaller parts: averages of weights, progress, requests to stop, precision, what a run imports."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from conftest import envelope  # type: ignore[attr-defined]
-from lives import Life  # type: ignore[import-not-found]
 
 from favit.train import seeds
 from favit.train.ema import WeightAverage
-from favit.train.life import progress
-from favit.train.life.signals import StopRequest, unheard_by_children
+from favit.train.life.reporter import Reporter, epoch_line
+from favit.train.life.signals import StopRequest
+from tests.train.lives import Life
+from tests.train.runs import envelope
 
 
 def test_seeds_differ_by_what_they_are_for_and_where() -> None:
@@ -68,7 +68,7 @@ class Terminal(io.StringIO):
 
 def test_a_plain_line_an_epoch_where_there_is_no_terminal(tmp_path: Path) -> None:
     stream = io.StringIO()
-    reporter = progress.Reporter(tmp_path, speaks=True, stream=stream)
+    reporter = Reporter(tmp_path, speaks=True, stream=stream)
     reporter.begin_epoch(0, 3, 5, 0)
     for _ in range(5):
         reporter.step(0.5)
@@ -80,7 +80,7 @@ def test_a_plain_line_an_epoch_where_there_is_no_terminal(tmp_path: Path) -> Non
 
 def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
     stream = Terminal()
-    reporter = progress.Reporter(tmp_path, speaks=True, stream=stream)
+    reporter = Reporter(tmp_path, speaks=True, stream=stream)
     reporter.begin_epoch(1, 3, 5, 2)
     reporter.step(0.25)
     reporter.say("a line")
@@ -92,7 +92,7 @@ def test_a_bar_on_a_terminal(tmp_path: Path) -> None:
 
 def test_other_processes_are_silent(tmp_path: Path) -> None:
     stream = Terminal()
-    reporter = progress.Reporter(tmp_path, speaks=False, stream=stream)
+    reporter = Reporter(tmp_path, speaks=False, stream=stream)
     reporter.begin_epoch(0, 1, 1, 0), reporter.step(None), reporter.say("x"), reporter.close()
     assert stream.getvalue() == "" and list(tmp_path.iterdir()) == []
 
@@ -100,29 +100,20 @@ def test_other_processes_are_silent(tmp_path: Path) -> None:
 def test_a_line_says_all() -> None:
     row = {"epoch": 3, "train_loss": 1.5, "lr": 1e-4, "test_top1": 71.25, "test_loss": 1.1}
     row |= {"seconds": 9.0, "examples_per_second": 512.4, "memory_bytes": 3 * 2**29}
-    line = progress.epoch_line(row, "test", 300, 3725, "images")
+    line = epoch_line(row, "test", 300, 3725, "images")
     assert line == (
         "epoch 3/300  loss 1.5000  test top1 71.25 loss 1.1  lr 0.0001  512 images/s  left 1:02:05  memory 1.50 GiB"
     )
 
 
-def test_spawned_children_do_not_hear_usr2_and_the_parent_does() -> None:
+def test_the_first_request_to_stop_is_remembered() -> None:
     before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR2)}
     stop = StopRequest().listen()
     try:
-        sleep = [sys.executable, "-S", "-c", "import time; print('up', flush=True); time.sleep(30)"]
-        with unheard_by_children():
-            child = subprocess.Popen(sleep, stdout=subprocess.PIPE)
-            os.kill(child.pid, signal.SIGUSR2)  # before it has so much as started Python
-            os.kill(os.getpid(), signal.SIGUSR2)
-        assert stop.received == "SIGUSR2"
-        assert child.stdout is not None and child.stdout.readline() == b"up\n"
-        os.kill(child.pid, signal.SIGUSR2)
-        assert child.poll() is None
-        child.kill()
-        assert child.wait() == -signal.SIGKILL
+        assert stop.received is None
+        os.kill(os.getpid(), signal.SIGUSR2)
         os.kill(os.getpid(), signal.SIGTERM)
-        assert stop.received == "SIGUSR2", "the first signal stays"
+        assert stop.received == "SIGUSR2"
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -173,8 +164,8 @@ SERIES_ONLY = {"favit.train.forecasting", "favit.data._series"}
 )
 def test_a_run_imports_nothing_of_the_other_task(names: list[str], foreign: set[str]) -> None:
     """Nor what starts runs, Snakemake and submitit."""
-    foreign = foreign | {"snakemake", "submitit", "favit.sweeps", "favit.identity"}
-    wanted = ["favit.train.__main__", *names]
+    foreign = foreign | {"snakemake", "submitit", "jsonschema", "favit.sweeps", "favit.results"}
+    wanted = ["favit.train.life.__main__", *names]
     code = f"import sys, importlib\nfor n in {wanted}: importlib.import_module(n)\nprint(*sys.modules)"
     loaded = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -183,7 +174,7 @@ def test_a_run_imports_nothing_of_the_other_task(names: list[str], foreign: set[
 
 
 def test_nothing_that_starts_runs_is_needed_to_train(tmp_path: Path) -> None:
-    """With Snakemake, submitit and the configuration's readers out of reach."""
+    """A prepared run, with Snakemake, submitit and the configuration's readers out of reach."""
     life = Life(tmp_path / "run", envelope("forecasting", epochs=1), prepare=forbid)
     assert life.wait() == 0, life.output
 

@@ -12,17 +12,10 @@ import time
 from pathlib import Path
 
 import pytest
-from conftest import assert_same_result, envelope, history  # type: ignore[attr-defined]
-from lives import Life  # type: ignore[import-not-found]
 
-from favit.train import checkpoint
-
-
-def straight(folder: Path, wanted: dict, small: bool = True) -> Life:
-    """A run from beginning to end."""
-    life = Life(folder, wanted, "--keep", "weights", small=small)
-    assert life.wait() == 0, life.output
-    return life
+from favit.train.life import checkpoints
+from tests.train.lives import Life, signal_after_step, straight
+from tests.train.runs import assert_same_result, envelope, history
 
 
 def test_two_runs_are_the_same_bits(tmp_path: Path, task: str) -> None:
@@ -97,28 +90,14 @@ def test_a_signal_saves_in_mid_epoch(tmp_path: Path, task: str, number: signal.S
     life = Life(tmp_path / "asked", wanted, "--keep", "weights", prepare=signal_after_step, given=(5, number))
     assert life.wait() == 4, life.output
     assert f"stopped by {number.name} after step 5" in life.output
-    saved = checkpoint.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
+    saved = checkpoints.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
     assert saved is not None
-    assert (saved["epoch"], saved["step"]) == divmod(5, len(saved["losses"][0]))
-    assert saved["step"] != 0, "meant to stop within an epoch"
+    state, _ = saved
+    assert (state["epoch"], state["step"]) == divmod(5, len(state["losses"][0]))
+    assert state["step"] != 0, "meant to stop within an epoch"
     assert not (tmp_path / "asked" / "metrics.json").exists()
     straight(tmp_path / "asked", wanted)
     assert_same_result(tmp_path / "straight", tmp_path / "asked")
-
-
-def signal_after_step(step: int, number: int) -> None:
-    """This process sends itself a signal in its so-manieth training step."""
-    from favit.train.loop import Trainer
-
-    taken, original = [], Trainer._train_step
-
-    def counted(self: Trainer, *arguments: object) -> object:
-        taken.append(1)
-        if len(taken) == step:
-            os.kill(os.getpid(), number)
-        return original(self, *arguments)  # type: ignore[arg-type]
-
-    Trainer._train_step = counted  # type: ignore[method-assign,assignment]
 
 
 def test_a_signal_while_scoring_repeats_no_training(tmp_path: Path, task: str) -> None:
@@ -126,24 +105,25 @@ def test_a_signal_while_scoring_repeats_no_training(tmp_path: Path, task: str) -
     straight(tmp_path / "straight", wanted)
     life = Life(tmp_path / "asked", wanted, "--keep", "weights", prepare=signal_while_scoring)
     assert life.wait() == 4, life.output
-    saved = checkpoint.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
+    saved = checkpoints.load(tmp_path / "asked", wanted["fingerprint"]["digest"], print)
     assert saved is not None
-    assert (saved["epoch"], saved["step"], saved["history"]) == (0, len(saved["losses"][0]), [])
+    state, _ = saved
+    assert (state["epoch"], state["step"], state["history"]) == (0, len(state["losses"][0]), [])
     straight(tmp_path / "asked", wanted)
     assert_same_result(tmp_path / "straight", tmp_path / "asked")
 
 
 def signal_while_scoring() -> None:
     """This process sends itself SIGTERM when it first scores."""
-    from favit.train.loop import Trainer
+    from favit.train.learner import Learner
 
-    original = Trainer._evaluate
+    original = Learner.score
 
-    def evaluate(self: Trainer) -> object:
+    def score(self: Learner, *arguments: object) -> object:
         os.kill(os.getpid(), signal.SIGTERM)
-        return original(self)
+        return original(self, *arguments)  # type: ignore[arg-type]
 
-    Trainer._evaluate = evaluate  # type: ignore[method-assign,assignment]
+    Learner.score = score  # type: ignore[method-assign,assignment]
 
 
 @pytest.mark.parametrize("call", range(1, 9))
@@ -225,10 +205,11 @@ def test_time_adds_up_over_lives(tmp_path: Path) -> None:
     wanted = envelope("forecasting", epochs=2)
     first = Life(tmp_path / "run", wanted, prepare=signal_after_step, given=(4, signal.SIGTERM))
     assert first.wait() == 4
-    saved = checkpoint.load(tmp_path / "run", wanted["fingerprint"]["digest"], print)
+    saved = checkpoints.load(tmp_path / "run", wanted["fingerprint"]["digest"], print)
     assert saved is not None
+    _, so_far = saved
     time.sleep(1.1)
     straight(tmp_path / "run", wanted)
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert metrics["wall_time_s"] > saved["seconds"] > 0
-    assert metrics["started"] == saved["started"] < metrics["finished"]
+    assert metrics["wall_time_s"] > so_far["seconds"] > 0
+    assert metrics["started"] == so_far["started"] < metrics["finished"]

@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any
+from dataclasses import replace
+from typing import Any, Literal
 
 import pytest
 import torch
 
 from favit.train import optimizer, schedule
+from favit.train.settings import Optimisation
 
-FAVIT = {
-    "schedule": "warmup_cosine",
-    "lr": 1e-3,
-    "epochs": 300,
-    "warmup_epochs": 10,
-    "cooldown_epochs": 10,
-    "min_lr": 1e-5,
-}
+FAVIT = Optimisation(
+    schedule="warmup_cosine", lr=1e-3, epochs=300, warmup_epochs=10, cooldown_epochs=10, min_lr=1e-5
+)
 
 
 @pytest.mark.parametrize("epoch", range(300))
@@ -58,18 +55,18 @@ def test_favit_against_torch() -> None:
 )
 def test_informer(epoch: int, rate: float) -> None:
     """Epochs counted from 1, as the recipe is told."""
-    assert schedule.learning_rate({"schedule": "halving", "lr": 1e-4}, epoch - 1) == pytest.approx(
-        rate, rel=1e-12
-    )
+    halving = Optimisation(schedule="halving", lr=1e-4)
+    assert schedule.learning_rate(halving, epoch - 1) == pytest.approx(rate, rel=1e-12)
 
 
 def test_constant() -> None:
-    assert {schedule.learning_rate({"schedule": "constant", "lr": 0.1}, e) for e in range(50)} == {0.1}
+    constant = Optimisation(schedule="constant", lr=0.1)
+    assert {schedule.learning_rate(constant, e) for e in range(50)} == {0.1}
 
 
 def short(epochs: int, warmup: int, cooldown: int) -> list[float]:
-    run = {**FAVIT, "epochs": epochs, "warmup_epochs": warmup, "cooldown_epochs": cooldown}
-    return [schedule.learning_rate(run, e) for e in range(epochs)]
+    chosen = replace(FAVIT, epochs=epochs, warmup_epochs=warmup, cooldown_epochs=cooldown)
+    return [schedule.learning_rate(chosen, e) for e in range(epochs)]
 
 
 def test_short_schedules() -> None:
@@ -102,12 +99,13 @@ def test_what_is_decayed() -> None:
 
 @pytest.mark.parametrize(("kind", "theirs"), [("adam", torch.optim.Adam), ("adamw", torch.optim.AdamW)])
 @pytest.mark.parametrize("fused", [True, False])
-def test_the_optimizer_is_torchs(kind: str, theirs: Any, fused: bool) -> None:
+def test_the_optimizer_is_torchs(kind: Literal["adam", "adamw"], theirs: Any, fused: bool) -> None:
     """Ten steps against the plain one, a group a parameter."""
     torch.manual_seed(0)
     ours, reference = Small(), Small()
     reference.load_state_dict(ours.state_dict())
-    mine = optimizer.build(ours, {"optimizer": kind, "lr": 1e-2, "weight_decay": 0.1, "fused": fused})
+    wanted = Optimisation(optimizer=kind, lr=1e-2, weight_decay=0.1, fused=fused)
+    mine = optimizer.build(ours, wanted)
     optimizer.set_learning_rate(mine, 5e-3)
     decayed = {"conv.weight", "linear.weight"}
     groups = [
@@ -130,7 +128,7 @@ def test_the_optimizer_is_torchs(kind: str, theirs: Any, fused: bool) -> None:
 
 @pytest.mark.parametrize("epoch", [0, 5, 150, 299])
 def test_rates_follow_the_batch_size_where_the_recipe_names_one(epoch: int) -> None:
-    run = {**FAVIT, "batch_size": 1024}
-    plain = schedule.learning_rate(run, epoch)
-    assert schedule.learning_rate({**run, "lr_batch": 1024}, epoch) == plain
-    assert schedule.learning_rate({**run, "lr_batch": 256}, epoch) == 4 * plain
+    plain = schedule.learning_rate(replace(FAVIT, batch_size=1024), epoch)
+    for lr_batch, factor in ((1024, 1), (256, 4)):
+        chosen = replace(FAVIT, batch_size=1024, lr_batch=lr_batch)
+        assert schedule.learning_rate(chosen, epoch) == factor * plain

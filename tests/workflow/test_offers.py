@@ -75,7 +75,9 @@ def test_times_of_tables_mean_nothing(trained: Project, days: int) -> None:
 
 
 @pytest.mark.slow
-def test_a_dry_run_writes_nothing_but_caches(trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dry_run_writes_nothing_but_caches(
+    trained: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (trained.root / "results" / "tables" / "series.md").write_text("another table")
     scratch = tmp_path / "scratch"
     scratch.mkdir()

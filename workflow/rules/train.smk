@@ -1,7 +1,6 @@
 # One rule trains every run. A queued job depends on nothing that an edit could change: before the first one is
 # submitted, each run's settings are written into its folder, and its code is kept as a snapshot.
 
-import functools
 import shlex
 
 from favit.disk.run_folder import CHECKPOINTS
@@ -47,57 +46,19 @@ def why(wildcards):
 
 
 def command(wildcards, threads):
-    """What starts the processes, the code to train with, what to train, and where to; they share the threads."""
-    folder, code = RunFolder(state(wildcards).folder), snapshot_of(wildcards.digest)
+    """What to train with which code, on how many processes, and where to; the processes of a node share its threads."""
+    folder = RunFolder(state(wildcards).folder)
     asked_for = sweep(wildcards).resources
-    processes = max(1, asked_for.get("gpus", 0))  # on each node
-    start = launcher(asked_for.get("nodes", 1), processes)
+    nodes, processes = asked_for.get("nodes", 1), max(1, asked_for.get("gpus", 0))
     share = max(1, threads // processes)
-    words = [code, "--run", folder.request, "--out", folder.path]
+    words = [sys.executable, guard.snapshot_of(state(wildcards), RESULTS), "--nodes", nodes, "--processes", processes]
+    words += ["--run", folder.request, "--out", folder.path, "--threads", share, "--workers", share]
     # Where another process trains the run already, a queue is a better place to wait in than its devices.
     wait = " --wait" if workflow.local_exec else ""
-    return f"{start} {shlex.join(map(str, words))} {WHERE} --threads {share} --workers {share}{wait}"
-
-
-@functools.cache
-def snapshot_of(digest):
-    return guard.snapshot_of(MISSING[digest], RESULTS)
+    return f"{shlex.join(map(str, words))} {WHERE}{wait}"
 
 
 WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])
-
-
-@functools.cache
-def launcher(nodes, processes):
-    """The interpreter, alone or under torchrun; on several nodes srun starts one torchrun each.
-
-    The warning SIGUSR2 reaches processes that handle it. Here it has to go through srun, which takes it without
-    a handler, and past torchrun, which would die of it: shells around the two pass it on.
-    """
-    python = shlex.quote(sys.executable)
-    torchrun = f"-m torch.distributed.run --nproc-per-node {processes}"
-    if nodes == 1:
-        return python if processes == 1 else f"{python} {torchrun} --standalone --"
-    meet = '--node-rank "$SLURM_NODEID" --master-addr "$MASTER_ADDR" --master-port "$MASTER_PORT"'
-    each = passing_on(
-        f'(trap "" USR2; exec "$0" {torchrun} --nnodes {nodes} {meet} -- "$@")',
-        "kill -USR2 $(cat /proc/$child/task/$child/children)",
-    )
-    srun = f"srun --nodes={nodes} --ntasks={nodes} --ntasks-per-node=1 --kill-on-bad-exit=0"
-    every = passing_on(f'{srun} bash -c {shlex.quote(each)} "$0" "$@"', "kill -USR2 $child")
-    return f'env MASTER_ADDR="$(hostname)" bash -c {shlex.quote(every)} {python}'
-
-
-def passing_on(command, warn):
-    """A script that runs a command and, told by SIGUSR2, does `warn`, where $child is the command's process."""
-    return f"""
-        trap {shlex.quote(warn)} USR2
-        trap : TERM
-        {command} &
-        child=$!
-        while kill -0 $child 2> /dev/null; do wait $child; status=$?; done
-        exit $status
-    """
 
 
 rule train:

@@ -37,7 +37,7 @@ def equalize(images: Tensor, argument: Tensor) -> Tensor:
 
 
 def invert(images: Tensor, argument: Tensor) -> Tensor:
-    """The negative."""
+    """Turn images into their negatives."""
     return 255 - images
 
 
@@ -58,23 +58,23 @@ def solarize_add(images: Tensor, argument: Tensor) -> Tensor:
 
 
 def brightness(images: Tensor, argument: Tensor) -> Tensor:
-    """Away from black by the factor ``argument``, as in the next three."""
+    """Move away from black by the factor ``argument``."""
     return _blend(torch.zeros((), device=images.device), images, argument)
 
 
 def contrast(images: Tensor, argument: Tensor) -> Tensor:
-    """Away from the mean grey."""
+    """Move away from the mean grey by the factor ``argument``."""
     mean = _grey(images).mean((1, 2, 3), keepdim=True, dtype=torch.float64)
     return _blend((mean + 0.5).floor_().float(), images, argument)
 
 
 def saturation(images: Tensor, argument: Tensor) -> Tensor:
-    """Away from grey."""
+    """Move away from grey by the factor ``argument``."""
     return _blend(_grey(images), images, argument)
 
 
 def sharpness(images: Tensor, argument: Tensor) -> Tensor:
-    """Away from the smoothed image; its border is not smoothed."""
+    """Move away from the smoothed image by the factor ``argument``; its border is not smoothed."""
     # Ones but for 5 in the middle, over 13: sums of rows, then of columns, several times as fast as a convolution
     rows = images[:, :, :-2] + images[:, :, 1:-1] + images[:, :, 2:]
     sums = rows[..., :-2] + rows[..., 1:-1] + rows[..., 2:]

@@ -20,17 +20,17 @@ def shear_y(argument: Tensor, size: int) -> Tensor:
 
 
 def translate_x(argument: Tensor, size: int) -> Tensor:
-    """By a share of the width."""
+    """Move by a share of the width."""
     return _matrices(argument, {(0, 2): argument * size})
 
 
 def translate_y(argument: Tensor, size: int) -> Tensor:
-    """By a share of the height."""
+    """Move by a share of the height."""
     return _matrices(argument, {(1, 2): argument * size})
 
 
 def rotate(argument: Tensor, size: int) -> Tensor:
-    """By degrees against the clock, about the centre."""
+    """Rotate by degrees against the clock, about the centre."""
     angle = -argument * (math.pi / 180)
     cos, sin = angle.cos(), angle.sin()
     middle = size / 2

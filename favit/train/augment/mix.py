@@ -84,4 +84,5 @@ def _beta(alpha: float, generator: torch.Generator) -> float:
     """Beta(alpha, alpha) as a ratio of two gammas."""
     concentration = torch.full((2,), alpha, dtype=torch.float64)
     a, b = torch._standard_gamma(concentration, generator=generator).tolist()
-    return a / (a + b)
+    share: float = a / (a + b)
+    return share

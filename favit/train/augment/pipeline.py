@@ -21,13 +21,12 @@ _AT_ONCE_ON_CPU = 8
 
 
 class Standard:
-    """From 0 to 255 to mean 0 and variance 1 over the training set, channel by channel."""
+    """Maps 0 to 255 to mean 0 and variance 1 over the training set, channel by channel."""
 
     def __init__(self, mean: Colour, std: Colour, device: torch.device) -> None:
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]
-        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=device)[
-            :, None, None
-        ]
+        shift = [-m / s for m, s in zip(mean, std, strict=True)]
+        self._shift = torch.tensor(shift, device=device)[:, None, None]
 
     def apply(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) in place, in one pass over the pixels."""
@@ -58,7 +57,7 @@ class _Drawn:
     mix: mix.Mix
 
     def part(self, some: slice) -> _Drawn:
-        """That of some of the images."""
+        """What was drawn for some of the images."""
         return replace(
             self,
             boxes=self.boxes[some],
@@ -96,22 +95,24 @@ class Augmentation:
         x = torch.empty(n, 3, chosen.image_size, chosen.image_size, device=images.device)
         for some in _slices(n, self._at_once or n):
             self._transform(images[some], drawn.part(some), x[some])
-        return replace(drawn.mix, at_once=self._at_once).images(x), drawn.mix.targets(
-            labels, self._classes, chosen.label_smoothing
-        )
+        targets = drawn.mix.targets(labels, self._classes, chosen.label_smoothing)
+        return replace(drawn.mix, at_once=self._at_once).images(x), targets
 
     def _draw(self, n: int, height: int, width: int, generator: torch.Generator) -> _Drawn:
         chosen, size = self._chosen, self._chosen.image_size
         return _Drawn(
-            boxes=random_crops(n, height, width, chosen.crop_scale_min, generator)
-            if chosen.crop_scale_min < 1
-            else whole(height, width).expand(n, -1),
+            boxes=self._boxes(n, height, width, generator),
             flip=uniform((n,), 0, 1, generator) < chosen.flip,
             transforms=self._policy.draw(n, generator) if self._policy else [],
             jitter=jitter.draw(n, chosen.color_jitter, generator) if chosen.color_jitter else None,
             erasures=random_erasures(n, size, size, chosen.erasing, generator) if chosen.erasing else {},
             mix=mix.draw(size, size, chosen.mixup, chosen.cutmix, generator),
         )
+
+    def _boxes(self, n: int, height: int, width: int, generator: torch.Generator) -> Tensor:
+        if self._chosen.crop_scale_min < 1:
+            return random_crops(n, height, width, self._chosen.crop_scale_min, generator)
+        return whole(height, width).expand(n, -1)
 
     def _transform(self, images: Tensor, drawn: _Drawn, x: Tensor) -> None:
         """Fill ``x`` (b, 3, S, S)."""

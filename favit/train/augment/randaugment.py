@@ -44,7 +44,7 @@ class Policy:
         return cls(**{**policy, "layers": int(policy.get("layers", cls.layers))})  # type: ignore[arg-type]
 
     def draw(self, n: int, generator: torch.Generator) -> list[tuple[Tensor, Tensor]]:
-        """For each layer the transform of each image, an index into ``NAMES`` or -1 for none, and its argument."""
+        """Draw for each layer the transform of each image, an index into ``NAMES`` or -1 for none, and its argument."""
         return [self._draw_layer(n, generator) for _ in range(self.layers)]
 
     def _draw_layer(self, n: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -112,7 +112,7 @@ def _matrices(operation: Tensor, argument: Tensor, moving: list[int], size: int)
 
 @dataclass(frozen=True)
 class _Transform:
-    """From level (0 to 1) and sign to an argument; then either a change of colour or a map of pixels."""
+    """Turns a level (0 to 1) and a sign into an argument; then either a change of colour or a map of pixels."""
 
     argument: Callable[[Tensor, Tensor], Tensor]
     colour: Callable[[Tensor, Tensor], Tensor] | None = None

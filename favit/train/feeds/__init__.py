@@ -29,5 +29,5 @@ class Feed(Protocol):
         ...
 
     def test(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The test images and labels of batches of indices (b,), likewise."""
+        """The test images and labels of batches of indices (b,), in the same form."""
         ...

@@ -35,7 +35,7 @@ class Feed:
             yield batch, images[batch.indices], labels[batch.indices]
 
     def test(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """Whole test images and labels."""
+        """Each batch of indices with its whole test images and labels."""
         images, labels = self._test
         for indices in batches:
             yield images[indices], labels[indices]

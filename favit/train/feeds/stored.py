@@ -25,7 +25,7 @@ from favit.train.order import Batch
 from favit.train.settings import Images
 
 
-class Request(NamedTuple):
+class Wanted(NamedTuple):
     """One batch for a worker: examples, and where in the run they are trained on; None: test images."""
 
     indices: list[int]
@@ -48,7 +48,7 @@ class Feed:
         self._requests = _Requests()
         self._loader: DataLoader[Tensor] = DataLoader(
             Reader(data, chosen, seed),
-            sampler=self._requests,  # type: ignore[arg-type]
+            sampler=self._requests,
             batch_size=None,
             num_workers=workers,
             persistent_workers=workers > 0,
@@ -61,23 +61,23 @@ class Feed:
         """Each batch with its images (b, 3, S, S), randomly cropped and resized, and labels."""
         under_way: deque[Batch] = deque()
 
-        def requests() -> Iterator[Request]:
+        def requests() -> Iterator[Wanted]:
             for batch in batches:
                 under_way.append(batch)
-                yield Request(batch.indices.tolist(), (epoch, batch.step, self._world.rank))
+                yield Wanted(batch.indices.tolist(), (epoch, batch.step, self._world.rank))
 
         for images in self._read(requests()):
             batch = under_way.popleft()
             yield batch, images, self.train_labels[batch.indices].to(self._device, non_blocking=True)
 
     def test(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
-        """The central squares (b, 3, S, S) of test images, and labels."""
+        """The central squares (b, 3, S, S) of batches of test images, and their labels."""
         wanted = list(batches)
-        read = self._read(Request(indices.tolist()) for indices in wanted)
+        read = self._read(Wanted(indices.tolist()) for indices in wanted)
         for indices, images in zip(wanted, read, strict=True):
             yield images, self.test_labels[indices].to(self._device, non_blocking=True)
 
-    def _read(self, requests: Iterable[Request]) -> Iterator[Tensor]:
+    def _read(self, requests: Iterable[Wanted]) -> Iterator[Tensor]:
         self._requests.next = requests
         return _to_device(self._loader, self._device)
 
@@ -88,7 +88,7 @@ class Reader(Dataset[Tensor]):
     def __init__(self, data: Any, chosen: Images, seed: int) -> None:
         self._data, self._chosen, self._seed = data, chosen, seed
 
-    def __getitem__(self, request: Request) -> Tensor:
+    def __getitem__(self, request: Wanted) -> Tensor:
         """(b, 3, S, S) uint8. ``ValueError`` names an image that is damaged."""
         chosen, size = self._chosen, self._chosen.image_size
         part = self._data.test if request.where is None else self._data.train
@@ -143,9 +143,9 @@ class _Requests:
     """What the loader goes through next."""
 
     def __init__(self) -> None:
-        self.next: Iterable[Request] = ()
+        self.next: Iterable[Wanted] = ()
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[Wanted]:
         return iter(self.next)
 
 
@@ -154,7 +154,7 @@ def _to_device(batches: Iterable[Tensor], device: torch.device) -> Iterator[Tens
     if device.type != "cuda":
         yield from batches
         return
-    stream = torch.cuda.Stream(device)
+    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
     waiting: deque[tuple[Tensor, torch.cuda.Event]] = deque()
     for batch in batches:
         with torch.cuda.stream(stream):

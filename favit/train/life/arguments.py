@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from favit.train.life import machine
+from favit.train.life import launch, machine
 
 KEEP = ("none", "weights", "all")
 
@@ -30,4 +30,5 @@ def parser() -> argparse.ArgumentParser:
         default="none",
         help="what stays after success: nothing, the weights, or the last checkpoints too (default: %(default)s)",
     )
+    launch.add_options(parser)
     return parser

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import resource
 import sys
 
 import torch
 
+from favit.models import _cpu
 from favit.train.distributed import World
 
 NAMES = ("auto", "cpu", "cuda")
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # glibc's malloc.h
 
 
 def choose(name: str) -> torch.device:
@@ -34,7 +32,7 @@ def prepare(threads: int, device: torch.device) -> None:
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cpu":
-        _keep_freed_memory()
+        _cpu.keep_freed_memory()
 
 
 def peak_memory(device: torch.device) -> int:
@@ -43,17 +41,3 @@ def peak_memory(device: torch.device) -> int:
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
-
-
-def _keep_freed_memory() -> None:
-    """Let freed activations serve the next step, as a GPU's allocator does.
-
-    glibc hands blocks of tens of megabytes back to the system and fetches them again, page by page: a seventh
-    of a training step of FaViT-B0. Other C libraries are left as they are.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, 2**30)
-    mallopt(_M_TRIM_THRESHOLD, -1)

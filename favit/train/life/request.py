@@ -26,7 +26,7 @@ class Request:
 
     @property
     def name(self) -> str:
-        """For people: ``favit_b0.probsparse.none.seed0``."""
+        """The run's name for people: ``favit_b0.probsparse.none.seed0``."""
         return (
             ".".join(str(self.run[part]) for part in ("model", "aggregator", "encoding"))
             + f".seed{self.run['seed']}"

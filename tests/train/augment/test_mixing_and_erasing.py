@@ -16,6 +16,7 @@ from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (bef
 from favit.train.augment import mix
 from favit.train.augment.erase import erase, random_erasures
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
+from favit.train.settings import Images
 
 from timm.data import Mixup  # isort: skip
 from timm.data.random_erasing import RandomErasing  # isort: skip
@@ -133,25 +134,16 @@ def test_what_is_erased_is_noise_and_nothing_else_changes() -> None:
     assert stats.kstest(torch.cat(pixels)[:20000].numpy(), "norm").pvalue > 1e-3
 
 
-RUN: dict[str, Any] = {
-    "seed": 0,
-    "image_size": 48,
-    "interpolation": "bicubic",
-    "crop_scale_min": 0.08,
-    "flip": 0.5,
-    "color_jitter": 0.0,
-    "randaugment": "m9-mstd0.5-inc1",
-    "erasing": 0.25,
-    "mixup": 0.8,
-    "cutmix": 1.0,
-    "label_smoothing": 0.1,
-}
+RECIPE = Images(
+    image_size=48, crop_scale_min=0.08, flip=0.5, randaugment="m9-mstd0.5-inc1", erasing=0.25,
+    mixup=0.8, cutmix=1.0, label_smoothing=0.1,
+)  # fmt: skip
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 STANDARD = Standard(MEAN, STD, torch.device("cpu"))
 
 
-def augmentation(**changes: Any) -> Augmentation:
-    return Augmentation({**RUN, **changes}, MEAN, STD, CLASSES, torch.device("cpu"))
+def augmentation(seed: int = 0, **changes: Any) -> Augmentation:
+    return Augmentation(replace(RECIPE, **changes), seed, MEAN, STD, CLASSES, torch.device("cpu"))
 
 
 def pixels(n: int = 8) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,75 @@
+"""What the command says of a sweep."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from favit.commands import plan
+from favit.planning import costs, render
+from favit.planning.pace import Pace
+from tests.workflow.conftest import TINY
+
+
+def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
+    config = {**TINY, "results": str(folder / "results"), "data": str(folder), **changes}
+    (folder / "config.yaml").write_text(json.dumps(config))
+    assert plan.main(["--config", str(folder / "config.yaml"), sweep]) == 0
+    return capsys.readouterr().out
+
+
+def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = said_of("both", tmp_path, capsys)
+    assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
+    assert "  1 x digits favit_b0, max_pool: " in said and "measured here, on a CPU" in said
+    assert "  1 x seattle_weather informer, full: " in said and "data: seattle_weather, " in said
+    assert said.count("results: ") == said.count("2 runs: ") == 2
+
+
+def test_storage_is_of_weights_checkpoints_and_data(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of models of a million parameters: four bytes each, and eight times that in two checkpoints with moments."""
+    cost = costs.Cost(1.0, Pace(9, "measured here, on a CPU", measured_on_cpu=True), 10**6)
+    monkeypatch.setattr(costs, "cost_of_run", lambda *_: cost)
+    images = dict(TINY["sweeps"]["images"], resources={"gpus": 4, "nodes": 2})
+    images["matrix"] = {**images["matrix"], "dataset": ["imagenet1k"], "seed": [0, 1]}
+    said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={}, keep="weights")
+    assert "4 of 4 runs to train, each on 8 GPUs of 2 nodes" in said
+    assert "2 x imagenet1k favit_b0, max_pool: 1.0 h each, 9 examples/s a device" in said
+    assert "4 runs: 4.0 h one after the other, 32.0 device hours" in said
+    assert "results: 16.0 MB (keep: weights)" in said
+    assert "up to 32.0 MB a run while it trains, 128.0 MB if all do at once" in said
+    assert "data: imagenet1k, about 154.6 GB packed" in said and "not prepared here yet" in said
+    assert "will have GPUs and this was a CPU" in said
+
+
+def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    images = dict(TINY["sweeps"]["images"])
+    images["matrix"] = {**images["matrix"], "dataset": ["cifar100"]}
+    said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
+    assert said.count("unknown, data file") == 2 and "data: cifar100, not here yet" in said
+
+
+def test_an_unknown_sweep_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "config.yaml").write_text(json.dumps(TINY))
+    assert plan.main(["--config", str(tmp_path / "config.yaml"), "imagess"]) == 1
+    assert "images" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("hours", "said"),
+    [(0.01, "36 s"), (0.04, "2.4 min"), (1, "1.0 h"), (47.9, "47.9 h"), (48, "2.0 d"), (24_000, "1,000.0 d")],
+)
+def test_times_have_the_unit_that_suits_them(hours: float, said: str) -> None:
+    assert render.time(hours) == said
+
+
+@pytest.mark.parametrize(
+    ("size", "said"), [(0, "0.0 kB"), (2_500, "2.5 kB"), (3e6, "3.0 MB"), (1.5e12, "1,500.0 GB")]
+)
+def test_sizes_have_the_unit_that_suits_them(size: float, said: str) -> None:
+    assert render.size(size) == said
