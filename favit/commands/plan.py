@@ -1,11 +1,10 @@
-"""Say what a sweep will cost before it is spent: ``python -m favit.plan [SWEEP]``."""
+"""Say what a sweep will cost before it is spent: ``favit plan [SWEEP]``."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from favit.commands.main import add_config, command_line
 from favit.planning import costs, render
 from favit.planning.storage import data_storage, results_storage
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
@@ -27,27 +26,20 @@ def lines(config: Config, sweep: SweepConfig, device: str) -> Iterator[str]:
         yield render.data(data_storage(run.settings, config.data))
 
 
-def main(arguments: list[str] | None = None) -> int:
+def main(arguments: Sequence[str]) -> int:
     """Print the costs of the named sweeps."""
-    parser = argparse.ArgumentParser(
-        prog="python -m favit.plan", description=(__doc__ or "").partition(":")[0] + "."
-    )
+    parser = command_line("plan", __doc__)
     parser.add_argument(
         "target", nargs="?", default="all", help="a sweep, a group or all; default: %(default)s"
     )
-    parser.add_argument("--config", default="config.yaml", help="default: %(default)s")
+    add_config(parser)
     parser.add_argument("--device", help="where to measure; default: the configuration's")
     options = parser.parse_args(arguments)
+    config = load(options.config)
     try:
-        config = load(options.config)
         for sweep in config.sweeps_of(options.target):
             for line in lines(config, sweep, options.device or config.device):
                 print(line, flush=True)
-    except (ConfigError, ValueError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

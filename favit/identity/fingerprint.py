@@ -142,7 +142,7 @@ def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
     feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
-    return [f"favit.train.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
+    return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 
 
 class FileDigests:

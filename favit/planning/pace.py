@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from favit.results.state import METRICS
+from favit.disk.run_folder import METRICS
 from favit.sweeps.runs import Run
 
 # Settings that change what is learnt, not how long an example takes

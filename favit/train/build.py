@@ -32,6 +32,6 @@ def model(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device
 
 def task(run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int) -> Task:
     """The run's model and its data on this device. Raises ``ValueError`` and ``DataMissing``."""
-    module = importlib.import_module(f"favit.train.{task_of(run['dataset'])}")
+    module = importlib.import_module(f"favit.train.tasks.{task_of(run['dataset'])}")
     built: Task = module.Task(run, data, device, world, workers)
     return built

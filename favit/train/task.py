@@ -1,4 +1,4 @@
-"""What the loop needs to know of a task; ``favit.train.classification`` and ``.forecasting`` are two."""
+"""What the loop needs to know of a task; ``favit.train.tasks.classification`` and ``.forecasting`` are two."""
 
 from __future__ import annotations
 

@@ -19,12 +19,12 @@ from torch import Tensor
 from favit.components import declared
 from favit.data import _stored
 from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision)
-from favit.train import classification
 from favit.train.augment.crop import random_crops
 from favit.train.distributed import World
 from favit.train.feeds.stored import Feed, central, cropped
 from favit.train.order import Batch, Order
 from favit.train.settings import Images, parse
+from favit.train.tasks import classification
 from tests.imagenet import miniature
 
 # isort: split

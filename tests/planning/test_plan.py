@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from favit.commands import plan
+from favit.commands.main import run as favit
 from favit.planning import costs, render
 from favit.planning.pace import Pace
 from tests.workflow.conftest import TINY
@@ -17,7 +17,7 @@ from tests.workflow.conftest import TINY
 def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
     config = {**TINY, "results": str(folder / "results"), "data": str(folder), **changes}
     (folder / "config.yaml").write_text(json.dumps(config))
-    assert plan.main(["--config", str(folder / "config.yaml"), sweep]) == 0
+    assert favit("plan", ["--config", str(folder / "config.yaml"), sweep]) == 0
     return capsys.readouterr().out
 
 
@@ -56,7 +56,7 @@ def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureF
 
 def test_an_unknown_sweep_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "config.yaml").write_text(json.dumps(TINY))
-    assert plan.main(["--config", str(tmp_path / "config.yaml"), "imagess"]) == 1
+    assert favit("plan", ["--config", str(tmp_path / "config.yaml"), "imagess"]) == 1
     assert "images" in capsys.readouterr().err
 
 

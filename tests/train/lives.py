@@ -21,8 +21,8 @@ _SERVER = multiprocessing.get_context("forkserver")
 _SERVER.set_forkserver_preload(
     [
         "favit.train.life.process",
-        "favit.train.classification",
-        "favit.train.forecasting",
+        "favit.train.tasks.classification",
+        "favit.train.tasks.forecasting",
         "favit.models.favit",
         "favit.models.informer",
         "sklearn.datasets",

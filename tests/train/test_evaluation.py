@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from favit.train import classification, evaluation, forecasting
 from favit.train.distributed import World
+from favit.train.tasks import classification, evaluation, forecasting
 from tests.train.runs import envelope
 
 CPU = torch.device("cpu")

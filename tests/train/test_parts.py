@@ -149,15 +149,18 @@ def test_a_compiled_run_is_close_to_a_plain_one(tmp_path: Path, task: str) -> No
     assert losses[1] == pytest.approx(losses[0], rel=2e-3)
 
 
-IMAGE_ONLY = {"timm", "torchvision", "favit.train.classification", "favit.train.augment"}
-SERIES_ONLY = {"favit.train.forecasting", "favit.data._series"}
+IMAGE_ONLY = {"timm", "torchvision", "favit.train.tasks.classification", "favit.train.augment"}
+SERIES_ONLY = {"favit.train.tasks.forecasting", "favit.data._series"}
 
 
 @pytest.mark.parametrize(
     ("names", "foreign"),
     [
-        (["favit.train.forecasting", "favit.models.informer", "favit.data.seattle_weather"], IMAGE_ONLY),
-        (["favit.train.classification", "favit.models.favit", "favit.data.digits"], SERIES_ONLY),
+        (
+            ["favit.train.tasks.forecasting", "favit.models.informer", "favit.data.seattle_weather"],
+            IMAGE_ONLY,
+        ),
+        (["favit.train.tasks.classification", "favit.models.favit", "favit.data.digits"], SERIES_ONLY),
         ([], IMAGE_ONLY | SERIES_ONLY),
     ],
     ids=["forecasting", "classification", "the program itself"],

@@ -1,0 +1,1 @@
+"""What training is for: a loss, scores, and the examples behind them."""
