@@ -24,8 +24,10 @@ from favit.train.life import launch
 arguments = launch.launch(sys.argv[1:])
 here, rank = Path(arguments[0]), os.environ.get("RANK", "alone")
 status, patience = int(arguments[1]), float(arguments[2])
-(here / f"started-{rank}").write_text(f"{os.getpid()} {os.getppid()} {os.environ.get('WORLD_SIZE')}")
-time.sleep(patience / 10)
+draft = here / f"draft-{rank}"
+draft.write_text(f"{os.getpid()} {os.getppid()} {os.environ.get('WORLD_SIZE')}")
+draft.rename(here / f"started-{rank}")
+time.sleep(min(patience / 10, 2))
 
 def told(number, _):
     (here / f"told-{rank}").write_text(signal.Signals(number).name)
@@ -93,11 +95,13 @@ def test_alone_it_starts_nothing(tmp_path: Path) -> None:
 
 def test_on_one_node_it_becomes_torchrun(tmp_path: Path) -> None:
     """And torchrun's processes are the program itself; one that fails makes it fail."""
-    launched = Launched(tmp_path, "--processes", "2", status=3)
+    launched = Launched(tmp_path, "--processes", "2", status=3, patience=60)
+    launched.until("started", 2)
+    started = {rank: said.split() for rank, said in launched.seen("started").items()}
+    assert {tuple(said[1:]) for said in started.values()} == {(str(launched.process.pid), "2")}
+    launched.until("ready", 2)
+    os.kill(int(started["0"][0]), signal.SIGTERM)
     assert launched.process.wait(60) == 1, "torchrun's status for whatever its processes end with"
-    started = launched.seen("started")
-    assert started.keys() == {"0", "1"}
-    assert {tuple(said.split()[1:]) for said in started.values()} == {(str(launched.process.pid), "2")}
 
 
 def test_a_warning_goes_through_srun_and_past_torchrun(tmp_path: Path) -> None:
