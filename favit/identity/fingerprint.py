@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.components import declared
+from favit.components.facts import feed_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity.closure import Closure, Reader
@@ -141,7 +142,7 @@ class Fingerprinter:
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
-    feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
+    feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 
 
