@@ -24,7 +24,7 @@ def reason(state: State, fingerprinter: Fingerprinter) -> str:
 
 
 def nearest(state: State) -> Result | None:
-    """Of the results that do not count today, the one that differs in the least; the latest of equals."""
+    """The result that differs in the least among those that do not count today; the latest of equals."""
 
     def likeness(result: Result) -> tuple[int, int, str]:
         then, now = result.fingerprint, state.fingerprint
