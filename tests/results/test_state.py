@@ -267,9 +267,7 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
         finish(state, code="0" * 16)
     results = Results(config)
     for state in states(config):
-        found = accept.candidate(state)
-        assert found is not None
-        accept.accept(state, found, "ada", "only a variable was renamed")
+        accept.accept(state, accept.candidate(state), "ada", "only a variable was renamed")
     after = states(config)
     assert {s.name for s in after} == {"accepted"}
     assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]
@@ -278,7 +276,8 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
 
 def test_other_settings_cannot_be_accepted(config: Config, tmp_path: Path) -> None:
     finish(states(config)[0])
-    assert accept.candidate(states(configured(tmp_path, settings={"lr": 0.01}))[0]) is None
+    with pytest.raises(accept.Unacceptable, match="no finished result"):
+        accept.candidate(states(configured(tmp_path, settings={"lr": 0.01}))[0])
 
 
 def test_prune_lists_what_no_sweep_asks_for(config: Config, tmp_path: Path) -> None:
