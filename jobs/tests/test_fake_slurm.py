@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -122,3 +123,24 @@ def test_interrupt_takes_one_scancel_or_none(
         (w.folder / "go").touch()
         assert again.wait(60) == 0
         assert each_once(w, [str(i) for i in range(20)])
+
+
+@pytest.mark.slow
+def test_ended_by_slurm_again_and_again_without_progress(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+) -> None:
+    """It is submitted again once, which is no attempt of Snakemake's, and then it is too often."""
+    w = on_fake_slurm(ONE.replace("echo", "echo up >> ups; sleep 60; echo"))
+    process = w.start("o", "--retries", "0", "--submitit-max-requeues", "1")
+    for n in range(2):
+        w.until(lambda n=n: (w.folder / "ups").exists() and len(w.read("ups").split()) > n)  # type: ignore[misc]
+        job = fake_slurm.folder / f"jobs/{100 + n}"
+        (job / "ended0").write_text("PREEMPTED")
+        os.killpg(int((job / "0").read_text()), signal.SIGKILL)
+    assert process.wait(90) == 1
+    text = w.read("output")
+    assert text.count("submitted again: o (PREEMPTED)") == 1 and text.count("o failed") == 1
+    assert (
+        "PREEMPTED - " in text
+        and "ended by SLURM or requeued 2 times in a row without getting further" in text
+    )
