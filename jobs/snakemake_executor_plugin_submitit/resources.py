@@ -75,6 +75,20 @@ def parameters(
     return {name: value for name, value in found.items() if value is not None}
 
 
+def asked(job: Any, workflow: Any, settings: ExecutorSettings) -> dict[str, Any]:
+    """Return the job's resources, without Snakemake's default for memory where `submitit-mem` is one.
+
+    Snakemake always has one, an expression that grows with the inputs. It is told from a number among
+    `default-resources`, which stands.
+    """
+    found = dict(job.resources.items())
+    if settings.mem and not job.is_group():
+        default = workflow.resource_settings._parsed_default_resources.get("mem_mb")
+        if default is not None and default.raw is None and job.rule.resources.get("mem_mb") is default:
+            found.pop("mem_mb", None)
+    return found
+
+
 class Reader:
     """Typed access to a job's resources. What is absent or yet to be determined counts as not given."""
 

@@ -139,8 +139,25 @@ def test_ended_by_slurm_again_and_again_without_progress(
         os.killpg(int((job / "0").read_text()), signal.SIGKILL)
     assert process.wait(90) == 1
     text = w.read("output")
-    assert text.count("submitted again: o (PREEMPTED)") == 1 and text.count("o failed") == 1
+    assert len(re.findall(r"submitted again: .*\(PREEMPTED\)", text)) == 1 and text.count("a failed") == 1
     assert (
         "PREEMPTED - " in text
         and "ended by SLURM or requeued 2 times in a row without getting further" in text
     )
+
+
+def test_the_profiles_memory_is_asked_for_where_nobody_names_any(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+) -> None:
+    """Snakemake has a default of its own always. A rule's request and a number among the defaults stand."""
+    w = on_fake_slurm(ONE + ONE.replace("rule a", "rule b").replace('"o"', '"p"\n    resources: mem_mb=20'))
+
+    def memory() -> list[str]:
+        scripts = sorted(w.folder.glob(".snakemake/submitit/batches/*/*.sh"), key=lambda p: p.stat().st_mtime)
+        return re.findall("--mem=(.*)", "".join(script.read_text() for script in scripts))
+
+    w.succeed("o", "--submitit-mem", "2GB")
+    w.succeed("p", "--submitit-mem", "2GB")
+    w.succeed("--submitit-mem", "2GB", "--default-resources", "mem_mb=30", "--forceall", "--", "o")
+    w.succeed("--submitit-mem", "2GB", "--default-resources", "runtime=5", "--forceall", "--", "o")
+    assert memory() == ["2GB", "20M", "30M", "2GB"]
