@@ -26,6 +26,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .retries import megabytes
 from .settings import ExecutorSettings
 
 SLURM_RESOURCES = (
@@ -74,6 +75,20 @@ def parameters(
     return {name: value for name, value in found.items() if value is not None}
 
 
+def asked(job: Any, workflow: Any, settings: ExecutorSettings) -> dict[str, Any]:
+    """Return the job's resources, without Snakemake's default for memory where `submitit-mem` is one.
+
+    Snakemake always has one, an expression that grows with the inputs. It is told from a number among
+    `default-resources`, which stands.
+    """
+    found = dict(job.resources.items())
+    if settings.mem and not job.is_group():
+        default = workflow.resource_settings._parsed_default_resources.get("mem_mb")
+        if default is not None and default.raw is None and job.rule.resources.get("mem_mb") is default:
+            found.pop("mem_mb", None)
+    return found
+
+
 class Reader:
     """Typed access to a job's resources. What is absent or yet to be determined counts as not given."""
 
@@ -100,13 +115,13 @@ class Reader:
 
 
 def memory(get: Reader, settings: ExecutorSettings, floor: int) -> Parameters:
-    """Return the request for memory: each CPU's if the rule names one, else the node's."""
+    """Return the request for memory: each CPU's if the rule names one, else the node's. `floor` is of either."""
     per_cpu, per_node = get.whole("mem_mb_per_cpu", None), get.whole("mem_mb", None)
     if per_cpu:
-        return {"mem_per_cpu": f"{per_cpu}M"}
-    if per_node or floor:
-        return {"mem": f"{max(per_node or 0, floor)}M"}
-    return {"mem": settings.mem}
+        return {"mem_per_cpu": f"{max(per_cpu, floor)}M"}
+    if per_node:
+        return {"mem": f"{max(per_node, floor)}M"}
+    return {"mem": f"{floor}M" if floor > megabytes(settings.mem) else settings.mem}
 
 
 def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:
