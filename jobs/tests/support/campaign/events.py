@@ -147,15 +147,14 @@ EVENTS: dict[str, tuple[int, Callable[[Stage], bool]]] = {
 }
 
 
-def happen(stage: Stage) -> str | None:
-    """Let one event happen. Return its name, None if it could not take place."""
+def happen(stage: Stage) -> bool:
+    """Let one event happen. Return whether it could take place."""
     name = stage.draw.choices(list(EVENTS), [weight for weight, _ in EVENTS.values()])[0]
-    stage.note(name)
     if not EVENTS[name][1](stage):
-        stage.note(f"{name}: could not be")
-        return None
+        return False
+    stage.note(name)
     stage.events[name] += 1
-    return name
+    return True
 
 
 def draw_job(stage: Stage) -> Living | None:

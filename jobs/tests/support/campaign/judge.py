@@ -139,7 +139,8 @@ class Tally:
     def report(self) -> str:
         """Return the figures for people."""
         rows = [
-            f"{self.sweeps} sweeps, {self.jobs} jobs, {self.starts} starts of them, {self.anew} in another allocation than before"
+            f"{self.sweeps} sweeps, {self.jobs} jobs, {self.starts} starts of them",
+            f"{self.anew} starts in another allocation than before, without a failure",
         ]
         rows += [f"{self.events.total()} events"]
         rows += [f"  {count:5} {kind}" for kind, count in sorted(self.events.items())]

@@ -56,9 +56,9 @@ class Round:
                 through = self._ended()
                 start_at = now + self.draw.choice((0.0, 0.5, 3.0))
             if self.budget > 0 and now >= next_event and not through:
-                if events.happen(self.stage) is not None:
-                    self.budget -= 1
-                    next_event = time.monotonic() + self.draw.uniform(*PACE_S)
+                happened = events.happen(self.stage)
+                self.budget -= happened
+                next_event = time.monotonic() + (self.draw.uniform(*PACE_S) if happened else 0.2)
             elif now > next_event + LONGEST_CALM_S:
                 self._stuck()
                 through = True
