@@ -50,6 +50,7 @@ class Desk:
         self.cluster, self.patience_s, self.say, self.may_submit = cluster, patience_s, say, may_submit
         self.pieces: list[Piece] = []
         self._open: dict[Any, tuple[Batch, list[Ticket]]] = {}
+        self._told = ""
 
     def open_batch(self, group: Any, create: Callable[[], Batch]) -> Batch:
         """Return the batch that takes jobs of this kind; `create` makes it if there is none."""
@@ -63,11 +64,24 @@ class Desk:
 
     def seal(self) -> None:
         """Write down what is about to be submitted, so that a later main process knows of it."""
-        for batch, tickets in self._open.values():
+        for group, (batch, tickets) in list(self._open.items()):
             if tickets:
-                batch.write_intent()
+                try:
+                    batch.write_intent()
+                except OSError as trouble:  # it stays open; the others are not held up by it
+                    self._tell_unsealed(batch, trouble.strerror or str(trouble))
+                    continue
                 self.pieces.append(Piece(batch, tickets))
-        self._open.clear()
+            del self._open[group]
+
+    def _tell_unsealed(self, batch: Batch, trouble: str) -> None:
+        if trouble != self._told:
+            self.say(f"Jobs ({batch.label}) cannot be written down, and so not submitted yet: {trouble}")
+            self._told = trouble
+
+    def unsealed(self) -> list[Ticket]:
+        """Return the jobs of batches that are not written down, of which no cluster can know."""
+        return [ticket for _, tickets in self._open.values() for ticket in tickets]
 
     def submit_due(self, others_running: bool) -> None:
         """Try each piece whose time has come. With `others_running` waiting may make room."""
@@ -90,7 +104,7 @@ class Desk:
                     self._give_up(piece, str(refusal))
                 else:
                     self._postpone(piece, str(refusal), others_running)
-            except NoAnswer as trouble:
+            except (NoAnswer, OSError) as trouble:  # the disk may be full: it may have gone through, too
                 self._postpone(piece, str(trouble), others_running)
 
     def _submit(self, piece: Piece) -> None:
@@ -129,7 +143,7 @@ class Desk:
     def drop(self) -> list[Ticket]:
         """Forget everything that is not submitted, and return its jobs."""
         dropped = [t for piece in self.pieces for t in piece.tickets]
-        dropped += [t for _, tickets in self._open.values() for t in tickets]
+        dropped += self.unsealed()
         self.pieces.clear()
         self._open.clear()
         return dropped

@@ -15,7 +15,7 @@ from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 from snakemake_interface_executor_plugins.utils import format_cli_arg
 
-from . import command, resources
+from . import again, command, resources
 from .adopt import Adoption
 from .allocation.folder import ExecutorFolder
 from .backups import back_up
@@ -108,16 +108,38 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         key, array = command.key(job), array_label(job)
         floor = self._retries.memory_floor_mb(key)
         parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
-        group = (array, repr(sorted(parameters.items(), key=str)))
-        batch = self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+        group, batch = self._open_batch(array, parameters)
         updated = back_up(job, self.workflow)
         job.register(batch.token)
         task = self._task(job, key, array, parameters, updated)
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
-        ticket.memory_mb = max(int(job.resources.get("mem_mb") or 0), floor)
         self.desk.add(group, ticket)
         return ticket
+
+    def _open_batch(self, array: str, parameters: dict[str, Any]) -> tuple[Any, Batch]:
+        """Return the batch that takes jobs of this kind, and what it is called at the desk."""
+        group = (array, repr(sorted(parameters.items(), key=str)))
+        return group, self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+
+    def _submit_again(self, tickets: Iterable[Ticket]) -> None:
+        """Submit what SLURM has ended and does not give back. For Snakemake it is the same job, running still."""
+        moved = []
+        for ticket in tickets:
+            ended = ticket.state.name if ticket.state is not None else "INTERRUPTED"
+            if reason := again.why_not(ticket, self.settings.max_requeues):
+                ticket.batch.end(ticket.index)
+                self.watch.fail(ticket, None, reason)
+                continue
+            group, batch = self._open_batch(ticket.batch.label, ticket.batch.parameters)
+            old, index = ticket.batch, ticket.index
+            again.prepare(ticket, batch)
+            again.move(ticket, batch)
+            self.desk.add(group, ticket)
+            old.close(index)
+            moved.append(f"{ticket.task.label} ({ended})")
+        if moved:
+            self._say(f"Ended by SLURM, and submitted again: {', '.join(moved)}.")
 
     def _task(
         self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
@@ -197,17 +219,21 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._lock:
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
+            unsealed = {id(t) for t in self.desk.unsealed()}
         with self._submitting:
             if self.desk.pieces and not self._stopping:
                 unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
                 self.desk.submit_due(others_running=len(waiting) > unsubmitted)
                 self.watch.changed()
             queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
-        self.watch.look([t for t in waiting if id(t) not in queued])
+        self.watch.look([t for t in waiting if id(t) not in queued | unsealed])
+        with self._lock:
+            if not self._stopping:
+                self._submit_again([t for t in waiting if t.displaced])
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
         if note := self._retries.after_failure(info.job, ticket):
-            ticket.failure = f"{ticket.failure}\n    {note}"
+            ticket.failure = f"{ticket.failure}\n    {'next':<12} {note}"
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:
@@ -236,8 +262,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     def cancel(self) -> None:
         """On Ctrl-C end the jobs, or leave them to the next start of the same command."""
         self._stopping = True
-        self.cancel_jobs([])
-        self.shutdown()
+        try:
+            self.cancel_jobs([])
+        finally:
+            self.shutdown()
 
     def cancel_jobs(self, active_jobs: Iterable[SubmittedJobInfo]) -> None:
         with self._submitting, self._lock:
@@ -250,21 +278,28 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
                     )
                 return
             # Whole arrays where there are any: nobody else's tasks are in them, and the command stays short.
-            ids = {array for t in submitted for array in t.batch.arrays()}
-            ids |= {t.job_id for t in submitted if "_" not in t.job_id}
-            for ticket in submitted:
-                if not ticket.batch.bury(ticket.index):
-                    ticket.batch.fence(ticket.index)
+            ids = {array for t in submitted for array in t.batch.arrays()} | {array_of(t) for t in submitted}
             try:
                 self.cluster.cancel(ids - {""})
                 if submitted:
                     self._say(f"Cancelled {len(submitted)} jobs.")
             except NoAnswer as trouble:
                 self._say(f"Could not cancel {', '.join(sorted(ids))}: {trouble}")
+            self._end_tasks(submitted)
+
+    def _end_tasks(self, tickets: Iterable[Ticket]) -> None:
+        """Keep cancelled tasks from starting. The cancelling comes first, for this needs room on the disk."""
+        try:
+            for ticket in tickets:
+                ticket.batch.end(ticket.index)
+        except OSError as error:
+            self._say(f"Cancelled jobs could not be marked as such, so one may still start: {error}")
 
     def shutdown(self) -> None:
-        super().shutdown()
-        self.lease.release()
+        try:
+            super().shutdown()
+        finally:
+            self.lease.release()
 
     def _may_submit(self) -> bool:
         return not self._stopping and self.lease.held()
@@ -278,3 +313,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def _say(self, message: str) -> None:
         self.logger.info(message)
+
+
+def array_of(ticket: Ticket) -> str:
+    """Return what to cancel: a task's whole array, for it is all ours, or a job of another kind."""
+    return ticket.job_id.partition("_")[0]

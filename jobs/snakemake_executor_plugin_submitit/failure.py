@@ -13,6 +13,20 @@ from .clusters.base import State
 TAIL_LINES = 12
 TAIL_BYTES = 20_000
 
+# What libraries say when a GPU's memory is used up. The command then fails by itself: to SLURM it is only FAILED.
+GPU_MEMORY_WORDS = (
+    "cuda out of memory",  # PyTorch
+    "hip out of memory",  # PyTorch on AMD
+    "xpu out of memory",
+    "cuda_error_out_of_memory",  # the driver's name, as TensorFlow and JAX give it
+    "cudaerrormemoryallocation",  # the runtime's, as CuPy and others give it
+    "cublas_status_alloc_failed",
+    "cuda error: out of memory",
+    "resource_exhausted: out of memory",  # XLA
+)
+GPU_MEMORY = "its GPU's memory was used up, which asking for more mem_mb does not change"
+START = "== "  # begins the lines of the allocation's own in a log
+
 WORDS = {
     "OUT_OF_MEMORY": "killed for using more memory than it asked for",
     "TIMEOUT": "ran into its time limit without stopping in time",
@@ -28,18 +42,23 @@ WORDS = {
 UNTOLD = ("LOST", "COMPLETED", "FAILED")  # whose words are about a verdict that is not there
 
 
+def end_of(path: Path) -> str:
+    """Return the end of a file, empty if there is none."""
+    try:
+        with path.open("rb") as file:
+            file.seek(max(0, path.stat().st_size - TAIL_BYTES))
+            return file.read().decode(errors="replace")
+    except OSError:
+        return ""
+
+
 def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
     """Return the last lines of the first of these files that has any."""
     for path in paths:
-        try:
-            with path.open("rb") as file:
-                file.seek(max(0, path.stat().st_size - TAIL_BYTES))
-                text = file.read().decode(errors="replace")
-        except OSError:
-            continue
+        text = end_of(path)
         # A progress bar overwrites its line; what counts is what was on it last.
         found = [line.rsplit("\r", 1)[-1] for line in text.rstrip().split("\n") if line.strip()]
-        if any(not line.startswith("== ") for line in found):
+        if any(not line.startswith(START) for line in found):
             return found[-lines:]
     return []
 
@@ -76,6 +95,16 @@ def out_of_memory(verdict: Verdict | None, state: State | None, boot: Iterable[P
     return any(word in line.lower() for line in tail(boot) for word in MEMORY_WORDS)
 
 
+def gpu_out_of_memory(logs: Iterable[Path], label: str) -> bool:
+    """Return whether the log says of the newest start that a GPU's memory was used up."""
+    for path in logs:
+        text = end_of(path)
+        newest = text.rpartition(f"{START}{label}: job ")[2].lower()
+        if any(words in newest for words in GPU_MEMORY_WORDS):
+            return True
+    return False
+
+
 def block(
     label: str,
     verdict: Verdict | None,
@@ -90,6 +119,8 @@ def block(
     if verdict is not None and not memory and (state is None or state.live or state.name == "COMPLETED"):
         name = "FAILED"
     why = verdict.reason if verdict is not None else ""
+    if not why and name == "FAILED" and gpu_out_of_memory(logs, label):
+        why = GPU_MEMORY
     if not why and (verdict is None or name not in UNTOLD):
         why = WORDS.get(name, "")
     rows = [("state", f"{name}{' - ' + why if why else ''}")]

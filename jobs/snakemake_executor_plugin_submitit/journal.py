@@ -114,7 +114,18 @@ class Batch:
 
     def fence(self, index: int) -> None:
         """Make an allocation that runs the task stop, wherever it is."""
-        claim.Life(self.path, index, number=claim.FENCED, stalled=0, heartbeat_s=0).note("")
+        claim.fence(self.path, index)
+
+    def end(self, index: int) -> None:
+        """Make sure that the task neither starts nor goes on."""
+        if not self.bury(index):
+            self.fence(index)
+
+    def go_on(self, index: int, record: dict[str, Any], beat: Path) -> None:
+        """Let the task's first start here be one more in a row: `record` is the last one's, `beat` its sign of life."""
+        write_json(self.files.life(index), record)
+        self.files.beat(index).unlink(missing_ok=True)
+        self.files.beat(index).symlink_to(beat.absolute())
 
     def waits_for_another(self, index: int) -> bool:
         """Return whether the task's newest life ended because another process was at work."""
@@ -122,7 +133,8 @@ class Batch:
 
     def fenced(self, index: int) -> bool:
         """Return whether the task was told to stop."""
-        return (read_json(self.files.life(index)) or {}).get("number") == claim.FENCED
+        record = claim.Life.record(self.path, index) or {}
+        return self.files.fence(index).exists() or record.get("number") == claim.FENCED
 
     def claimed_by(self, index: int) -> str | None:
         """Return the allocation that claimed the task, the tombstone, or None."""

@@ -26,6 +26,7 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
+from .retries import megabytes
 from .settings import ExecutorSettings
 
 SLURM_RESOURCES = (
@@ -100,13 +101,13 @@ class Reader:
 
 
 def memory(get: Reader, settings: ExecutorSettings, floor: int) -> Parameters:
-    """Return the request for memory: each CPU's if the rule names one, else the node's."""
+    """Return the request for memory: each CPU's if the rule names one, else the node's. `floor` is of either."""
     per_cpu, per_node = get.whole("mem_mb_per_cpu", None), get.whole("mem_mb", None)
     if per_cpu:
-        return {"mem_per_cpu": f"{per_cpu}M"}
-    if per_node or floor:
-        return {"mem": f"{max(per_node or 0, floor)}M"}
-    return {"mem": settings.mem}
+        return {"mem_per_cpu": f"{max(per_cpu, floor)}M"}
+    if per_node:
+        return {"mem": f"{max(per_node, floor)}M"}
+    return {"mem": f"{floor}M" if floor > megabytes(settings.mem) else settings.mem}
 
 
 def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:

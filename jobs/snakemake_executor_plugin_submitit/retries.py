@@ -6,10 +6,17 @@ set a job's count of attempts, which the scheduler reads once the failure was to
 
 from __future__ import annotations
 
+import math
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from .failure import out_of_memory
 from .tickets import Ticket
+
+UNITS_MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
+# sbatch's options for memory that a rule or profile may give past the executor's own: they stand as they are.
+FREE_OPTIONS = ("mem", "mem-per-cpu", "mem_per_cpu", "mem-per-gpu", "mem_per_gpu")
 
 
 class Retries:
@@ -20,7 +27,7 @@ class Retries:
         self._floor_mb: dict[str, int] = {}
 
     def memory_floor_mb(self, key: str) -> int:
-        """Return what the job must at least ask for, 0 if it was never killed for its memory."""
+        """Return what the job must at least ask for, of the node or each CPU; 0 if it was never killed for it."""
         return self._floor_mb.get(key, 0)
 
     def after_failure(self, job: Any, ticket: Ticket) -> str:
@@ -29,11 +36,32 @@ class Retries:
             rule_out(job)  # somebody wants it gone
             return ""
         verdict = ticket.batch.verdict(ticket.index)
-        if not ticket.memory_mb or not out_of_memory(verdict, ticket.state, ticket.boot):
+        if not out_of_memory(verdict, ticket.state, ticket.boot) or not comes_again(job):
             return ""
-        more = int(ticket.memory_mb * self.memory_factor)
+        asked, of_what = memory_asked(ticket.batch.parameters)
+        more = math.ceil(asked * self.memory_factor)
+        if more <= asked:
+            return ""
         self._floor_mb[ticket.task.key] = more
-        return f"retrying with {more} MB" if comes_again(job) else ""
+        return f"retrying with {more} MB{of_what}"
+
+
+def memory_asked(parameters: Mapping[str, Any]) -> tuple[int, str]:
+    """Return the megabytes that a job asked for and, in words, of what; 0 where no more can be asked for.
+
+    That is so without a request, and where memory is among the free options of sbatch.
+    """
+    if any(name in parameters.get("additional_parameters", {}) for name in FREE_OPTIONS):
+        return 0, ""
+    if "mem_per_cpu" in parameters:
+        return megabytes(parameters["mem_per_cpu"]), " for each CPU"
+    return megabytes(parameters.get("mem", 0)), ""
+
+
+def megabytes(request: Any) -> int:
+    """Return sbatch's writing of memory, such as 16GB, 200M or 4000, in megabytes; 0 if it is none."""
+    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", str(request).upper())
+    return math.ceil(float(found.group(1)) * UNITS_MB[found.group(2) or "M"]) if found else 0
 
 
 def comes_again(job: Any) -> bool:

@@ -24,7 +24,7 @@ class Ticket:
     ended_since: float | None = None  # when it was first seen over without a verdict
     failure: str | None = None  # the block, once it has failed
     succeeded: bool = False
-    memory_mb: int = 0  # what it asked for
+    displaced: bool = False  # SLURM has ended it and does not give it back: it is to be submitted again
     told: set[str] = field(default_factory=set)  # messages that were given already
 
     @property
@@ -44,3 +44,8 @@ class Ticket:
     def over(self) -> bool:
         """Whether the job has succeeded or failed."""
         return self.succeeded or self.failure is not None
+
+    def forget_state(self) -> None:
+        """Know nothing of the cluster's any more, for the task is a new one."""
+        self.job_id, self.state, self.absent_polls, self.ended_since = "", None, 0, None
+        self.displaced = False

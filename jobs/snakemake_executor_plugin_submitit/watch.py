@@ -8,6 +8,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from . import failure
+from .again import ENDED_BY_SLURM
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
 from .tickets import Ticket
@@ -15,8 +16,8 @@ from .tickets import Ticket
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
 SHORT_GRACE_S = 4.0  # where none is to be expected
-NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE")
-PREEMPTED_GRACE_S = 60.0  # PREEMPTED passes into PENDING where the cluster requeues
+NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
+COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
 HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
 
@@ -47,7 +48,7 @@ class Watch:
 
     def look(self, tickets: Iterable[Ticket]) -> None:
         """Settle every ticket whose end is known by now."""
-        waiting = [t for t in tickets if not t.over]
+        waiting = [t for t in tickets if not t.over and not t.displaced]
         by_batch: dict[str, list[Ticket]] = defaultdict(list)
         for ticket in waiting:
             by_batch[ticket.batch.token].append(ticket)
@@ -56,19 +57,21 @@ class Watch:
             for ticket in group:
                 if ticket.index in verdicts and (verdict := ticket.batch.verdict(ticket.index)) is not None:
                     self._settle(ticket, verdict)
-        waiting = [t for t in waiting if not t.over]
+        waiting = [t for t in waiting if not t.over and not t.displaced]
         if waiting and (self.cluster.cheap or time.monotonic() >= self._next_poll):
             self._poll(waiting)
 
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         if verdict.succeeded:
             self._last_change, ticket.succeeded = time.monotonic(), True
-        elif verdict.exit_code > 128 and not self.cluster.cheap and ticket.ended_since is None:
-            # Killed: was it for its memory? SLURM knows, a moment later.
+        elif self.cluster.cheap or not (verdict.exit_code > 128 or verdict.interrupted):
+            self.fail(ticket, verdict)
+        elif ticket.ended_since is None:
+            # Killed: was it for its memory? Interrupted: was it cancelled? SLURM knows, a moment later.
             ticket.ended_since = time.monotonic()
             self.changed()
-        elif self.cluster.cheap or verdict.exit_code <= 128 or self._state_is_in(ticket):
-            self._fail(ticket, verdict)
+        elif self._state_is_in(ticket):
+            self._displace_or_fail(ticket, verdict)
 
     def _state_is_in(self, ticket: Ticket) -> bool:
         known = ticket.state is not None and not ticket.state.live
@@ -157,8 +160,8 @@ class Watch:
         if ticket.ended_since is None:
             ticket.ended_since = now
         grace = self.grace_s
-        if state is not None and state.name == "PREEMPTED":
-            grace = max(grace, PREEMPTED_GRACE_S)
+        if state is not None and state.name in ENDED_BY_SLURM:
+            grace = max(grace, COME_BACK_GRACE_S)
         if state is not None and state.name in NO_VERDICT_EXPECTED:
             grace = SHORT_GRACE_S
         if now - ticket.ended_since < grace:
@@ -168,9 +171,22 @@ class Watch:
             return
         if state is None or state.live:
             ticket.state = State("LOST", ticket.job_id)
-        if not ticket.batch.bury(ticket.index):
-            ticket.batch.fence(ticket.index)
-        self._fail(ticket, None)
+        self._displace_or_fail(ticket, None)
 
-    def _fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
-        ticket.failure = failure.block(ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot)
+    def _displace_or_fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
+        """Settle an end that may be SLURM's doing rather than the job's: then it is to be submitted again."""
+        name = ticket.state.name if ticket.state is not None else ""
+        interrupted = verdict is not None and verdict.interrupted and name not in NO_VERDICT_EXPECTED
+        if interrupted or name in ENDED_BY_SLURM:
+            ticket.displaced = True
+        else:
+            if verdict is None:
+                ticket.batch.end(ticket.index)
+            self.fail(ticket, verdict)
+
+    def fail(self, ticket: Ticket, verdict: Verdict | None, note: str = "") -> None:
+        """Count the ticket as failed and say why; `note` is what else there is to say."""
+        ticket.displaced = False
+        ticket.failure = failure.block(
+            ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot, note
+        )

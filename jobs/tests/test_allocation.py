@@ -16,8 +16,15 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import allocation
-from snakemake_executor_plugin_submitit.allocation import child, memory, processes
-from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim, owner_of, progress
+from snakemake_executor_plugin_submitit.allocation import child, memory, processes, requeue
+from snakemake_executor_plugin_submitit.allocation.claim import (
+    TOMBSTONE,
+    Life,
+    claim,
+    fence,
+    owner_of,
+    progress,
+)
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
 from snakemake_executor_plugin_submitit.command import STAY
 
@@ -171,7 +178,10 @@ def start(batch: Path, tmp_path: Path) -> Callable[..., subprocess.CompletedProc
         (batch / "intent.json").write_text(json.dumps(intent))
         tools = tmp_path / "tools"
         tools.mkdir(exist_ok=True)
-        (tools / "scontrol").write_text(f'#!/bin/sh\necho "$@" >> {tmp_path}/scontrol.calls\n')
+        (tools / "scontrol").write_text(
+            f'#!/bin/sh\necho "$@" >> {tmp_path}/scontrol.calls\n'
+            f'[ "$1" != show ] || exec cat {tmp_path}/scontrol.shows\n'
+        )
         (tools / "scontrol").chmod(0o755)
         env = os.environ | {"SLURM_ARRAY_JOB_ID": job, "SLURM_ARRAY_TASK_ID": "0", "SLURM_JOB_ID": job}
         env["PATH"] = f"{tools}:{env['PATH']}"
@@ -192,6 +202,7 @@ def test_verdict_of_a_success_and_a_failure(start: Callable[..., Any], batch: Pa
     assert not (tmp_path / "again").exists(), "a task with a verdict is over"
     (batch / "verdicts/0.json").unlink()
     (batch / "claims/0").unlink()
+    (tmp_path / "scontrol.shows").write_text("JobId=7 JobState=RUNNING Restarts=0")
     start("kill -SEGV $$")
     verdict = read_verdict(batch, 0)
     assert verdict is not None and verdict.exit_code == 139
@@ -209,7 +220,7 @@ def test_foreign_claims_and_tombstones_keep_a_task_from_starting(
 def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
     for _ in range(3):  # more often than max_requeues: waiting for another is no lack of progress
         assert start("exit 3").returncode == 0 and read_verdict(batch, 0) is None
-    assert (tmp_path / "scontrol.calls").read_text() == "requeue 7\n" * 3
+    assert (tmp_path / "scontrol.calls").read_text() == "requeue 7_0\n" * 3, "never the whole array"
     (tmp_path / "out").write_text("half")
     start("[ ! -e out ] && touch out")
     verdict = read_verdict(batch, 0)
@@ -243,3 +254,53 @@ def test_missing_inputs_are_named(start: Callable[..., Any], batch: Path) -> Non
     start("true", inputs=["not/there"])
     verdict = read_verdict(batch, 0)
     assert verdict is not None and not verdict.succeeded and "not/there" in verdict.reason
+
+
+LATE_SIGNAL = "( sleep 1; kill -TERM $PPID ) & "  # to the allocation, which is the parent of the command
+
+
+@pytest.mark.parametrize(
+    ("shows", "requeued"),
+    [
+        ("JobState=COMPLETING Restarts=0", False),  # preempted or cancelled
+        ("JobState=PENDING Restarts=1", False),
+        ("JobState=RUNNING Restarts=1", False),  # a later start runs elsewhere
+        ("JobState=RUNNING Restarts=0", True),  # within a preemption's grace time
+    ],
+)
+def test_the_command_dies_before_we_get_the_signal(
+    start: Callable[..., Any], batch: Path, tmp_path: Path, shows: str, requeued: bool
+) -> None:
+    """A second later it comes. Then it is no failure, whatever the exit code."""
+    (tmp_path / "scontrol.shows").write_text(f"JobId=7 {shows} Requeue=1")
+    for script in ("exit 1", "kill -TERM $$"):
+        start(LATE_SIGNAL + script)
+        assert read_verdict(batch, 0) is None
+    calls = (tmp_path / "scontrol.calls").read_text()
+    assert calls.count("requeue 7_0") == (2 if requeued else 0) and "show job --oneliner 7_0" in calls
+
+
+def test_killed_by_what_slurm_has_ended(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
+    """The signal never gets here, but SLURM says that this start is over."""
+    (tmp_path / "scontrol.shows").write_text("JobId=7 JobState=COMPLETING Restarts=0")
+    assert start("kill -TERM $$").returncode == 143 and read_verdict(batch, 0) is None
+
+
+def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
+    """SLURM may give a task another start that was submitted anew elsewhere meanwhile."""
+    older = Life.begin(batch, 0, "", 5)
+    older.end()
+    fence(batch, 0)
+    assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
+
+
+def test_ids_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An array's last task has the array's job id. Only it is asked about by a name that means the array, too."""
+    monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    for job, asked in (("9", "9"), ("7", "7_3")):
+        monkeypatch.setenv("SLURM_JOB_ID", job)
+        assert (requeue.task_id(), requeue.look_up_id()) == ("7_3", asked)
+    monkeypatch.delenv("SLURM_ARRAY_JOB_ID")
+    monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
+    assert (requeue.task_id(), requeue.look_up_id()) == ("7", "7")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from snakemake_executor_plugin_submitit.allocation.decision import Action, Facts, decide
+from snakemake_executor_plugin_submitit.allocation.decision import Action, Facts, Slurm, decide
 
 FAILED: dict[str, Any] = {
     "exit_code": 1, "warned": False, "terminated": False, "fenced": False, "busy": False, "elapsed_s": 10.0,
@@ -17,6 +17,8 @@ BUSY = {"exit_code": 3, "busy": True}
 WARNED = {"exit_code": 4, "warned": True}
 TOLD_TO_END = {"exit_code": 143, "terminated": True}
 SUCCEEDED = {"exit_code": 0}
+KILLED = {"exit_code": 139}
+RUNS, ENDED, SILENT = ({"slurm": answer} for answer in (Slurm.RUNS, Slurm.ENDED, Slurm.SILENT))
 
 TABLE: list[tuple[str, dict[str, Any], Action]] = [
     ("a success", SUCCEEDED, Action.CONCLUDE),
@@ -25,7 +27,12 @@ TABLE: list[tuple[str, dict[str, Any], Action]] = [
     ("a failure", {}, Action.CONCLUDE),
     ("a failure near the limit", OVER, Action.CONCLUDE),
     ("a failure here", HERE, Action.CONCLUDE),
-    ("killed by a signal of its own", {"exit_code": 139}, Action.CONCLUDE),
+    ("killed by a signal", KILLED, Action.ASK),
+    ("killed by a signal of its own", KILLED | RUNS, Action.CONCLUDE),
+    ("killed by a signal that SLURM sent", KILLED | ENDED, Action.LEAVE),
+    ("killed by a signal while SLURM is away", KILLED | SILENT, Action.CONCLUDE),
+    ("killed by a signal here", KILLED | HERE, Action.CONCLUDE),
+    ("killed by a signal, and a newer start took over", KILLED | {"fenced": True}, Action.LEAVE),
     ("a newer start took over", {"exit_code": 137, "fenced": True}, Action.LEAVE),
     ("a newer start took over from a success", SUCCEEDED | {"fenced": True}, Action.LEAVE),
     ("warned, saved, ended", WARNED, Action.REQUEUE),
@@ -40,13 +47,15 @@ TABLE: list[tuple[str, dict[str, Any], Action]] = [
     ("told to end near the limit", TOLD_TO_END | OVER, Action.ASK),
     ("warned and told to end, long before the limit", WARNED | TOLD_TO_END, Action.ASK),
     ("told to end without a limit", TOLD_TO_END | {"limit_s": None}, Action.ASK),
-    ("told to end, within the grace of a preemption", TOLD_TO_END | {"slurm_runs_it": True}, Action.REQUEUE),
-    ("told to end, cancelled or preempted", TOLD_TO_END | {"slurm_runs_it": False}, Action.LEAVE),
+    ("told to end, within the grace of a preemption", TOLD_TO_END | RUNS, Action.REQUEUE),
+    ("told to end, cancelled or preempted", TOLD_TO_END | ENDED, Action.LEAVE),
+    ("told to end while SLURM is away", TOLD_TO_END | SILENT, Action.GIVE_BACK),
     ("told to end here", TOLD_TO_END | HERE, Action.LEAVE),
     ("the limit reached here", TOLD_TO_END | HERE | OVER, Action.CONCLUDE),
     ("a failure on several nodes", {"several_nodes": True}, Action.ASK),
-    ("a failure of its own on several nodes", {"several_nodes": True, "slurm_runs_it": True}, Action.CONCLUDE),
-    ("another node lost", {"several_nodes": True, "slurm_runs_it": False}, Action.LEAVE),
+    ("a failure of its own on several nodes", {"several_nodes": True} | RUNS, Action.CONCLUDE),
+    ("a failure on several nodes while SLURM is away", {"several_nodes": True} | SILENT, Action.LEAVE),
+    ("another node lost", {"several_nodes": True} | ENDED, Action.LEAVE),
 ]  # fmt: skip
 
 
@@ -61,11 +70,11 @@ def test_reasons_name_what_happened() -> None:
 
     assert reason(**TOLD_TO_END | HERE | OVER) == "reached its time limit of 60 s"
     assert "newer start" in reason(fenced=True)
-    assert "another node" in reason(several_nodes=True, slurm_runs_it=False)
+    assert "another node" in reason(several_nodes=True, **ENDED)
     assert reason() == ""
 
 
 def test_slurm_is_asked_at_most_once() -> None:
     for name, facts, _ in TABLE:
-        for answer in (True, False):
-            assert decide(Facts(**FAILED | facts | {"slurm_runs_it": answer})).action is not Action.ASK, name
+        for answer in (RUNS, ENDED, SILENT):
+            assert decide(Facts(**FAILED | facts | answer)).action is not Action.ASK, name

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from snakemake_executor_plugin_submitit import again
 from snakemake_executor_plugin_submitit import desk as desk_module
 from snakemake_executor_plugin_submitit import watch as watch_module
+from snakemake_executor_plugin_submitit.allocation.claim import Life, claim
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, write_verdict
 from snakemake_executor_plugin_submitit.clusters.base import Cluster, NoAnswer, Refused, State, States, TaskId
 from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
@@ -147,6 +150,45 @@ def test_nothing_is_submitted_without_the_lease(tmp_path: Path, clock: Clock, cl
     assert cluster.submissions == [] and len(desk.drop()) == 1
 
 
+def test_an_intent_that_cannot_be_written_holds_nothing_up(
+    tmp_path: Path, clock: Clock, cluster: Scripted, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The disk is full at the second of two batches: the first is submitted, once; the second when there is room."""
+    one, two = tickets(tmp_path, 2), tickets(tmp_path, 1)
+    said: list[str] = []
+    desk = Desk(cluster, patience_s=100, say=said.append, may_submit=lambda: True)
+    for found in (one, two):
+        desk.open_batch(found[0].batch.token, lambda found=found: found[0].batch)  # type: ignore[misc]
+        for ticket in found:
+            desk.add(ticket.batch.token, ticket)
+
+    def full(batch: Batch) -> None:
+        if batch is two[0].batch:
+            raise OSError(28, "No space left on device", "a name that differs")
+
+    with monkeypatch.context() as disk:
+        disk.setattr(Batch, "write_intent", full)
+        for _ in range(3):
+            desk.seal()
+            desk.submit_due(others_running=False)
+    assert cluster.submissions == [(0, 2)] and len([line for line in said if "No space" in line]) == 1
+    assert desk.unsealed() == two
+    desk.seal()
+    desk.submit_due(others_running=False)
+    assert cluster.submissions == [(0, 2), (0, 1)] and desk.unsealed() == []
+
+
+def test_a_script_that_cannot_be_written_is_tried_again(
+    tmp_path: Path, clock: Clock, cluster: Scripted
+) -> None:
+    cluster.answers = [OSError(28, "No space left on device")]
+    desk, said = on_desk(cluster, tickets(tmp_path, 6))
+    desk.submit_due(others_running=False)
+    clock.now += 5
+    desk.submit_due(others_running=False)
+    assert sorted(cluster.submissions) == [(0, 4), (4, 2)] and "No space left" in said[0]
+
+
 class Following:
     """A watch over some tickets, ticking twice a second as the executor does."""
 
@@ -210,7 +252,7 @@ def test_these_are_no_ends(following: Following, name: str) -> None:
     assert not following.tickets[0].over
 
 
-@pytest.mark.parametrize("name", ["CANCELLED", "TIMEOUT", "NODE_FAIL", "FAILED", "COMPLETED"])
+@pytest.mark.parametrize("name", ["CANCELLED", "TIMEOUT", "FAILED", "COMPLETED"])
 def test_end_without_a_verdict_fails_after_a_grace(following: Following, name: str) -> None:
     following.all_are("RUNNING")
     following.run(20)
@@ -221,12 +263,69 @@ def test_end_without_a_verdict_fails_after_a_grace(following: Following, name: s
     assert name in (following.tickets[0].failure or "")
 
 
-def test_preempted_becomes_pending_on_most_clusters(following: Following) -> None:
-    following.all_are("PREEMPTED")
-    following.run(40)
+@pytest.mark.parametrize("name", ["PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
+def test_ended_by_slurm_becomes_pending_on_most_clusters(following: Following, name: str) -> None:
+    following.all_are(name)
+    following.run(20)
     following.all_are("PENDING")
     following.run(200)
-    assert not following.tickets[0].over
+    assert not following.tickets[0].over and not following.tickets[0].displaced
+
+
+@pytest.mark.parametrize("by", ["squeue", "accounting"])
+@pytest.mark.parametrize("name", ["PREEMPTED", "NODE_FAIL", "BOOT_FAIL"])
+def test_ended_by_slurm_for_good_is_no_failure(following: Following, name: str, by: str) -> None:
+    ticket = following.tickets[0]
+    following.all_are(name)
+    if by == "accounting":
+        following.cluster.accounting, following.cluster.known = following.cluster.known, {}
+    following.run(90)
+    assert ticket.displaced and not ticket.over and not ticket.batch.fenced(0)
+
+
+@pytest.mark.parametrize(
+    ("code", "interrupted", "state", "displaced"),
+    [
+        (143, False, "PREEMPTED", True),
+        (143, False, "FAILED", False),
+        (4, True, "FAILED", True),  # SLURM took it for the job's end
+        (4, True, "CANCELLED", False),
+        (0, False, "PREEMPTED", False),
+    ],
+)
+def test_verdict_and_state_together(
+    following: Following, code: int, interrupted: bool, state: str, displaced: bool
+) -> None:
+    found = replace(verdict(code), interrupted=interrupted)
+    following.all_are("COMPLETING")
+    write_verdict(following.tickets[0].batch.path, 0, found)
+    following.run(10)
+    assert not following.tickets[0].over or code == 0
+    following.all_are(state)
+    following.run(20)
+    assert following.tickets[0].displaced is displaced and following.tickets[0].over is not displaced
+
+
+def test_moved_task_goes_on_where_it_was(following: Following, tmp_path: Path) -> None:
+    """Its starts are counted on, the old task is fenced, and the old one's sign of life is in the new one's place."""
+    ticket, registered = following.tickets[0], list[str]()
+    ticket.job = SimpleNamespace(register=registered.append)
+    old = ticket.batch
+    claim(old.path, 0, "10")
+    for _ in range(3):
+        life = Life.begin(old.path, 0, "", 0.01)
+    assert again.why_not(ticket, 3) == "" and "3 times" in again.why_not(ticket, 2)
+    new = Batch(tmp_path, "a", "slurm", {}, {}, str(tmp_path))
+    for _ in range(2):  # the disk may be full the first time
+        again.prepare(ticket, new)
+        assert again.why_not(ticket, 3) == "", "a fence takes nothing of what is known"
+    again.move(ticket, new)
+    new.write_intent()
+    assert life.fenced() and registered == [new.token] * 2 and (ticket.batch, ticket.index) == (new, 0)
+    assert ticket.task == old.tasks[0] and ticket.state is None
+    assert new.files.beat(0).read_text() == old.files.beat(0).read_text()
+    assert (Life.begin(new.path, 0, "", 0.01).number, Life.begin(new.path, 0, "x", 0.01).stalled) == (3, 0)
+    assert old.files.beat(0).read_text().startswith("[2,")
 
 
 def test_silence_ends_nothing_and_is_told_once(following: Following) -> None:

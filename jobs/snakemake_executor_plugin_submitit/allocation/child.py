@@ -16,7 +16,8 @@ from dataclasses import dataclass
 
 from . import processes
 
-WATCHED = {signal.SIGUSR2, signal.SIGTERM, signal.SIGCHLD}
+TOLD = {signal.SIGUSR2, signal.SIGTERM}
+WATCHED = TOLD | {signal.SIGCHLD}
 
 
 @dataclass
@@ -39,8 +40,14 @@ class Limits:
 
 
 def block_signals() -> None:
-    """Keep the signals pending until they are waited for. Call it before anything is started."""
+    """Keep the signals pending until they are waited for. Call it before anything is started.
+
+    The batch script ignores them until then, so that one that comes early does not end the start. The
+    order matters: what is ignored is lost, unless it is blocked.
+    """
     signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
+    for signum in TOLD:
+        signal.signal(signum, signal.SIG_DFL)
 
 
 def run(
@@ -90,6 +97,17 @@ def run(
             kill_at = never
     ending.exit_code = child.returncode if child.returncode >= 0 else 128 - child.returncode
     return ending
+
+
+def hear(ending: Ending, seconds: float) -> None:
+    """Note signals that are pending, or come within so long: the command may have died of one before us."""
+    end = time.monotonic() + seconds
+    while not ending.terminated:
+        came = signal.sigtimedwait(TOLD, max(0.0, end - time.monotonic()))
+        if came is None:
+            return
+        ending.warned |= came.si_signo == signal.SIGUSR2
+        ending.terminated |= came.si_signo == signal.SIGTERM
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:

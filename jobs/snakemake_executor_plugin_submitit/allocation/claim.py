@@ -13,13 +13,15 @@ import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import processes
 from .files import create_once, read_json, write_json
 from .folder import BatchFolder
 
 TOMBSTONE = "tombstone"
-FENCED = 10**9  # the number of a life that never ends: every other one must stop
+FIRST = {"number": 0, "stalled": 0, "progress": "", "waiting": False}  # what the first life notes
+FENCED = 10**9  # the number of a life that never ends, by which earlier versions know a fence
 
 
 def claim(batch: Path, index: int, owner: str) -> bool:
@@ -56,14 +58,19 @@ class Life:
         return BatchFolder(self.batch).beat(self.index)
 
     @classmethod
+    def record(cls, batch: Path, index: int) -> dict[str, Any] | None:
+        """Return what the newest life noted of itself, None if there was none."""
+        found: dict[str, Any] | None = read_json(BatchFolder(batch).life(index))
+        return found
+
+    @classmethod
     def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
         """Become the newest life. Then wait until an older copy that still beats has stopped."""
-        before = read_json(BatchFolder(batch).life(index))
+        before = cls.record(batch, index)
         if before is None:
             life = cls(batch, index, 0, 0, heartbeat_s)
         else:
-            stalled = 0 if progress != before["progress"] else before["stalled"] + (not before["waiting"])
-            life = cls(batch, index, before["number"] + 1, stalled, heartbeat_s)
+            life = cls(batch, index, before["number"] + 1, stalled_after(before, progress), heartbeat_s)
         life.note(progress)
         life._outwait()
         life.beat()
@@ -75,8 +82,10 @@ class Life:
         write_json(self._record, record)
 
     def fenced(self) -> bool:
-        """Return whether a newer life has begun."""
-        record = read_json(self._record)
+        """Return whether a newer life has begun, or none is wanted any more."""
+        record = self.record(self.batch, self.index)
+        if BatchFolder(self.batch).fence(self.index).exists():
+            return True
         return record is not None and record["number"] > self.number
 
     def beat(self) -> None:
@@ -104,6 +113,22 @@ class Life:
             if time.monotonic() - silent_since > 3 * self.heartbeat_s:
                 return
             time.sleep(min(1.0, self.heartbeat_s))
+
+
+def stalled_after(before: dict[str, Any], progress: str) -> int:
+    """Return how many lives in a row ended without progress, if another one begins now."""
+    return 0 if progress != before["progress"] else before["stalled"] + (not before["waiting"])
+
+
+def fence(batch: Path, index: int) -> None:
+    """Make every life of the task stop, and no other begin, wherever it is.
+
+    A file of its own, for a life that begins in this moment writes its own record.
+    """
+    BatchFolder(batch).fence(index).touch()
+    newest = Life.record(batch, index) or FIRST
+    if newest["number"] != FENCED:
+        write_json(BatchFolder(batch).life(index), {**newest, "number": FENCED, "was": newest["number"]})
 
 
 def progress(patterns: list[str], folder: Path) -> str:

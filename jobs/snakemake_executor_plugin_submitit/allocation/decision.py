@@ -16,6 +16,16 @@ class Action(Enum):
     REQUEUE = auto()  # hand the task back to the queue, without a verdict
     LEAVE = auto()  # end without a verdict: SLURM knows what became of this start
     ASK = auto()  # find out whether SLURM still runs this start, and decide again
+    GIVE_BACK = auto()  # write that it was interrupted: the main process submits the task again
+
+
+class Slurm(Enum):
+    """What SLURM says about this start."""
+
+    UNASKED = auto()
+    RUNS = auto()  # it runs still: its end is its own doing
+    ENDED = auto()  # SLURM has ended it, or a later start has taken its place
+    SILENT = auto()  # nobody answered
 
 
 @dataclass(frozen=True)
@@ -31,7 +41,7 @@ class Facts:
     limit_s: float | None
     on_slurm: bool  # else this machine alone
     several_nodes: bool
-    slurm_runs_it: bool | None = None  # None until SLURM was asked
+    slurm: Slurm = Slurm.UNASKED
 
     @property
     def at_limit(self) -> bool:
@@ -48,7 +58,7 @@ class Decision:
 
 
 def decide(facts: Facts) -> Decision:
-    """Return the next action. It is ASK only while `slurm_runs_it` is None."""
+    """Return the next action. It is ASK only while SLURM was not asked."""
     if facts.fenced:
         return Decision(Action.LEAVE, "a newer start of this job has taken over")
     if facts.exit_code == 0:
@@ -59,8 +69,8 @@ def decide(facts: Facts) -> Decision:
         return Decision(Action.RUN_AGAIN)  # this machine has no queue to go back to
     if facts.busy or facts.warned:
         return Decision(Action.REQUEUE)
-    if facts.on_slurm and facts.several_nodes:
-        return _after_failure_on_several_nodes(facts)
+    if facts.on_slurm and (facts.several_nodes or facts.exit_code > 128):
+        return _after_doubtful_failure(facts)
     return Decision(Action.CONCLUDE)
 
 
@@ -70,16 +80,25 @@ def _after_termination(facts: Facts) -> Decision:
         if facts.at_limit:
             return Decision(Action.CONCLUDE, f"reached its time limit of {facts.limit_s:.0f} s")
         return Decision(Action.LEAVE)
-    if facts.slurm_runs_it is None:
+    if facts.slurm is Slurm.UNASKED:
         return Decision(Action.ASK)
+    if facts.slurm is Slurm.SILENT:
+        return Decision(Action.GIVE_BACK, "told to end, and SLURM did not say why")
     # Within a preemption's grace time SLURM takes the end of a start for the end of the job.
-    return Decision(Action.REQUEUE if facts.slurm_runs_it else Action.LEAVE)
+    return Decision(Action.REQUEUE if facts.slurm is Slurm.RUNS else Action.LEAVE)
 
 
-def _after_failure_on_several_nodes(facts: Facts) -> Decision:
-    """Decide whether the command failed by itself, or because another node was lost, which SLURM requeues."""
-    if facts.slurm_runs_it is None:
+def _after_doubtful_failure(facts: Facts) -> Decision:
+    """Decide whether the command failed by itself, or because SLURM has ended this start.
+
+    SLURM signals a job's processes one after the other, so that a command may be dead of a signal that
+    this process does not get any more; and a command on several nodes fails when another is lost.
+    """
+    if facts.slurm is Slurm.UNASKED:
         return Decision(Action.ASK)
-    if facts.slurm_runs_it:
+    if facts.slurm is Slurm.RUNS:
         return Decision(Action.CONCLUDE)
-    return Decision(Action.LEAVE, "SLURM has ended this start; another node was lost")
+    if facts.slurm is Slurm.SILENT and not facts.several_nodes:
+        return Decision(Action.CONCLUDE)  # SLURM ends nothing while it is away
+    why = "; another node was lost" if facts.several_nodes else ""
+    return Decision(Action.LEAVE, f"SLURM has ended this start{why}")

@@ -8,6 +8,7 @@ batches/TOKEN/intent.json          what was going to be submitted, synced before
               slurm-JOB.out        what SLURM itself wrote about a task
               claims/I             which allocation runs task I, or a tombstone: none ever may
               lives/I beats/I      its newest start, and the sign that it runs
+              lives/I.fence        no start of it may run any more
               verdicts/I.json      how it ended
               closed/I             the main process has dealt with it
               done                 with all of them
@@ -79,6 +80,9 @@ class BatchFolder:
 
     def life(self, index: int) -> Path:
         return self.path / "lives" / str(index)
+
+    def fence(self, index: int) -> Path:
+        return self.path / "lives" / f"{index}.fence"
 
     def beat(self, index: int) -> Path:
         return self.path / "beats" / str(index)

@@ -20,11 +20,12 @@ from .decision import Action, Decision, Facts, decide
 from .files import read_json
 from .folder import BatchFolder
 from .memory import oom_kills
-from .requeue import LOCAL_REQUEUE, requeue, still_wanted
+from .requeue import LOCAL_REQUEUE, requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
 
 NEVER_STARTED = -1
 BUSY_PAUSE_S = 20
+SIGNAL_LAG_S = 2.0  # SLURM signals a job's processes one after the other: the command may get it before us
 
 
 def main(batch: Path, index: int) -> int:
@@ -36,8 +37,10 @@ def main(batch: Path, index: int) -> int:
         print(f"There is no task description in {batch}.", file=sys.stderr)
         return 1
     owner, job_id = allocation_id(intent["cluster"])
-    if not claim(batch, index, owner) or folder.verdict(index).exists():
-        print(f"Task {index} of {batch.name} belongs to another allocation or is over.")
+    if not claim(batch, index, owner) or folder.verdict(index).exists() or folder.fence(index).exists():
+        print(
+            f"Task {index} of {batch.name} belongs to another allocation, is over, or is not wanted any more."
+        )
         return 0
     os.chdir(intent["folder"])
     if intent["cluster"] != "debug":
@@ -48,8 +51,7 @@ def main(batch: Path, index: int) -> int:
 def allocation_id(cluster: str) -> tuple[str, str]:
     """Return the allocation's name in claims (the whole array's), and the task's job id for people."""
     if cluster == "slurm":
-        array = os.environ["SLURM_ARRAY_JOB_ID"]
-        return array, f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+        return os.environ.get("SLURM_ARRAY_JOB_ID") or os.environ["SLURM_JOB_ID"], task_id()
     local = os.environ.get("SUBMITIT_LOCAL_JOB_ID", str(os.getppid()))
     return f"{cluster}-{local}", local
 
@@ -84,10 +86,14 @@ class Start:
             if self.life.number:
                 put_back(self.task)
             while True:
-                facts = self._facts(self._run_command())
+                ending = self._run_command()
+                facts = self._facts(ending)
                 decision = decide(facts)
                 if decision.action is Action.ASK:
-                    decision = decide(replace(facts, slurm_runs_it=still_wanted()))
+                    answer = what_slurm_says()
+                    child.hear(ending, 0)  # a signal that came meanwhile
+                    facts = replace(facts, slurm=answer, terminated=ending.terminated)
+                    decision = decide(facts)
                 if decision.action is not Action.RUN_AGAIN:
                     return self._act(decision, facts)
                 time.sleep(BUSY_PAUSE_S)
@@ -104,13 +110,16 @@ class Start:
 
     def _run_command(self) -> child.Ending:
         limits = child.Limits(self.task["limit_s"], self.intent["signal_delay_s"])
-        return child.run(
+        ending = child.run(
             self.task["argv"],
             os.environ | self.task["env"] | temporary_folder(self.task),
             pulse=self.life.goes_on,
             pulse_s=self.intent["heartbeat_s"],
             limits=None if self.on_slurm else limits,
         )
+        if self.on_slurm and ending.exit_code and not ending.fenced:
+            child.hear(ending, SIGNAL_LAG_S)
+        return ending
 
     def _facts(self, ending: child.Ending) -> Facts:
         return Facts(
@@ -130,6 +139,8 @@ class Start:
             return self._conclude(facts.exit_code, decision.reason)
         if decision.action is Action.REQUEUE:
             return self._requeue(facts)
+        if decision.action is Action.GIVE_BACK:
+            return self._conclude(facts.exit_code, decision.reason, interrupted=True)
         if decision.reason:
             say(decision.reason)
         return 1 if facts.fenced else facts.exit_code
@@ -141,9 +152,9 @@ class Start:
         say("back to the queue")
         if requeue(self.intent["cluster"]):
             return 0 if self.on_slurm else LOCAL_REQUEUE
-        return self._conclude(facts.exit_code, "interrupted, and SLURM refused to requeue it")
+        return self._conclude(facts.exit_code, "SLURM refused to requeue it", interrupted=True)
 
-    def _conclude(self, exit_code: int, reason: str) -> int:
+    def _conclude(self, exit_code: int, reason: str, interrupted: bool = False) -> int:
         """Write the verdict, unless a newer start has taken over."""
         if self.life.fenced():
             return 1
@@ -157,6 +168,7 @@ class Start:
             peak_rss_kb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
             out_of_memory=oom_kills() > self.kills_before,
             reason=reason,
+            interrupted=interrupted,
         )
         write_verdict(self.batch, self.index, verdict)
         return 0

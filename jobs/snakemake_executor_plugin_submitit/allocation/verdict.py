@@ -22,6 +22,7 @@ class Verdict:
     peak_rss_kb: int  # memory of its largest process
     out_of_memory: bool  # the kernel's cgroup counted an out-of-memory kill
     reason: str = ""  # in words, where the exit code does not say it
+    interrupted: bool = False  # by SLURM, which would not take it back: to be submitted again
 
     @property
     def succeeded(self) -> bool:

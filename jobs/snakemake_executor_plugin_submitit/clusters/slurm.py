@@ -20,6 +20,10 @@ from ..settings import ExecutorSettings
 from .base import Cluster, NoAnswer, Refused, State, States, TaskId
 
 COMMENT = "submitit"
+# A start in the second of its requeue fails ("Job credential revoked"), which is why SLURM lets requeued jobs wait.
+HURRIED = "StartTime=now+3"
+# Signals are not for the shell that is about to become the allocation: it would die of them, and the job with it.
+UNTIL_IT_LISTENS = "trap '' TERM USR2"
 DEFAULT_MAX_ARRAY = 1001
 # What sbatch says when the request itself is wrong, so that trying again is no use.
 WRONG_REQUEST = (
@@ -105,8 +109,8 @@ class SlurmCluster(Cluster):
         parameters["use_srun"] = False
         parameters.setdefault("time", None)  # the partition's default, not submitit's five minutes
         parameters["wckey"] = None
-        if several:
-            parameters["setup"] = [*parameters.get("setup", []), *RENDEZVOUS]
+        meeting = RENDEZVOUS if several else []
+        parameters["setup"] = [UNTIL_IT_LISTENS, *parameters.get("setup", []), *meeting]
         start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
         command = f"exec {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
         try:
@@ -184,7 +188,7 @@ class SlurmCluster(Cluster):
 
     def hurry(self, job_ids: Iterable[str]) -> None:
         if ids := sorted(set(job_ids)):
-            call("scontrol", "update", f"JobId={','.join(ids)}", "StartTime=now", timeout=60)
+            call("scontrol", "update", f"JobId={','.join(ids)}", HURRIED, timeout=60)
 
 
 # The first node is where the tasks of a distributed command meet.
