@@ -25,6 +25,7 @@ class Ticket:
     failure: str | None = None  # the block, once it has failed
     succeeded: bool = False
     displaced: bool = False  # SLURM has ended it and does not give it back: it is to be submitted again
+    releases: int = 0  # how often it was let go after a node had failed to start it
     told: set[str] = field(default_factory=set)  # messages that were given already
 
     @property

@@ -45,6 +45,7 @@ class Scripted(Cluster):
         self.questions = 0
         self.submissions: list[tuple[int, int]] = []
         self.hurried: list[str] = []
+        self.released: list[str] = []
 
     def largest(self) -> int:
         return 4
@@ -74,6 +75,9 @@ class Scripted(Cluster):
 
     def hurry(self, job_ids: Iterable[str]) -> None:
         self.hurried += job_ids
+
+    def release(self, job_ids: Iterable[str]) -> None:
+        self.released += job_ids
 
     def task_id(self, job_id: str, offset: int) -> str:
         return f"{job_id}_{offset}"
@@ -364,6 +368,22 @@ def test_requeued_jobs_are_hurried_but_not_those_that_wait_for_another(following
     (following.tickets[0].batch.path / "lives/0").write_text('{"waiting": false}')
     following.run(12)
     assert set(following.cluster.hurried) == {"10_0"}
+
+
+def test_held_after_a_failed_launch_is_let_go_a_few_times(following: Following) -> None:
+    """SLURM holds a job whose node was lost while it started it, and nobody else would let it go."""
+    following.all_are("PENDING", "launch failed requeued held")
+    following.run(12)
+    assert following.cluster.released and not following.said
+    following.run(60)
+    assert following.cluster.released == ["10_0"] * watch_module.MOST_RELEASES
+    assert [line for line in following.said if "is held: launch failed" in line] == following.said[-1:]
+
+
+def test_what_a_person_holds_stays_held(following: Following) -> None:
+    following.all_are("PENDING", "JobHeldUser")
+    following.run(30)
+    assert following.cluster.released == [] and "`scontrol release` lets it go" in following.said[0]
 
 
 def test_one_question_for_hundreds(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:

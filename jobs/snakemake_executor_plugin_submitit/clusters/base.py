@@ -80,3 +80,6 @@ class Cluster(ABC):
 
     def hurry(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters make them wait)
         """Let requeued jobs start at once."""
+
+    def release(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters hold them)
+        """Let go jobs that the cluster holds."""

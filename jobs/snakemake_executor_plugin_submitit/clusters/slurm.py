@@ -190,6 +190,10 @@ class SlurmCluster(Cluster):
         if ids := sorted(set(job_ids)):
             call("scontrol", "update", f"JobId={','.join(ids)}", HURRIED, timeout=60)
 
+    def release(self, job_ids: Iterable[str]) -> None:
+        if ids := sorted(set(job_ids)):
+            call("scontrol", "release", ",".join(ids), timeout=60)
+
 
 # The first node is where the tasks of a distributed command meet.
 RENDEZVOUS = [

@@ -18,7 +18,7 @@ from .judge import Tally
 from .stage import arranged
 from .sweep_round import Round
 
-EVENTS_IN_A_SWEEP = 60
+EVENTS_IN_A_SWEEP = 100
 
 
 def campaign(cluster: Cluster, folder: Path, events: int, seed: int, jobs: int) -> Tally:
@@ -49,7 +49,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m campaign", description=campaign.__doc__)
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
-    parser.add_argument("--jobs", type=int, default=60, help="in each sweep")
+    parser.add_argument("--jobs", type=int, default=80, help="in each sweep")
     parser.add_argument("--folder", type=Path, help="where sweeps lie; those with findings stay")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever ends it, the cluster goes

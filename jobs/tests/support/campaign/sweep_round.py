@@ -46,6 +46,13 @@ class Round:
 
     def run(self) -> list[Case]:
         """Run the sweep to its end, and return what is known of each job."""
+        try:
+            self._run()
+        finally:
+            self._clear()
+        return self._cases()
+
+    def _run(self) -> None:
         through, next_event, start_at = False, time.monotonic() + 3, 0.0
         while not through:
             now = time.monotonic()
@@ -63,10 +70,7 @@ class Round:
                 self._stuck()
                 through = True
             self._listen()
-            self._administer()
             time.sleep(0.05)
-        self._clear()
-        return self._cases()
 
     def _start(self) -> None:
         path = f"{self.stage.clients.folder}/bin:{os.environ['PATH']}"
@@ -104,19 +108,6 @@ class Round:
             self.told.append((time.time(), found.group(1)))
             self.stage.note(f"told: {found.group(0).strip()}")
 
-    _administered = 0.0
-
-    def _administer(self) -> None:
-        if time.monotonic() - self._administered < 10 or self.stage.down("slurmctld"):
-            return
-        self._administered = time.monotonic()
-        for line in (
-            self.stage.client("squeue", "--array", "--noheader", "-o", "%F_%K|%r") or ""
-        ).splitlines():
-            if "held" in line:
-                self.stage.note(f"released {line}")
-                self.stage.client("scontrol", "release", line.split("|")[0])
-
     def _stuck(self) -> None:
         self.stage.note("it does not come to an end")
         self.stage.note(self.stage.client("squeue", "--array") or "")
@@ -125,6 +116,7 @@ class Round:
     def _clear(self) -> None:
         """Make the cluster whole and empty for the next sweep."""
         stage = self.stage
+        stage.kill_main()
         stage.bring_back(everything=True)
         stage.clients.forget()
         stage.client("scancel", "--partition=low,cut,graced,high", f"--user={stage.cluster.user}")
@@ -152,7 +144,7 @@ class Round:
         for batch in (self.folder / ".snakemake/submitit/batches").glob("*"):
             for path in batch.glob("verdicts/[0-9]*.json"):
                 verdict = json.loads(path.read_text())
-                if verdict["exit_code"]:
+                if verdict["exit_code"] and not verdict.get("interrupted"):
                     label = json.loads((batch / "intent.json").read_text())["tasks"][int(path.stem)]["label"]
                     found.setdefault(label, []).append(verdict)
         return found
