@@ -22,7 +22,7 @@ HUNGRY = """
 rule hungry:
     output: "out/x"
     retries: 1
-    resources: mem_mb=60
+    resources: MEMORY
     shell: "echo try >> tries; python -c 'x = bytearray(120_000_000); import time; time.sleep(4)'; touch {output}"
 """
 
@@ -79,11 +79,21 @@ def test_accounting_down(sweep: Callable[..., Any], cluster: Any, tmp_path: Path
     assert len((s.folder / "ran").read_text().split()) == 3
 
 
-def test_out_of_memory_is_told_and_retried_with_more(sweep: Callable[..., Any]) -> None:
-    s = sweep(HUNGRY, "--retries", "1", "--submitit-memory-factor", "4")
+@pytest.mark.parametrize(
+    ("rule", "options", "says"),
+    [
+        ("mem_mb=60", [], "retrying with 240 MB"),
+        ("mem_mb_per_cpu=60", [], "retrying with 240 MB for each CPU"),
+        ("x=1", ["--submitit-mem", "60M", "--default-resources", "runtime=5"], "retrying with 240 MB"),
+    ],
+)
+def test_out_of_memory_is_told_and_retried_with_more(
+    sweep: Callable[..., Any], rule: str, options: list[str], says: str
+) -> None:
+    s = sweep(HUNGRY.replace("MEMORY", rule), "--retries", "1", "--submitit-memory-factor", "4", *options)
     s.succeed("out/x")
     assert "OUT_OF_MEMORY - killed for using more memory than it asked for" in s.text()
-    assert "retrying with 240 MB" in s.text()
+    assert says in s.text()
     assert (s.folder / "tries").read_text().split() == ["try", "try"]
 
 
