@@ -198,12 +198,19 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
         with self._submitting:
+            before = self._submitted(waiting)
             if self.desk.pieces and not self._stopping:
-                unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
-                self.desk.submit_due(others_running=len(waiting) > unsubmitted)
+                self.desk.submit_due(others_running=bool(before), alive=before)
+            submitted = self._submitted(waiting)
+            if len(submitted) > len(before):
                 self.watch.changed()
-            queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
-        self.watch.look([t for t in waiting if id(t) not in queued])
+        self.watch.look(submitted)
+
+    def _submitted(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Return those of the tickets that are not at the desk any more."""
+        with self._lock:
+            at_desk = {id(t) for t in self.desk.unsubmitted()}
+        return [t for t in tickets if id(t) not in at_desk]
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
         if note := self._retries.after_failure(info.job, ticket):
