@@ -62,7 +62,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.watch = Watch(
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
-        self.adoption = Adoption(self.journal, self.cluster, self._say)
+        self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
         self._allocation_rules = {
             "heartbeat_s": self.settings.heartbeat_s,
             "max_requeues": self.settings.max_requeues,
@@ -143,7 +143,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,
             updated=updated,
+            request=self._request(job),
         )
+
+    def _request(self, job: Any) -> str:
+        return resources.digest(job, self.settings, command.body(job))
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
         return Batch(

@@ -41,6 +41,7 @@ class Task:
     nested: bool
     limit_s: float | None
     updated: dict[str, str] = field(default_factory=dict)  # output that the job updates -> its backup
+    request: str = ""  # a digest of what it asked of the cluster; empty in journals of earlier versions
 
 
 @dataclass

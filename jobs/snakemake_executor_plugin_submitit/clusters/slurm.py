@@ -191,7 +191,7 @@ class SlurmCluster(Cluster):
         }
 
     def cancel(self, job_ids: Iterable[str]) -> None:
-        if ids := sorted(set(job_ids)):
+        if ids := together(job_ids):
             call("scancel", *ids, timeout=60)
 
     def hurry(self, job_ids: Iterable[str]) -> None:
@@ -205,6 +205,14 @@ RENDEZVOUS = [
     "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))",
     'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # since 22.05 srun does not inherit it
 ]
+
+
+def together(job_ids: Iterable[str]) -> list[str]:
+    """Return the ids with those of one array in one word, such as 12_[0,3]: SLURM deals with it at once."""
+    tasks: dict[str, list[str]] = {}
+    for array, _, index in (job_id.partition("_") for job_id in sorted(set(job_ids))):
+        tasks.setdefault(array, []).extend([index] if index else [])
+    return [f"{array}_[{','.join(of)}]" if of else array for array, of in tasks.items()]
 
 
 SCRIPT = re.compile(r"(?:^|/)(\w+)/submission-(\d+)\.sh$")
