@@ -162,6 +162,19 @@ def digest(job: Any) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
+def body(job: Any) -> list[str]:
+    """Return the code of the job that is no shell command: bodies under `run:`, scripts, notebooks."""
+    found = []
+    for member in sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]:
+        rule = member.rule
+        if rule.shellcmd is None and rule.run_func_src:
+            found.append(rule.run_func_src)
+        if path := rule.script or rule.notebook:
+            place = Path(str(member._path_to_source_file(path).get_path_or_uri(secret_free=True)))
+            found.append(place.read_text(errors="replace") if place.is_file() else str(place))
+    return found
+
+
 def key(job: Any) -> str:
     """Return a digest of which job it is, whatever it would do: its rule and outputs."""
     outputs = sorted(str(f) for f in job.output)

@@ -62,7 +62,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.watch = Watch(
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
-        self.adoption = Adoption(self.journal, self.cluster, self._say)
+        self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
         self._allocation_rules = {
             "heartbeat_s": self.settings.heartbeat_s,
             "max_requeues": self.settings.max_requeues,
@@ -165,7 +165,11 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,
             updated=updated,
+            request=self._request(job),
         )
+
+    def _request(self, job: Any) -> str:
+        return resources.digest(job, self.settings, command.body(job))
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
         return Batch(
@@ -219,17 +223,23 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._lock:
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
-            unsealed = {id(t) for t in self.desk.unsealed()}
         with self._submitting:
+            before = self._submitted(waiting)
             if self.desk.pieces and not self._stopping:
-                unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
-                self.desk.submit_due(others_running=len(waiting) > unsubmitted)
+                self.desk.submit_due(others_running=bool(before), alive=before)
+            submitted = self._submitted(waiting)
+            if len(submitted) > len(before):
                 self.watch.changed()
-            queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
-        self.watch.look([t for t in waiting if id(t) not in queued | unsealed])
+        self.watch.look(submitted)
         with self._lock:
             if not self._stopping:
                 self._submit_again([t for t in waiting if t.displaced])
+
+    def _submitted(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Return those of the tickets that are not at the desk any more."""
+        with self._lock:
+            at_desk = {id(t) for t in self.desk.unsubmitted()}
+        return [t for t in tickets if id(t) not in at_desk]
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
         if note := self._retries.after_failure(info.job, ticket):

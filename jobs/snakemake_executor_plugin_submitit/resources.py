@@ -19,6 +19,8 @@ once, on its first node, with MASTER_ADDR and MASTER_PORT set.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -73,6 +75,26 @@ def parameters(
     if setup := settings.setup_lines():
         found["setup"] = setup
     return {name: value for name, value in found.items() if value is not None}
+
+
+def digest(job: Any, settings: ExecutorSettings, code: list[str]) -> str:
+    """Return a digest of what the job's first attempt asks of the cluster, and of code that goes with it.
+
+    Later attempts may ask for more, which a new main process, whose attempts count from 1, would take
+    for another request.
+    """
+    attempt = job.attempt
+    if attempt > 1:
+        job.attempt = 1  # its resources are evaluated anew
+    try:
+        asked = parameters(dict(job.resources.items()), job.threads, settings)
+    except WorkflowError as error:
+        asked = {"error": str(error)}
+    finally:
+        if attempt > 1:
+            job.attempt = attempt
+    text = json.dumps([asked, code], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Reader:

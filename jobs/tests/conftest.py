@@ -97,6 +97,12 @@ class FakeSlurm:
         for tool, ways in wrong.items():
             (self.folder / f"{tool}.wrong").write_text("\n".join(ways))
 
+    def limit(self, jobs: int, words: str, told: bool = True) -> None:
+        """Allow so many tasks in the queue, refuse more in these words, and tell the limit or not."""
+        (self.folder / "limit").write_text(f"{jobs} {words}")
+        if told:
+            (self.folder / "tells_limit").touch()
+
     def remove(self, tool: str) -> None:
         (self.folder / "bin" / tool).unlink()
 

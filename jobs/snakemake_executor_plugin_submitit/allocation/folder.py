@@ -3,7 +3,7 @@
 lease.json                         who runs the sweep
 logs/ARRAY/LABEL.log               what a task printed
 batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
-              arrays               array job ids, one a line, as sbatch returned them
+              arrays               array job ids as sbatch returned them, one a line, each with its first task
               submission-FIRST.sh  the script of the array whose first task is FIRST
               slurm-JOB.out        what SLURM itself wrote about a task
               claims/I             which allocation runs task I, or a tombstone: none ever may

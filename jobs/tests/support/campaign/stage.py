@@ -82,7 +82,7 @@ class Stage:
     def arrays(self) -> list[str]:
         """Return the arrays that this sweep has submitted and knows of."""
         files = (self.folder / ".snakemake/submitit/batches").glob("*/arrays")
-        return [job for path in sorted(files) for job in path.read_text().split()]
+        return [line.split()[0] for path in sorted(files) for line in path.read_text().splitlines()]
 
     # --------------------------------------------------------- what is done
 

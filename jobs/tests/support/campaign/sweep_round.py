@@ -53,6 +53,7 @@ class Round:
         return self._cases()
 
     def _run(self) -> None:
+        """Let events happen, and start the main process until the sweep is through."""
         through, next_event, start_at = False, time.monotonic() + 3, 0.0
         while not through:
             now = time.monotonic()
@@ -66,7 +67,9 @@ class Round:
                 happened = events.happen(self.stage)
                 self.budget -= happened
                 next_event = time.monotonic() + (self.draw.uniform(*PACE_S) if happened else 0.2)
-            elif now > next_event + LONGEST_CALM_S:
+            elif self.budget <= 0 and now > next_event:
+                self.stage.clients.forget()  # calm
+            if now > next_event + LONGEST_CALM_S:
                 self._stuck()
                 through = True
             self._listen()
