@@ -107,7 +107,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     def _queued(self, job: Any) -> Ticket:
         key, array = command.key(job), array_label(job)
         floor = self._retries.memory_floor_mb(key)
-        parameters = resources.parameters(dict(job.resources.items()), job.threads, self.settings, floor)
+        asked = resources.asked(job, self.workflow, self.settings)
+        parameters = resources.parameters(asked, job.threads, self.settings, floor)
         group, batch = self._open_batch(array, parameters)
         updated = back_up(job, self.workflow)
         job.register(batch.token)

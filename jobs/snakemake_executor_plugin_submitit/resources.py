@@ -87,14 +87,28 @@ def digest(job: Any, settings: ExecutorSettings, code: list[str]) -> str:
     if attempt > 1:
         job.attempt = 1  # its resources are evaluated anew
     try:
-        asked = parameters(dict(job.resources.items()), job.threads, settings)
+        request: Any = parameters(dict(job.resources.items()), job.threads, settings)
     except WorkflowError as error:
-        asked = {"error": str(error)}
+        request = {"error": str(error)}
     finally:
         if attempt > 1:
             job.attempt = attempt
-    text = json.dumps([asked, code], sort_keys=True, default=str)
+    text = json.dumps([request, code], sort_keys=True, default=str)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def asked(job: Any, workflow: Any, settings: ExecutorSettings) -> dict[str, Any]:
+    """Return the job's resources, without Snakemake's default for memory where `submitit-mem` is one.
+
+    Snakemake always has one, an expression that grows with the inputs. It is told from a number among
+    `default-resources`, which stands.
+    """
+    found = dict(job.resources.items())
+    if settings.mem and not job.is_group():
+        default = workflow.resource_settings._parsed_default_resources.get("mem_mb")
+        if default is not None and default.raw is None and job.rule.resources.get("mem_mb") is default:
+            found.pop("mem_mb", None)
+    return found
 
 
 class Reader:

@@ -82,7 +82,7 @@ def preempt(cluster: Cluster, draw: random.Random) -> None:
     nodes = draw.choice(["1", "2", "2"])
     wanted = ["-p", "high", f"-N{nodes}", "--exclusive", "-o", "/dev/null", "-t", "1", "--wrap", "sleep 1"]
     job = cluster.run("sbatch", "--parsable", *wanted).strip()
-    cluster.wait_until("it has had its nodes", lambda: job not in queued(cluster), 120)
+    cluster.wait_until("it has had its nodes", lambda: job not in queued(cluster), 300)
 
 
 def queued(cluster: Cluster) -> list[str]:
@@ -104,6 +104,8 @@ def drive(cluster: Cluster, sweep: Sweep, preemptions: int, draw: random.Random,
         if sweep.process.poll() is not None:  # type: ignore[union-attr]
             break
         time.sleep(draw.choice([0.0, draw.uniform(0, 1), draw.uniform(0, 4)]))
+        # A busy machine may take longer for the end of a task than SLURM has patience for.
+        cluster.run("scontrol", "update", "NodeName=node[1-2]", "State=RESUME", check=False)
         preempt(cluster, draw)
         print(f"{done} preempted, {len(sweep.verdicts())} verdicts", file=sys.stderr, flush=True)
     return count(cluster) - before

@@ -304,3 +304,63 @@ def test_ids_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("SLURM_ARRAY_JOB_ID")
     monkeypatch.delenv("SLURM_ARRAY_TASK_ID")
     assert (requeue.task_id(), requeue.look_up_id()) == ("7", "7")
+
+
+# As torchrun: its process has a session of its own, is told to end by it too, and whatever its status, torchrun's is 1.
+AS_TORCHRUN = """
+import signal, subprocess, sys
+worker = subprocess.Popen([sys.executable, "-c", sys.argv[1]], start_new_session=True)
+signal.signal(signal.SIGTERM, lambda *_: worker.terminate())
+sys.exit(1 if worker.wait() else 0)
+"""
+RANK = """
+import os, pathlib, signal, sys, time
+def save(number, frame):
+    pathlib.Path("saved").write_text("by a signal")
+    sys.exit(4)
+for number in (signal.SIGTERM, signal.SIGUSR2):
+    signal.signal(number, save)
+pathlib.Path("ready").touch()
+time.sleep(20)
+"""
+
+
+@pytest.mark.parametrize(
+    ("told", "shows", "requeued"),
+    [
+        (
+            "TERM",
+            "JobState=COMPLETING Restarts=0",
+            False,
+        ),  # a preemption: SLURM requeues it, or we submit it again
+        ("TERM", "JobState=RUNNING Restarts=0", True),  # within its grace
+        ("USR2", "JobState=RUNNING Restarts=0", True),
+    ],
+)
+def test_saved_under_torchrun(
+    start: Callable[..., Any], batch: Path, tmp_path: Path, told: str, shows: str, requeued: bool
+) -> None:
+    """The rank ends with 4 and torchrun with 1: the signal says what happened, not the exit code."""
+    (tmp_path / "scontrol.shows").write_text(f"JobId=7 {shows}")
+    (tmp_path / "torchrun.py").write_text(AS_TORCHRUN)
+    (tmp_path / "rank.py").write_text(RANK)
+    tell = f"( until [ -e ready ]; do sleep 0.1; done; kill -{told} $PPID ) & "
+    start(STAY + tell + f'{sys.executable} torchrun.py "$(cat rank.py)"')
+    assert (tmp_path / "saved").exists() and read_verdict(batch, 0) is None
+    assert ("requeue 7_0" in (tmp_path / "scontrol.calls").read_text()) is requeued
+
+
+@pytest.mark.parametrize("code", [3, 5])
+def test_other_codes_under_torchrun_are_lost(
+    start: Callable[..., Any], batch: Path, tmp_path: Path, code: int
+) -> None:
+    """Busy or a full disk in a rank is a failure with 1, unless what starts torchrun passes the code on."""
+    (tmp_path / "torchrun.py").write_text(AS_TORCHRUN)
+    command = f'{sys.executable} torchrun.py "import sys; sys.exit({code})"'
+    start(command)
+    verdict = read_verdict(batch, 0)
+    assert verdict is not None and verdict.exit_code == 1
+    (batch / "verdicts/0.json").unlink()
+    start(f"{command} || exit {code}")
+    verdict = read_verdict(batch, 0)
+    assert (verdict is None) if code == 3 else (verdict is not None and verdict.exit_code == 5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import time
@@ -146,3 +147,41 @@ def test_interrupt_takes_one_scancel_or_none(
         (w.folder / "go").touch()
         assert again.wait(60) == 0
         assert each_once(w, [str(i) for i in range(20)])
+
+
+@pytest.mark.slow
+def test_ended_by_slurm_again_and_again_without_progress(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+) -> None:
+    """It is submitted again once, which is no attempt of Snakemake's, and then it is too often."""
+    w = on_fake_slurm(ONE.replace("echo", "echo up >> ups; sleep 60; echo"))
+    process = w.start("o", "--retries", "0", "--submitit-max-requeues", "1")
+    for n in range(2):
+        w.until(lambda n=n: (w.folder / "ups").exists() and len(w.read("ups").split()) > n)  # type: ignore[misc]
+        job = fake_slurm.folder / f"jobs/{100 + n}"
+        (job / "ended0").write_text("PREEMPTED")
+        os.killpg(int((job / "0").read_text()), signal.SIGKILL)
+    assert process.wait(90) == 1
+    text = w.read("output")
+    assert len(re.findall(r"submitted again: .*\(PREEMPTED\)", text)) == 1 and text.count("a failed") == 1
+    assert (
+        "PREEMPTED - " in text
+        and "ended by SLURM or requeued 2 times in a row without getting further" in text
+    )
+
+
+def test_the_profiles_memory_is_asked_for_where_nobody_names_any(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+) -> None:
+    """Snakemake has a default of its own always. A rule's request and a number among the defaults stand."""
+    w = on_fake_slurm(ONE + ONE.replace("rule a", "rule b").replace('"o"', '"p"\n    resources: mem_mb=20'))
+
+    def memory() -> list[str]:
+        scripts = sorted(w.folder.glob(".snakemake/submitit/batches/*/*.sh"), key=lambda p: p.stat().st_mtime)
+        return re.findall("--mem=(.*)", "".join(script.read_text() for script in scripts))
+
+    w.succeed("o", "--submitit-mem", "2GB")
+    w.succeed("p", "--submitit-mem", "2GB")
+    w.succeed("--submitit-mem", "2GB", "--default-resources", "mem_mb=30", "--forceall", "--", "o")
+    w.succeed("--submitit-mem", "2GB", "--default-resources", "runtime=5", "--forceall", "--", "o")
+    assert memory() == ["2GB", "20M", "30M", "2GB"]

@@ -7,6 +7,9 @@ A job is warned of its end by SIGUSR2. It is meant for the processes that train;
 die of it, so that it ignores it. On several nodes the warning takes this way: whoever warns a job finds a handler
 in the launcher, which passes it to srun (that takes it without one), which passes it to a launcher on each node.
 SIGTERM goes to every process of a job anyway: launchers only outlive it, to say how it ended.
+
+torchrun ends with 1 whatever its processes end with. So it runs inside this file, started as a program, which ends
+as they do where that says what others are to do: wait for whoever trains the run, or free the disk.
 """
 
 from __future__ import annotations
@@ -21,6 +24,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
+# What `process.py` ends with, so that others know what to do. Where several differ, the first of these says it.
+_DISK_FULL, _BUSY, _INTERRUPTED = 5, 3, 4
 _WARN_AGAIN_S = 1.0  # until each process that trains has imported enough to hear it
 
 
@@ -81,7 +86,23 @@ def _program(arguments: int) -> list[str]:
 
 
 def _torchrun(processes: int) -> list[str]:
-    return [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(processes)]
+    # By path, and without its folder among those that modules are looked for in.
+    return [sys.executable, "-P", str(Path(__file__).absolute()), "--nproc-per-node", str(processes)]
+
+
+def _become_torchrun() -> None:
+    """Be torchrun; end with its processes' own status where that has a meaning."""
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    try:
+        torchrun.main()
+    except ChildFailedError as error:
+        ended = {failure.exitcode for failure in error.failures.values()}
+        for status in (_DISK_FULL, _BUSY, _INTERRUPTED):
+            if status in ended:
+                sys.exit(status)
+        raise
 
 
 def _srun(nodes: int) -> list[str]:
@@ -118,3 +139,7 @@ def _has_handler(pid: str) -> bool:
         if line.startswith("SigCgt:"):
             return bool(int(line.split()[1], 16) >> (signal.SIGUSR2 - 1) & 1)
     return False
+
+
+if __name__ == "__main__":
+    _become_torchrun()

@@ -103,18 +103,6 @@ def test_preempted_where_that_cancels(sweep: Callable[..., Any], cluster: Any, c
     assert s.incomplete() == [] and s.verdicts()[-1]["lives"] == 3
 
 
-def test_preemptions_without_progress_are_bounded(
-    sweep: Callable[..., Any], cluster: Any, cancelling: None
-) -> None:
-    s = sweep(train(cpus=32, steps=6000).replace("state/t", "state/nothing"), "--submitit-max-requeues", "0")
-    s.start("out/t.txt")
-    s.until("it trains", lambda: s.events("t"))
-    take_both_nodes(cluster)
-    assert s.wait(90) == 1
-    assert "PREEMPTED" in s.text() and "1 times in a row without getting further" in s.text()
-    assert len(s.arrays()) == 1
-
-
 def test_node_fails_under_a_job_that_may_not_be_requeued(sweep: Callable[..., Any], cluster: Any) -> None:
     """slurmd dies and its job lives on: the new task waits until the old copy has given way."""
     s = sweep(train(steps=10_000), "--submitit-heartbeat-s", "2")

@@ -19,11 +19,18 @@ rule sleeper:
 """
 
 HUNGRY = """
-rule hungry:
-    output: "out/x"
-    retries: 1
-    resources: MEMORY
-    shell: "echo try >> tries; python -c 'x = bytearray(120_000_000); import time; time.sleep(4)'; touch {output}"
+EAT = "echo {rule} >> tries; python -c 'x = bytearray(120_000_000); import time; time.sleep(4)'; touch {output}"
+rule node:
+    output: "node"
+    resources: mem_mb=60
+    shell: EAT
+rule cpu:
+    output: "cpu"
+    resources: mem_mb_per_cpu=60
+    shell: EAT
+rule profile:
+    output: "profile"
+    shell: EAT
 """
 
 
@@ -79,22 +86,21 @@ def test_accounting_down(sweep: Callable[..., Any], cluster: Any, tmp_path: Path
     assert len((s.folder / "ran").read_text().split()) == 3
 
 
-@pytest.mark.parametrize(
-    ("rule", "options", "says"),
-    [
-        ("mem_mb=60", [], "retrying with 240 MB"),
-        ("mem_mb_per_cpu=60", [], "retrying with 240 MB for each CPU"),
-        ("x=1", ["--submitit-mem", "60M", "--default-resources", "runtime=5"], "retrying with 240 MB"),
-    ],
-)
-def test_out_of_memory_is_told_and_retried_with_more(
-    sweep: Callable[..., Any], rule: str, options: list[str], says: str
-) -> None:
-    s = sweep(HUNGRY.replace("MEMORY", rule), "--retries", "1", "--submitit-memory-factor", "4", *options)
-    s.succeed("out/x")
-    assert "OUT_OF_MEMORY - killed for using more memory than it asked for" in s.text()
-    assert says in s.text()
-    assert (s.folder / "tries").read_text().split() == ["try", "try"]
+def test_out_of_memory_is_told_and_retried_with_more(sweep: Callable[..., Any]) -> None:
+    """In the form in which it was asked for: of the node, of each CPU, or by the profile."""
+    s = sweep(HUNGRY, "--retries", "1", "--submitit-memory-factor", "4")
+    s.succeed("--submitit-mem", "70M", "--default-resources=runtime=5", "--", "node", "cpu", "profile")
+    assert s.text().count("OUT_OF_MEMORY - killed for using more memory than it asked for") == 3
+    for says in ("retrying with 240 MB\n", "retrying with 240 MB for each CPU", "retrying with 280 MB"):
+        assert s.text().count(says) == 1, says
+    assert sorted((s.folder / "tries").read_text().split()) == [
+        "cpu",
+        "cpu",
+        "node",
+        "node",
+        "profile",
+        "profile",
+    ]
 
 
 @pytest.mark.parametrize(
