@@ -43,6 +43,9 @@ GRES = re.compile(r"\w+(:[\w.-]+)?(:\d+)?(,\w+(:[\w.-]+)?(:\d+)?)*")
 
 Parameters = dict[str, Any]
 
+NESTED_MB = 125  # what a nested Snakemake takes beside its job
+SMALL_MB = 2000  # requests above leave room for it
+
 
 def parameters(
     resources: Mapping[str, Any], threads: int, settings: ExecutorSettings, mem_mb_floor: int = 0
@@ -75,6 +78,16 @@ def parameters(
     if setup := settings.setup_lines():
         found["setup"] = setup
     return {name: value for name, value in found.items() if value is not None}
+
+
+def with_nested(asked: Parameters) -> Parameters:
+    """Return the request with what a nested Snakemake takes, where a small one would not leave that to the job."""
+    cpus = asked["cpus_per_task"]
+    for name, count in (("mem", 1), ("mem_per_cpu", cpus)):
+        found = re.fullmatch(r"(\d+)(M|MB)?", str(asked.get(name, "")), re.IGNORECASE)
+        if found and 0 < int(found[1]) * count < SMALL_MB:
+            return {**asked, name: f"{int(found[1]) + math.ceil(NESTED_MB / count)}M"}
+    return asked
 
 
 def digest(job: Any, settings: ExecutorSettings, code: list[str]) -> str:

@@ -57,8 +57,8 @@ class Workflow:
             check=False,
         )
 
-    def succeed(self, *options: str) -> str:
-        done = self.run(*options)
+    def succeed(self, *options: str, timeout: float = 60) -> str:
+        done = self.run(*options, timeout=timeout)
         assert done.returncode == 0, done.stdout
         return done.stdout
 

@@ -17,6 +17,7 @@ import submitit
 
 from .. import allocation
 from ..allocation.clients import call
+from ..allocation.folder import BatchFolder
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import LIVE, Cluster, NoAnswer, Refused, State, States, TaskId
@@ -85,11 +86,14 @@ class SlurmCluster(Cluster):
         """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
         parameters = dict(batch.parameters)
         several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
+        # A % in the folder's own name is no place for SLURM to fill in.
+        folder = str(batch.path).replace("%", "%%")
+        output = str(BatchFolder(Path(folder)).slurm_output("%A_%a"))
         ours = {
             "signal": f"B:USR2@{self.settings.signal_delay_s}",
             "requeue": True,
-            "output": str(batch.files.slurm_output("%A_%a")),
-            "error": str(batch.files.slurm_output("%A_%a")),
+            "output": output,
+            "error": output,
         }
         parameters["additional_parameters"] = parameters.get("additional_parameters", {}) | ours
         parameters["job_name"] = batch.label
