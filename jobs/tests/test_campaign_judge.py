@@ -39,6 +39,9 @@ FINE = {
     "its node lost in the moment of its success": case(
         "start", "done", "start", "done", harms=harm(20.4, lasting=False)
     ),
+    "preempted, and done before it was killed": case(
+        "start", "done", "start", "done", harms=harm(16.0, lasting=False)
+    ),
 }
 WRONG = {
     "no result": ("lost", case("start", "saved", result=None)),
@@ -46,6 +49,10 @@ WRONG = {
     "never started": ("lost", case(result=None)),
     "two lives at once": ("doubled", case("start", "beside", "start", "done")),
     "started after its success": ("doubled", case("start", "done", "start", "done")),
+    "preempted long after its success": (
+        "doubled",
+        case("start", "done", "start", harms=harm(25.0, lasting=False)),
+    ),
     "killed long before its success": ("doubled", case("start", "done", "start", harms=harm(11.0))),
     "told without a reason": ("falsely failed", case("start", "start", "done", told=[15.0])),
     "told before it ever started": ("falsely failed", case("start", "done", told=[5.0], harms=harm(12.0))),
@@ -84,8 +91,8 @@ def test_the_tally_counts_each_kind() -> None:
     tally = Tally()
     cases = [wrong for _, wrong in WRONG.values()]
     tally.add(cases, {"preemption": 3}, judge(cases))
-    assert tally.counts() == {"lost": 3, "doubled": 3, "falsely failed": 5}
-    assert "doubled: 3" in tally.report() and "3 preemption" in tally.report()
+    assert tally.counts() == {"lost": 3, "doubled": 4, "falsely failed": 5}
+    assert "doubled: 4" in tally.report() and "3 preemption" in tally.report()
 
 
 @pytest.fixture

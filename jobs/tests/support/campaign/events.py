@@ -39,8 +39,10 @@ def kill_task(stage: Stage) -> bool:
     while (above := processes.parent(wrapper)) and b"slurmstepd" not in processes.arguments(above)[:1][0]:
         wrapper = above
     stage.harm(job, "its task was killed", lasting=True)
-    for pid in processes.descendants(wrapper):
-        kill(pid)
+    everything = processes.descendants(wrapper)
+    for signum in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody sees the others go
+        for pid in everything:
+            kill(pid, signum)
     return True
 
 
@@ -60,8 +62,10 @@ def requeue_task(stage: Stage) -> bool:
 
 def warn_task(stage: Stage, signum: str) -> bool:
     """A task gets the signal that announces its end, and the end does not come."""
-    job = draw_job(stage)
-    return job is not None and stage.client("scancel", "--batch", f"--signal={signum}", job.task) is not None
+    if (job := draw_job(stage)) is None:
+        return False
+    stage.harm(job, f"it got SIG{signum}", lasting=False)
+    return stage.client("scancel", "--batch", f"--signal={signum}", job.task) is not None
 
 
 def preempt(stage: Stage) -> bool:
@@ -168,6 +172,6 @@ def draw_node(stage: Stage) -> str | None:
     return None if any(map(stage.down, nodes)) else stage.draw.choice(nodes)
 
 
-def kill(pid: int) -> None:
+def kill(pid: int, signum: int = signal.SIGKILL) -> None:
     with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+        os.kill(pid, signum)

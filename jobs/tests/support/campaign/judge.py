@@ -16,6 +16,7 @@ from typing import Any
 
 KINDS = ("lost", "doubled", "falsely failed")
 MOMENT_S = 1.5  # between a job's success and the moment in which its allocation has noted it
+DYING_S = 6.0  # a start that SLURM has ended may run on for so long (KillWait, and a little)
 
 
 @dataclass(frozen=True)
@@ -77,8 +78,12 @@ def doubled(case: Case) -> list[Finding]:
 
 
 def _killed_around(case: Case, done: float) -> bool:
-    """Return whether the allocation was killed before it can have noted the success: that is nobody's fault."""
-    return any(done - MOMENT_S < harm.time < done + MOMENT_S for harm in case.harms)
+    """Return whether the start was ended before its success can have been noted: that is nobody's fault.
+
+    SLURM's SIGTERM goes to the shell around the command as well. It dies of it, and with it the command's
+    exit status, even if the command comes to its end.
+    """
+    return any(done - DYING_S < harm.time < done + MOMENT_S for harm in case.harms)
 
 
 def falsely_failed(case: Case) -> list[Finding]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from .judge import Harm
 
 CUT = "PartitionName=cut PriorityTier=1 PreemptMode=CANCEL\n"  # its preempted jobs do not come back
 QUICKER = {"KillWait=10": "KillWait=5", "SlurmdTimeout=10": "SlurmdTimeout=8"}
+ENDED = re.compile(r"\[(\S+)\] (?:preempted|Requeuing|.*[Rr]equeue) JobId=(\d+_\d+)\(")
 
 
 @contextlib.contextmanager
@@ -62,6 +65,7 @@ class Stage:
         self.clients = Clients(folder / "clients")
         self.process: subprocess.Popen[bytes] | None = None
         self.killed = False  # the main process, by us
+        self.began = time.time()  # array ids may come again from one sweep to the next
         self.harms: list[Harm] = []
         self.events: Counter[str] = Counter()
         self._back: dict[str, float] = {}  # daemon -> when it is brought back
@@ -98,10 +102,21 @@ class Stage:
     def client(self, *command: str) -> str | None:
         """Call a real client; None if it fails, as it may while daemons are down."""
         try:
-            return self.cluster.run(*command, timeout=20)
+            return self.cluster.run(*command, timeout=8)
         except (ClusterError, subprocess.TimeoutExpired) as error:
             self.note(f"{' '.join(command)}: {error}")
             return None
+
+    def ended_by_slurm(self) -> list[Harm]:
+        """Return the starts that SLURM has ended, by preemption or requeue, as the controller's log has them."""
+        named = {r["task"]: name for name in self.jobs for r in workload.records(self.folder, name)}
+        found = []
+        for line in (self.cluster.dir / "log/slurmctld.log").read_text(errors="replace").splitlines():
+            if (ended := ENDED.match(line)) and (name := named.get(ended.group(2))):
+                when = datetime.fromisoformat(ended.group(1)).timestamp()
+                if when >= self.began:
+                    found.append(Harm(name, when, "SLURM ended its start", lasting=False))
+        return found
 
     # ---------------------------------------------------------- what is down
 

@@ -19,7 +19,7 @@ from . import events, main_process, workload
 from .judge import Case, Finding, judge
 from .stage import Stage
 
-PACE_S = (0.4, 2.0)  # between two events
+PACE_S = (0.2, 1.4)  # between two events
 LONGEST_CALM_S = 240.0  # after the last event everything must be through by then
 TOLD = re.compile(r"^\s*(j\d+) (?:failed$|could not be submitted)", re.MULTILINE)
 OPTIONS = [
@@ -127,7 +127,7 @@ class Round:
     # ------------------------------------------------------------ the record
 
     def _cases(self) -> list[Case]:
-        verdicts = self._verdicts()
+        verdicts, harms = self._verdicts(), self.stage.harms + self.stage.ended_by_slurm()
         return [
             Case(
                 name=name,
@@ -136,7 +136,7 @@ class Round:
                 records=workload.records(self.folder, name),
                 told=[when for when, who in self.told if who == name],
                 verdicts=verdicts.get(name, []),
-                harms=[harm for harm in self.stage.harms if harm.name == name],
+                harms=[harm for harm in harms if harm.name == name],
             )
             for name, job in self.jobs.items()
         ]
