@@ -133,21 +133,21 @@ def fail_client(stage: Stage) -> bool:
 
 # Name -> (how likely, what happens)
 EVENTS: dict[str, tuple[int, Callable[[Stage], bool]]] = {
-    "main process killed": (10, kill_main),
+    "main process killed": (4, kill_main),
     "command killed": (5, kill_command),
     "task killed": (5, kill_task),
     "task cancelled": (3, cancel_task),
     "task requeued by hand": (7, requeue_task),
     "task warned (SIGUSR2)": (5, partial(warn_task, signum="USR2")),
     "task sent SIGTERM": (3, partial(warn_task, signum="TERM")),
-    "preemption of a node's jobs": (16, preempt),
+    "preemption of a node's jobs": (14, preempt),
     "node lost": (5, lose_node),
     "node's daemon killed": (4, lose_contact),
-    "controller ended": (3, partial(stop_controller, signum=signal.SIGTERM)),
+    "controller ended": (2, partial(stop_controller, signum=signal.SIGTERM)),
     "controller killed": (2, partial(stop_controller, signum=signal.SIGKILL)),
-    "accounting killed": (5, stop_accounting),
-    "comments rewritten": (10, rewrite_comments),
-    "client troubled": (17, fail_client),
+    "accounting killed": (3, stop_accounting),
+    "comments rewritten": (8, rewrite_comments),
+    "client troubled": (10, fail_client),
 }
 
 

@@ -68,6 +68,7 @@ class Stage:
         self.began = time.time()  # array ids may come again from one sweep to the next
         self.harms: list[Harm] = []
         self.events: Counter[str] = Counter()
+        self._look_at_nodes = 0.0
         self._back: dict[str, float] = {}  # daemon -> when it is brought back
 
     # ------------------------------------------------------------ what runs
@@ -141,6 +142,19 @@ class Stage:
                         continue
                 del self._back[daemon]
                 self.note(f"{daemon} is back")
+
+    def resume_nodes(self) -> None:
+        """Do what an administrator does about nodes that SLURM drains, as after a lost controller's duplicate job ids."""
+        if self.down("slurmctld") or time.monotonic() < self._look_at_nodes:
+            return
+        self._look_at_nodes = time.monotonic() + 5
+        for line in (
+            self.client("sinfo", "--noheader", "--Node", "-p", "low", "-o", "%N %T") or ""
+        ).splitlines():
+            node, state = line.split()
+            if state.startswith("drain"):
+                self.client("scontrol", "update", f"NodeName={node}", "State=RESUME")
+                self.note(f"{node} was drained and is resumed")
 
     def kill_main(self) -> None:
         if self.process is not None and self.process.poll() is None:

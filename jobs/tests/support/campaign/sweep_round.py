@@ -58,6 +58,7 @@ class Round:
         while not through:
             now = time.monotonic()
             self.stage.bring_back()
+            self.stage.resume_nodes()
             if self.stage.process is None and now >= start_at:
                 self._start()
             elif self.stage.process is not None and not self.stage.main_lives():
