@@ -144,7 +144,7 @@ class Stage:
                 self.note(f"{daemon} is back")
 
     def resume_nodes(self) -> None:
-        """Do what an administrator does about nodes that SLURM drains, as after a lost controller's duplicate job ids."""
+        """Do what an administrator does about nodes that SLURM drains, for a job id that came twice for example."""
         if self.down("slurmctld") or time.monotonic() < self._look_at_nodes:
             return
         self._look_at_nodes = time.monotonic() + 5
