@@ -39,6 +39,7 @@ class Round:
         self.stage = Stage(cluster, folder, draw, self.jobs)
         self.told: list[tuple[float, str]] = []
         self.findings: list[Finding] = []
+        self._is_calm = False
         self._read = 0  # how much of the output was read
         self._told_before = 0  # when the main process was started
 
@@ -69,12 +70,17 @@ class Round:
                 self.budget -= happened
                 next_event = time.monotonic() + (self.draw.uniform(*PACE_S) if happened else 0.2)
             elif self.budget <= 0 and now > next_event:
-                self.stage.clients.forget()  # calm
+                self._calm()
             if now > next_event + LONGEST_CALM_S:
                 self._stuck()
                 through = True
             self._listen()
             time.sleep(0.05)
+
+    def _calm(self) -> None:
+        self.stage.clients.forget()
+        if self.stage.process is not None and not self._is_calm:
+            self._is_calm = self.stage.client("scancel", "--name=preemptor") is not None
 
     def _start(self) -> None:
         path = f"{self.stage.clients.folder}/bin:{os.environ['PATH']}"
