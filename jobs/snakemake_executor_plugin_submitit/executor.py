@@ -131,8 +131,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         moved = []
         for ticket in tickets:
             ended = ticket.state.name if ticket.state is not None else "INTERRUPTED"
-            if reason := again.why_not(ticket, self.settings.max_requeues):
-                ticket.batch.end(ticket.index)
+            reason = again.why_not(ticket, self.settings.max_requeues)
+            ticket.batch.end(ticket.index)
+            if (verdict := ticket.batch.verdict(ticket.index)) is not None and verdict.succeeded:
+                ticket.succeeded = True  # SLURM has started it again after all
+                continue
+            if reason:
                 self.watch.fail(ticket, None, reason)
                 continue
             group, batch = self._open_batch(ticket.batch.label, ticket.batch.parameters)

@@ -294,6 +294,23 @@ def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, 
     assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
 
 
+def test_signals_that_come_early_are_not_for_the_shell(
+    start: Callable[..., Any], batch: Path, tmp_path: Path
+) -> None:
+    """The batch script ignores them until the allocation listens; the command knows nothing of that."""
+    start("true")
+    (batch / "verdicts/0.json").unlink()
+    script = f"trap '' TERM USR2; kill -TERM $$; exec {sys.executable} -I -S {FOLDER} {batch} 0"
+    intent = json.loads((batch / "intent.json").read_text())
+    intent["tasks"][0]["argv"] = ["grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]
+    (batch / "intent.json").write_text(json.dumps(intent))
+    env = os.environ | {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
+    assert subprocess.run(["bash", "-c", script], env=env, timeout=30, check=False).returncode == 0
+    masks = [int(line.split()[1], 16) for line in (tmp_path / "logs/run.log").read_text().splitlines()[-2:]]
+    for signum in (signal.SIGTERM, signal.SIGUSR2):
+        assert not any(mask >> (signum - 1) & 1 for mask in masks)
+
+
 def test_ids_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:
     """An array's last task has the array's job id. Only it is asked about by a name that means the array, too."""
     monkeypatch.setenv("SLURM_ARRAY_JOB_ID", "7")
