@@ -21,6 +21,7 @@ COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster
 LOST_POLLS = 3  # answers without a job before it counts as lost
 HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
 LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
+HURRY_AGAIN_S = 30.0  # a requeued job that was told to start at once is told again after so long
 MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
 
 
@@ -137,20 +138,28 @@ class Watch:
                 ticket.state, ticket.absent_polls = state, max(ticket.absent_polls, LOST_POLLS)
 
     def _hurry(self, tickets: list[Ticket]) -> None:
-        """Let requeued jobs start at once, except those that wait for another process."""
+        """Let requeued jobs start at once, except those that wait for another process.
+
+        Each is told once and then left alone for a while: SLURM shows the old reason until it has looked
+        at the job again, and to be told anew puts its start off.
+        """
         if self.requeue_wait:
             return
-        ids = [
-            t.state.job_id
+        now = time.monotonic()
+        late = [
+            t
             for t in tickets
             if t.state is not None
             and t.state.name == "PENDING"
             and t.state.reason == "BeginTime"
+            and now - t.hurried_at > HURRY_AGAIN_S
             and not t.batch.waits_for_another(t.index)
         ]
-        if ids:
+        if late:
             try:
-                self.cluster.hurry(ids)
+                self.cluster.hurry([t.job_id for t in late])
+                for ticket in late:
+                    ticket.hurried_at = now
             except NoAnswer as trouble:
                 self.say(f"Requeued jobs start two minutes late, for SLURM did not let them go: {trouble}")
 
