@@ -6,13 +6,13 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm lint format bench report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-campaign lint format bench report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
 	@echo "make demo        train a small ablation on this machine and print its tables"
 	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
-	@echo "                 test-slurm (starts a private SLURM)"
+	@echo "                 test-slurm (starts a private SLURM), test-slurm-campaign (SEED=1 EVENTS=1000)"
 	@echo "make lint        ruff and mypy; make format lays the code out"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make report      results/report.html"
@@ -49,6 +49,12 @@ test-sweeps: $(READY)
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm
+
+# Two fifths of an hour for 1000 events. It ends with the jobs that were lost, doubled or falsely failed.
+SEED   ?= 1
+EVENTS ?= 1000
+test-slurm-campaign: $(READY)
+	PYTHONPATH=jobs/tests/support $(BIN)/python -m campaign --seed $(SEED) --events $(EVENTS)
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -22,8 +22,11 @@ Entry = tuple[Batch, int]
 class Adoption:
     """Finds a job's task in the journal as it was when this main process started."""
 
-    def __init__(self, journal: Journal, cluster: Cluster, say: Callable[[str], None]) -> None:
-        self.journal, self.cluster, self.say = journal, cluster, say
+    def __init__(
+        self, journal: Journal, cluster: Cluster, say: Callable[[str], None], request: Callable[[Any], str]
+    ) -> None:
+        """`request` returns a digest of what a job asks of the cluster, as it is written into the journal."""
+        self.journal, self.cluster, self.say, self.request = journal, cluster, say, request
         self._left = journal.open_tasks()
         self._batches = list({batch.token: batch for batch, _ in self._left.values()}.values())
         self._states: States = {}
@@ -33,22 +36,32 @@ class Adoption:
     def stop_unwanted(self, jobs: Iterable[Any], persistence: Any) -> None:
         """Make sure that nothing runs any more of those jobs whose task cannot stand for them.
 
-        They were cancelled, but may be saving still, or their command has changed meanwhile. One
-        call cancels all of them.
+        They were cancelled, but may be saving still, or their command has changed meanwhile, or they
+        still wait with a request that has changed. One call cancels all of them.
         """
-        unwanted = []
+        unwanted, buried, corrected = [], [], 0
         for job in jobs:
             for batch, index in self._entries(job, persistence):
+                if batch.verdict(index) is not None:
+                    continue
                 wanted = batch.tasks[index].digest == command.digest(job) and not batch.fenced(index)
-                if not wanted and batch.verdict(index) is None and not batch.bury(index):
+                if wanted and not self._waits_with_another_request(job, batch, index):
+                    continue
+                corrected += wanted
+                if batch.bury(index):  # it can never start, and waits in vain
+                    buried.append((batch, index))
+                else:
                     batch.fence(index)
                     unwanted.append((batch, index))
+        if corrected:
+            self.say(f"{corrected} waiting jobs ask for something else by now; submitting them anew.")
+        gone = self._live(buried)
         if live := self._live(unwanted):
             self.say(f"Waiting until {len(live)} earlier jobs are gone that were cancelled or have changed.")
-            try:
-                self.cluster.cancel([state.job_id for state in live])
-            except NoAnswer as trouble:
-                self.say(f"They could not be cancelled; they are waited for all the same: {trouble}")
+        try:
+            self.cluster.cancel([state.job_id for state in (*live, *gone)])
+        except NoAnswer as trouble:
+            self.say(f"Earlier jobs could not be cancelled; they are waited for all the same: {trouble}")
         end = time.monotonic() + STOP_PATIENCE_S
         while self._live(unwanted) and time.monotonic() < end:
             time.sleep(1)
@@ -65,6 +78,14 @@ class Adoption:
                 return batch, index
             batch.close(index)
         return None
+
+    def _waits_with_another_request(self, job: Any, batch: Batch, index: int) -> bool:
+        """Return whether the task is yet to start, by a request that the job would not make any more."""
+        asked = batch.tasks[index].request
+        if not asked or asked == self.request(job):
+            return False
+        state = self._state(batch, index)
+        return state is not None and state.name == "PENDING"
 
     def _entries(self, job: Any, persistence: Any) -> list[Entry]:
         if not self._left:

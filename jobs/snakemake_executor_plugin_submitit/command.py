@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shlex
 import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +18,8 @@ from snakemake.io import is_flagged
 from snakemake.shell import shell
 from snakemake_interface_executor_plugins.settings import SharedFSUsage
 
-PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure", "update"}
-PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "temp", "before_update"}
+PLAIN_OUTPUT_FLAGS = {"report", "protected", "touch", "directory", "ensure", "update", "temp"}
+PLAIN_INPUT_FLAGS = PLAIN_OUTPUT_FLAGS | {"ancient", "before_update"}
 SHARED_FOR_PLAIN = {SharedFSUsage.PERSISTENCE, SharedFSUsage.INPUT_OUTPUT, SharedFSUsage.SOURCES}
 KNOWN_SHELLS = ("bash", "sh", "dash")
 LONGEST_COMMAND = 100_000  # bytes; Linux takes no argument above 128 KiB
@@ -151,8 +152,19 @@ def nested(job: Any, command: str, workflow: Any) -> Command:
         options += ["--conda-prefix", str(Path(persistence.conda_env_path).absolute())]
         options += ["--apptainer-prefix", str(Path(persistence.container_img_path).absolute())]
         options += ["--shadow-prefix", str(Path(persistence.path).absolute())]
-    script = STAY + " ".join([command, *options])
-    return Command(argv=["/bin/bash", "-c", script], nested=True)
+    shared = SharedFSUsage.INPUT_OUTPUT in usage
+    inputs = [str(f) for f in job.get_wait_for_files()] if shared else []
+    script = STAY + " ".join([command, shlex.join(options)])
+    return Command(argv=["/bin/bash", "-c", script], nested=True, inputs=inputs)
+
+
+def shorten(argv: list[str], script: Path) -> list[str]:
+    """Return the command, its shell text in a file if it is longer than an argument may be, as a large group's is."""
+    if len(argv[-1].encode()) <= LONGEST_COMMAND:
+        return argv
+    script.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    script.write_text(argv[-1] + "\n")
+    return [*argv[:-2], str(script)]
 
 
 def digest(job: Any) -> str:
@@ -160,6 +172,19 @@ def digest(job: Any) -> str:
     jobs = sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]
     parts = [[j.rule.name, j.wildcards_dict, j.shellcmd, [str(f) for f in j.output]] for j in jobs]
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def body(job: Any) -> list[str]:
+    """Return the code of the job that is no shell command: bodies under `run:`, scripts, notebooks."""
+    found = []
+    for member in sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]:
+        rule = member.rule
+        if rule.shellcmd is None and rule.run_func_src:
+            found.append(rule.run_func_src)
+        if path := rule.script or rule.notebook:
+            place = Path(str(member._path_to_source_file(path).get_path_or_uri(secret_free=True)))
+            found.append(place.read_text(errors="replace") if place.is_file() else str(place))
+    return found
 
 
 def key(job: Any) -> str:

@@ -1,44 +1,54 @@
 """Gather jobs with equal resources into arrays, and get those past sbatch.
 
 A batch is open while jobs are added to it, is sealed (its intent written), and is then submitted in
-pieces no larger than the cluster allows. A refused piece is halved if it was too many, tried again
-with patience if SLURM had trouble, and given up if the request is wrong.
+arrays no larger than the cluster allows. What a full queue does not take stays together and waits at a
+gate (`gates.py`), however long. Anything else that SLURM refuses is tried again with patience if it had
+trouble, and given up if the request is wrong.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from .clusters.base import Cluster, NoAnswer, Refused
+from .gates import Gate
 from .journal import Batch
 from .tickets import Ticket
 
 PAUSE_S, LONGEST_PAUSE_S = 3.0, 60.0
 
+Kind = tuple[Any, ...]  # what limits are set on: partition, account and QOS
+
 
 @dataclass
 class Piece:
-    """Tasks of a batch that one sbatch is to submit."""
+    """Tasks of a batch that are yet to be submitted."""
 
     batch: Batch
     tickets: list[Ticket]  # of consecutive tasks
     since: float | None = None  # of the first refusal
     due: float = 0.0
     pause: float = PAUSE_S
-    unsure: bool = False  # the last attempt may have gone through
+    largest: int | None = None  # an array that was refused for its size was larger
+    unsure: int = 0  # so many tasks may have gone through at the last attempt
     told: str = ""
 
     @property
     def first(self) -> int:
         return self.tickets[0].index
 
-    def split(self, size: int) -> list[Piece]:
-        """Return the piece cut into pieces of at most `size` tasks."""
-        parts = [self.tickets[i : i + size] for i in range(0, len(self.tickets), size)]
-        return [Piece(self.batch, part) for part in parts]
+    @property
+    def kind(self) -> Kind:
+        return kind(self.batch)
+
+
+def kind(batch: Batch) -> Kind:
+    """Return what decides which limits hold for the batch's jobs."""
+    return tuple(batch.parameters.get(name) for name in ("partition", "account", "qos"))
 
 
 class Desk:
@@ -51,6 +61,8 @@ class Desk:
         self.pieces: list[Piece] = []
         self._open: dict[Any, tuple[Batch, list[Ticket]]] = {}
         self._told = ""
+        self._gates: dict[Kind, Gate] = {}
+        self._alive: Counter[Kind] = Counter()  # jobs of this sweep in the cluster's queue
 
     def open_batch(self, group: Any, create: Callable[[], Batch]) -> Batch:
         """Return the batch that takes jobs of this kind; `create` makes it if there is none."""
@@ -63,8 +75,14 @@ class Desk:
         self._open[group][1].append(ticket)
 
     def seal(self) -> None:
-        """Write down what is about to be submitted, so that a later main process knows of it."""
+        """Write down what is about to be submitted, so that a later main process knows of it.
+
+        Where jobs wait at a gate, later ones of that kind stay open, so that they become one array.
+        """
+        shut = {piece.kind for piece in self.pieces if self._gate(piece).places is not None}
         for group, (batch, tickets) in list(self._open.items()):
+            if kind(batch) in shut:
+                continue
             if tickets:
                 try:
                     batch.write_intent()
@@ -79,48 +97,105 @@ class Desk:
             self.say(f"Jobs ({batch.label}) cannot be written down, and so not submitted yet: {trouble}")
             self._told = trouble
 
-    def unsealed(self) -> list[Ticket]:
-        """Return the jobs of batches that are not written down, of which no cluster can know."""
-        return [ticket for _, tickets in self._open.values() for ticket in tickets]
+    def unsubmitted(self) -> list[Ticket]:
+        """Return every job that is not submitted yet."""
+        sealed = [t for piece in self.pieces for t in piece.tickets]
+        return sealed + [t for _, tickets in self._open.values() for t in tickets]
 
-    def submit_due(self, others_running: bool) -> None:
-        """Try each piece whose time has come. With `others_running` waiting may make room."""
-        queue, self.pieces = self.pieces, []
-        while queue:
-            piece = queue.pop(0)
-            if piece.due > time.monotonic() or not self.may_submit():
-                self.pieces.append(piece)
-                continue
-            try:
-                largest = self.cluster.largest()
-                if len(piece.tickets) > largest:
-                    queue = piece.split(largest) + queue
-                    continue
-                self._submit(piece)
-            except Refused as refusal:
-                if refusal.too_many and len(piece.tickets) > 1:
-                    queue = piece.split((len(piece.tickets) + 1) // 2) + queue
-                elif refusal.final:
-                    self._give_up(piece, str(refusal))
-                else:
-                    self._postpone(piece, str(refusal), others_running)
-            except (NoAnswer, OSError) as trouble:  # the disk may be full: it may have gone through, too
-                self._postpone(piece, str(trouble), others_running)
+    def submit_due(self, others_running: bool, alive: Iterable[Ticket] = ()) -> None:
+        """Try each piece whose time has come. With `others_running` waiting may help against trouble.
 
-    def _submit(self, piece: Piece) -> None:
-        count = len(piece.tickets)
+        `alive` are the sweep's jobs that are submitted and not over.
+        """
+        self._alive = Counter(kind(ticket.batch) for ticket in alive)
+        try:
+            for piece in list(self.pieces):
+                while piece.tickets and piece.due <= time.monotonic() and self.may_submit():
+                    if not self._try(piece, others_running):
+                        break
+        finally:
+            self.pieces = [piece for piece in self.pieces if piece.tickets]
+
+    def _gate(self, piece: Piece) -> Gate:
+        return self._gates.setdefault(piece.kind, Gate())
+
+    def _try(self, piece: Piece, others_running: bool) -> bool:
+        """Submit the next tasks of a piece. Return whether to go on with it at once."""
+        count = 0
+        try:
+            count = piece.unsure or self._next_size(piece)
+            if count:
+                self._submit(piece, count)
+            return bool(count)
+        except Refused as refusal:
+            piece.unsure = 0 if refusal.certain else piece.unsure
+            if refusal.too_many and count > 1:
+                piece.largest = (count + 1) // 2
+                return True
+            if refusal.full:
+                return self._wait_for_room(piece, count, refusal)
+            if refusal.final:
+                self._give_up(piece, str(refusal))
+            else:
+                self._postpone(piece, str(refusal), others_running)
+        except (NoAnswer, OSError) as trouble:
+            self._postpone(piece, str(trouble), others_running)
+        return False
+
+    def _next_size(self, piece: Piece) -> int:
+        """Return how many tasks of the piece to submit now, 0 to wait."""
+        gate, alive, now = self._gate(piece), self._alive[piece.kind], time.monotonic()
+        largest = min(self.cluster.largest(), piece.largest or len(piece.tickets))
+        if now >= gate.look_at:
+            asked = self.cluster.allowance(piece.batch, gate.name) if gate.limit is not None else None
+            gate.look_again(alive, asked, now)
+        return min(largest, gate.let_through(len(piece.tickets), alive, now))
+
+    def _submit(self, piece: Piece, count: int) -> None:
+        tickets = piece.tickets[:count]
         job_id = self.cluster.find(piece.batch, piece.first) if piece.unsure else None
         if job_id is None:
-            piece.unsure = True
+            piece.unsure = count
             job_id = self.cluster.submit(piece.batch, piece.first, count)
             verb = "Submitted"
         else:
             verb = "Found, after all,"
-        piece.batch.add_array(job_id)
-        for offset, ticket in enumerate(piece.tickets):
+        piece.batch.add_array(job_id, piece.first)
+        for offset, ticket in enumerate(tickets):
             ticket.job_id = self.cluster.task_id(job_id, offset)
+        piece.tickets, piece.unsure, piece.since = piece.tickets[count:], 0, None
+        self._alive[piece.kind] += count
+        self._gate(piece).passed(self._alive[piece.kind], time.monotonic())
         noun = "job" if count == 1 else "jobs"
         self.say(f"{verb} {count} {noun} as {job_id} ({piece.batch.label}).")
+
+    def _wait_for_room(self, piece: Piece, count: int, refusal: Refused) -> bool:
+        """Leave the piece at its gate. Return whether fewer jobs may pass at once."""
+        gate, alive, now = self._gate(piece), self._alive[piece.kind], time.monotonic()
+        if refusal.vague and count == 1 and not self._has_company():
+            del self._gates[piece.kind]  # there never was a limit that passes
+            self._give_up(piece, str(refusal))
+            return False
+        known = gate.limit is not None or not gate.asked
+        allowed = self.cluster.allowance(piece.batch, refusal.limit) if known else None
+        if allowed is not None and allowed.limit == 0:
+            self._give_up(piece, f"{refusal} (it allows no job at all)")
+            return False
+        gate.full(count, alive, allowed, now)
+        gate.name = refusal.limit
+        if not gate.told:
+            gate.told = True
+            what = refusal.limit or str(refusal).splitlines()[-1]
+            allows = f" (at most {gate.limit} jobs in the queue)" if gate.limit is not None else ""
+            self.say(f"{len(piece.tickets)} jobs ({piece.batch.label}) wait for room: {what}{allows}")
+        return (gate.places or 0) > alive
+
+    def _has_company(self) -> bool:
+        """Return whether any job of the user's could be what fills the queue."""
+        try:
+            return self.cluster.anything_queued()
+        except NoAnswer:
+            return True
 
     def _postpone(self, piece: Piece, trouble: str, others_running: bool) -> None:
         now = time.monotonic()
@@ -132,18 +207,17 @@ class Desk:
             self.say(f"{len(piece.tickets)} jobs ({piece.batch.label}) not submitted yet: {trouble}")
             piece.told = trouble
         piece.due, piece.pause = now + piece.pause, min(2 * piece.pause, LONGEST_PAUSE_S)
-        self.pieces.append(piece)
 
     def _give_up(self, piece: Piece, why: str) -> None:
         self.say(f"{len(piece.tickets)} jobs ({piece.batch.label}) could not be submitted: {why}")
         for ticket in piece.tickets:
             ticket.batch.bury(ticket.index)  # should it have gone through after all, nothing may start
             ticket.failure = f"{ticket.task.label} could not be submitted: {why.splitlines()[0]}"
+        piece.tickets = []
 
     def drop(self) -> list[Ticket]:
         """Forget everything that is not submitted, and return its jobs."""
-        dropped = [t for piece in self.pieces for t in piece.tickets]
-        dropped += self.unsealed()
+        dropped = self.unsubmitted()
         self.pieces.clear()
         self._open.clear()
         return dropped

@@ -12,8 +12,6 @@ from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
-from snakemake_interface_executor_plugins.settings import SharedFSUsage
-from snakemake_interface_executor_plugins.utils import format_cli_arg
 
 from . import again, command, resources
 from .adopt import Adoption
@@ -51,6 +49,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self._submitting = threading.Lock()  # held while a submission is underway; taken before `_lock`
         self._tickets: dict[Any, Ticket] = {}
         self._retries = Retries(self.settings.memory_factor)
+        self._explained: set[tuple[str, ...]] = set()
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
@@ -62,7 +61,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.watch = Watch(
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
-        self.adoption = Adoption(self.journal, self.cluster, self._say)
+        self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
         self._allocation_rules = {
             "heartbeat_s": self.settings.heartbeat_s,
             "max_requeues": self.settings.max_requeues,
@@ -109,10 +108,14 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         floor = self._retries.memory_floor_mb(key)
         asked = resources.asked(job, self.workflow, self.settings)
         parameters = resources.parameters(asked, job.threads, self.settings, floor)
+        if why := command.why_nested(job, self.workflow):
+            parameters = resources.with_nested(parameters)
+            self._explain(job, why)
         group, batch = self._open_batch(array, parameters)
         updated = back_up(job, self.workflow)
         job.register(batch.token)
         task = self._task(job, key, array, parameters, updated)
+        task.argv = command.shorten(task.argv, batch.files.command(key))
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
         self.desk.add(group, ticket)
@@ -170,7 +173,18 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             nested=what.nested,
             limit_s=60.0 * parameters["time"] if "time" in parameters else None,
             updated=updated,
+            request=self._request(job),
         )
+
+    def _explain(self, job: Any, why: list[str]) -> None:
+        """Say once for each rule, on request, why its jobs cost a Snakemake of their own."""
+        name = f"Group of {', '.join(sorted(job.rules))}" if job.is_group() else f"Rule {job.rule.name}"
+        if self.settings.explain_nested and (name, *why) not in self._explained:
+            self._explained.add((name, *why))
+            self._say(f"{name} runs as a nested Snakemake: {'; '.join(why)}.")
+
+    def _request(self, job: Any) -> str:
+        return resources.digest(job, self.settings, command.body(job))
 
     def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
         return Batch(
@@ -194,11 +208,13 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         return [*own, Path(log)]
 
     def get_job_args(self, job: JobExecutorInterface, **kwargs: Any) -> str:
-        """Return a nested Snakemake's arguments. Unlike the base class's they name no folder that goes with us."""
+        """Return a nested Snakemake's arguments.
+
+        Unlike the base class's they name no folder that goes with us, and no inputs: the allocation waits for
+        those, of which there may be more than a command line takes.
+        """
         args: str = super(RemoteExecutor, self).get_job_args(job, **kwargs)
-        if SharedFSUsage.INPUT_OUTPUT not in self.workflow.storage_settings.shared_fs_usage:
-            return args
-        return f"{args} {format_cli_arg('--wait-for-files', list(job.get_wait_for_files()))}"
+        return args
 
     # ------------------------------------------------------------- jobs out
 
@@ -224,17 +240,23 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._lock:
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
-            unsealed = {id(t) for t in self.desk.unsealed()}
         with self._submitting:
+            before = self._submitted(waiting)
             if self.desk.pieces and not self._stopping:
-                unsubmitted = sum(len(piece.tickets) for piece in self.desk.pieces)
-                self.desk.submit_due(others_running=len(waiting) > unsubmitted)
+                self.desk.submit_due(others_running=bool(before), alive=before)
+            submitted = self._submitted(waiting)
+            if len(submitted) > len(before):
                 self.watch.changed()
-            queued = {id(t) for piece in self.desk.pieces for t in piece.tickets}
-        self.watch.look([t for t in waiting if id(t) not in queued | unsealed])
+        self.watch.look(submitted)
         with self._lock:
             if not self._stopping:
                 self._submit_again([t for t in waiting if t.displaced])
+
+    def _submitted(self, tickets: list[Ticket]) -> list[Ticket]:
+        """Return those of the tickets that are not at the desk any more."""
+        with self._lock:
+            at_desk = {id(t) for t in self.desk.unsubmitted()}
+        return [t for t in tickets if id(t) not in at_desk]
 
     def _report_failure(self, info: SubmittedJobInfo, ticket: Ticket) -> None:
         if note := self._retries.after_failure(info.job, ticket):

@@ -41,6 +41,7 @@ class Task:
     nested: bool
     limit_s: float | None
     updated: dict[str, str] = field(default_factory=dict)  # output that the job updates -> its backup
+    request: str = ""  # a digest of what it asked of the cluster; empty in journals of earlier versions
 
 
 @dataclass
@@ -84,15 +85,20 @@ class Batch:
         }
         return cls(root=path.parent, rules=record, tasks=tasks, **own)
 
-    def add_array(self, job_id: str) -> None:
-        """Record an array that sbatch has returned."""
+    def add_array(self, job_id: str, first: int) -> None:
+        """Record an array that sbatch has returned, and which task of the batch is its first."""
         with self.files.arrays.open("a") as file:
-            print(job_id, file=file)
+            print(job_id, first, file=file)
+
+    def first_tasks(self) -> dict[str, int | None]:
+        """Return array job id -> its first task, None where an earlier version did not record that."""
+        path = self.files.arrays
+        rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return {row[0]: int(row[1]) if row[1:] else None for row in rows if row}
 
     def arrays(self) -> list[str]:
         """Return the array job ids that sbatch is known to have returned."""
-        path = self.files.arrays
-        return path.read_text().split() if path.exists() else []
+        return list(self.first_tasks())
 
     def verdict(self, index: int) -> Verdict | None:
         return read_verdict(self.path, index)

@@ -19,6 +19,8 @@ once, on its first node, with MASTER_ADDR and MASTER_PORT set.
 from __future__ import annotations
 
 import difflib
+import hashlib
+import json
 import math
 import re
 from collections.abc import Mapping
@@ -40,6 +42,9 @@ OTHER_RESOURCES = ("mem", "mem_mib", "disk", "disk_mb", "disk_mib", "tmpdir", "t
 GRES = re.compile(r"\w+(:[\w.-]+)?(:\d+)?(,\w+(:[\w.-]+)?(:\d+)?)*")
 
 Parameters = dict[str, Any]
+
+NESTED_MB = 125  # what a nested Snakemake takes beside its job
+SMALL_MB = 2000  # requests above leave room for it
 
 
 def parameters(
@@ -73,6 +78,36 @@ def parameters(
     if setup := settings.setup_lines():
         found["setup"] = setup
     return {name: value for name, value in found.items() if value is not None}
+
+
+def with_nested(asked: Parameters) -> Parameters:
+    """Return the request with what a nested Snakemake takes, where a small one would not leave that to the job."""
+    cpus = asked["cpus_per_task"]
+    for name, count in (("mem", 1), ("mem_per_cpu", cpus)):
+        found = re.fullmatch(r"(\d+)(M|MB)?", str(asked.get(name, "")), re.IGNORECASE)
+        if found and 0 < int(found[1]) * count < SMALL_MB:
+            return {**asked, name: f"{int(found[1]) + math.ceil(NESTED_MB / count)}M"}
+    return asked
+
+
+def digest(job: Any, settings: ExecutorSettings, code: list[str]) -> str:
+    """Return a digest of what the job's first attempt asks of the cluster, and of code that goes with it.
+
+    Later attempts may ask for more, which a new main process, whose attempts count from 1, would take
+    for another request.
+    """
+    attempt = job.attempt
+    if attempt > 1:
+        job.attempt = 1  # its resources are evaluated anew
+    try:
+        request: Any = parameters(dict(job.resources.items()), job.threads, settings)
+    except WorkflowError as error:
+        request = {"error": str(error)}
+    finally:
+        if attempt > 1:
+            job.attempt = attempt
+    text = json.dumps([request, code], sort_keys=True, default=str)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def asked(job: Any, workflow: Any, settings: ExecutorSettings) -> dict[str, Any]:

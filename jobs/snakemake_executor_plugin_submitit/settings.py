@@ -77,6 +77,9 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
         14.0, "Delete logs and job files of finished jobs after so many days (-1: never)."
     )
 
+    explain_nested: bool = option(
+        False, "Say for each rule why its jobs need a nested Snakemake (seconds and 125 MB a job)."
+    )
     local_cpus: Optional[int] = option(None, "CPUs that local jobs may use together (default: all).")
     local_gpus: Optional[str] = option(
         None, "GPUs that local jobs share, comma-separated (default: CUDA_VISIBLE_DEVICES, else all)."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ class Ticket:
     failure: str | None = None  # the block, once it has failed
     succeeded: bool = False
     displaced: bool = False  # SLURM has ended it and does not give it back: it is to be submitted again
+    hurried_at: float = -math.inf  # when it was last told to start at once
+    releases: int = 0  # how often it was let go after a node had failed to start it
     told: set[str] = field(default_factory=set)  # messages that were given already
 
     @property

@@ -20,6 +20,9 @@ NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
 COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
 HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
+LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
+HURRY_AGAIN_S = 30.0  # a requeued job that was told to start at once is told again after so long
+MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
 
 
 class Watch:
@@ -95,6 +98,7 @@ class Watch:
             self._note(ticket, states.get(ticket.id))
         self._ask_accounting(tickets)
         self._hurry(tickets)
+        self._release(tickets)
         for ticket in tickets:
             self._judge(ticket)
         quiet = time.monotonic() - self._last_change
@@ -109,7 +113,8 @@ class Watch:
         ticket.state, ticket.job_id, ticket.absent_polls = state, state.job_id, 0
         if state.live:
             ticket.ended_since = None
-        if state.reason.startswith(HELD_REASONS) and state.reason not in ticket.told:
+        releasable = state.reason.startswith(LAUNCH_FAILED) and ticket.releases < MOST_RELEASES
+        if state.reason.startswith(HELD_REASONS) and not releasable and state.reason not in ticket.told:
             ticket.told.add(state.reason)
             self.say(
                 f"{ticket.task.label} ({state.job_id}) is held: {state.reason}. `scontrol release` lets it go."
@@ -133,22 +138,47 @@ class Watch:
                 ticket.state, ticket.absent_polls = state, max(ticket.absent_polls, LOST_POLLS)
 
     def _hurry(self, tickets: list[Ticket]) -> None:
-        """Let requeued jobs start at once, except those that wait for another process."""
+        """Let requeued jobs start at once, except those that wait for another process.
+
+        Each is told once and then left alone for a while: SLURM shows the old reason until it has looked
+        at the job again, and to be told anew puts its start off.
+        """
         if self.requeue_wait:
             return
-        ids = [
-            t.state.job_id
+        now = time.monotonic()
+        late = [
+            t
             for t in tickets
             if t.state is not None
             and t.state.name == "PENDING"
             and t.state.reason == "BeginTime"
+            and now - t.hurried_at > HURRY_AGAIN_S
             and not t.batch.waits_for_another(t.index)
         ]
-        if ids:
+        if late:
             try:
-                self.cluster.hurry(ids)
+                self.cluster.hurry([t.job_id for t in late])
+                for ticket in late:
+                    ticket.hurried_at = now
             except NoAnswer as trouble:
                 self.say(f"Requeued jobs start two minutes late, for SLURM did not let them go: {trouble}")
+
+    def _release(self, tickets: list[Ticket]) -> None:
+        """Let go what SLURM holds because a node failed to start it: nobody else would."""
+        held = [
+            t
+            for t in tickets
+            if t.state is not None and t.state.reason.startswith(LAUNCH_FAILED) and t.releases < MOST_RELEASES
+        ]
+        if held:
+            try:
+                self.cluster.release([t.job_id for t in held])
+            except NoAnswer as trouble:
+                self.say(f"{len(held)} jobs that a node failed to start are held still: {trouble}")
+                return
+            for ticket in held:
+                ticket.releases += 1
+            self.changed()
 
     def _judge(self, ticket: Ticket) -> None:
         """Fail a ticket that the cluster says is over, once a verdict has had time to arrive."""

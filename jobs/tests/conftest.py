@@ -57,8 +57,8 @@ class Workflow:
             check=False,
         )
 
-    def succeed(self, *options: str) -> str:
-        done = self.run(*options)
+    def succeed(self, *options: str, timeout: float = 60) -> str:
+        done = self.run(*options, timeout=timeout)
         assert done.returncode == 0, done.stdout
         return done.stdout
 
@@ -96,6 +96,12 @@ class FakeSlurm:
         """For each tool what its next calls do instead of succeeding (see fake_slurm.py)."""
         for tool, ways in wrong.items():
             (self.folder / f"{tool}.wrong").write_text("\n".join(ways))
+
+    def limit(self, jobs: int, words: str, told: bool = True) -> None:
+        """Allow so many tasks in the queue, refuse more in these words, and tell the limit or not."""
+        (self.folder / "limit").write_text(f"{jobs} {words}")
+        if told:
+            (self.folder / "tells_limit").touch()
 
     def remove(self, tool: str) -> None:
         (self.folder / "bin" / tool).unlink()

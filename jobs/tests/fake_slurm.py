@@ -5,6 +5,7 @@ one line a call: `error TEXT` fails with that text, `lost` does its work and the
 had got lost, `kill-before` and `kill-after` kill the caller (the main process) instead of answering.
 """
 
+import getpass
 import os
 import re
 import signal
@@ -22,12 +23,25 @@ def next_wrong() -> str:
     return lines[0] if lines else ""
 
 
+def queued() -> int:
+    return sum(alive(pid) for _, _, pid, _ in tasks())
+
+
+def check_limit(count: int) -> None:
+    """FOLDER/limit holds how many tasks may be in the queue, and the words in which more are refused."""
+    path = folder / "limit"
+    limit, _, words = path.read_text().partition(" ") if path.exists() else ("1000000", "", "")
+    if queued() + count > int(limit):
+        sys.exit(words)
+
+
 def sbatch() -> str:
     script = Path(arguments[0]).read_text()
     options = dict(re.findall(r"#SBATCH --([\w-]+)=(.*)", script))
+    check_limit(int(options["array"].partition("-")[2].partition("%")[0]) + 1)
     job = 100 + len(list((folder / "jobs").glob("*"))) if (folder / "jobs").exists() else 100
     (folder / "jobs" / str(job)).mkdir(parents=True)
-    (folder / "jobs" / str(job) / "comment").write_text(options["comment"])
+    (folder / "jobs" / str(job) / "script").write_text(arguments[0])
     for index in range(int(options["array"].partition("-")[2].partition("%")[0]) + 1):
         name = {
             "SLURM_ARRAY_JOB_ID": str(job),
@@ -47,7 +61,7 @@ def tasks() -> list[tuple[str, str, int, str]]:
     found = []
     for job in sorted((folder / "jobs").glob("*")):
         for task in job.glob("[0-9]*"):
-            found.append((job.name, task.name, int(task.read_text()), (job / "comment").read_text()))
+            found.append((job.name, task.name, int(task.read_text()), (job / "script").read_text()))
     return found
 
 
@@ -60,10 +74,10 @@ def alive(pid: int) -> bool:
 
 def squeue() -> str:
     rows = []
-    for job, index, pid, comment in tasks():
+    for job, index, pid, script in tasks():
         ended = folder / "jobs" / job / f"ended{index}"
         state = ended.read_text() if ended.exists() else "RUNNING" if alive(pid) else "COMPLETED"
-        rows.append(f"{job}|{index}|{state}|here|None|0:01|{comment}")
+        rows.append(f"{job}|{index}|{state}|here|None|0:01|{script}")
     return "\n".join(rows)
 
 
@@ -75,11 +89,22 @@ def scancel() -> str:
     return ""
 
 
+def associations() -> str:
+    """FOLDER/tells_limit lets the controller tell the limit, else it tells of none."""
+    path = folder / "tells_limit"
+    limit = (folder / "limit").read_text().split()[0] if path.exists() else ""
+    told = f"{limit}({queued()})" if limit else ""
+    return (
+        f"ClusterName=c Account=lab UserName={getpass.getuser()}(0) Partition= Priority=0 ID=5\n"
+        f"    ParentAccount= Lft=3 DefAssoc=Yes\n    MaxJobs= MaxJobsAccrue= MaxSubmitJobs={told} MaxWallPJ=\n"
+    )
+
+
 ANSWERS = {
     "sbatch": sbatch,
     "squeue": squeue,
     "scancel": scancel,
-    "scontrol": lambda: "MaxArraySize            = 8",
+    "scontrol": lambda: "MaxArraySize            = 8" if "config" in arguments else associations(),
     "sacct": lambda: "",
     "sinfo": lambda: "small*|1:00:00|3|16|64000|(null)\nbig|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)",
     "sacctmgr": lambda: "lab" if "user" in arguments else "lab|normal\nguests|normal",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -55,7 +57,7 @@ def workflow(without: SharedFSUsage | None = None, precommand: str = "") -> Any:
         ({"is_service": True}, "its rule uses service"),
         ({"resources": {"shell_exec": "zsh"}}, "its rule uses resources.shell_exec"),
         ({"rule_resources": {"tmpdir": SimpleNamespace(raw="/scratch")}}, "its rule uses resources.tmpdir"),
-        ({"output": [file("o", "temp")]}, "an output is temp()"),
+        ({"output": [file("o", "pipe")]}, "an output is pipe()"),
         ({"input": [file("i", "pipe")]}, "an input is pipe()"),
         ({"shellcmd": "ls <TBD>"}, "its command is known on the node only"),
         ({"shellcmd": "x" * 100_001}, "its command is longer than 100000 bytes"),
@@ -73,9 +75,16 @@ def test_the_workflow_may_be_the_reason() -> None:
 
 
 def test_all_reasons_are_listed() -> None:
-    assert len(command.why_nested(job(benchmark="times", output=[file("o", "temp")]), workflow())) == 2
+    assert len(command.why_nested(job(benchmark="times", output=[file("o", "pipe")]), workflow())) == 2
 
 
-@pytest.mark.parametrize("name", ["protected", "touch", "directory", "ensure", "report", "update"])
+@pytest.mark.parametrize("name", ["protected", "touch", "directory", "ensure", "report", "update", "temp"])
 def test_plain_in_spite_of_these_flags(name: str) -> None:
     assert command.is_plain(job(output=[file("o", name)], input=[file("i", "ancient")]), workflow())
+
+
+def test_a_command_that_is_too_long_for_an_argument_goes_into_a_file(tmp_path: Path) -> None:
+    script = tmp_path / "batch/command.sh"
+    assert command.shorten(["bash", "-c", "true"], script) == ["bash", "-c", "true"]
+    long = ["bash", "-c", f"trap : TERM; echo {'x' * 200_000} | wc -c"]
+    assert subprocess.check_output(command.shorten(long, script), text=True) == "200001\n"

@@ -40,7 +40,7 @@ def test_few_calls_for_many_jobs(on_fake_slurm: Callable[[str], Any], fake_slurm
     assert tools["sbatch"] == 3 and tools["scontrol"] <= 2 and tools.total() <= 6
     script = next(w.folder.glob(".snakemake/submitit/batches/*/submission-8.sh")).read_text()
     assert "--job-name=sweep.a" in script and "--array=0-7%8" in script and "--requeue" in script
-    assert re.search(r"--comment=submitit:\w+:8", script) and "--signal=B:USR2@120" in script
+    assert "--comment" not in script and "--wckey" not in script and "--signal=B:USR2@120" in script
     assert "srun" not in script and re.search(
         r"^exec .*allocation .* \$\(\(8 \+ SLURM_ARRAY_TASK_ID\)\)$", script, re.M
     )
@@ -79,13 +79,37 @@ def test_real_errors_are_told_with_what_there_is(
     assert len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 1
 
 
-def test_submit_limits_halve_the_array(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
-    limit = "error sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy"
-    fake_slurm.behave(sbatch=[limit.replace("\n", " ")] * 2)
+POLICY = "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy (job submit limit)"
+FULL = f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}"
+
+
+@pytest.mark.parametrize(
+    ("words", "told", "submissions"), [(FULL, True, 5), (POLICY, False, 12)], ids=["told", "not told"]
+)
+def test_a_full_queue_is_waited_for_with_few_calls(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, words: str, told: bool, submissions: int
+) -> None:
+    fake_slurm.limit(6, words, told)
+    w = on_fake_slurm(TWENTY.replace("touch", "sleep 1; touch"))
+    text = w.succeed()
+    assert each_once(w, [str(i) for i in range(20)]) and text.count("wait for room") == 1
+    tools = Counter(call.split()[0] for call in fake_slurm.calls)
+    assert tools["sbatch"] <= submissions and tools["sacctmgr"] <= 1, fake_slurm.calls
+    asked = [call for call in fake_slurm.calls if "assoc_mgr" in call]
+    assert len(asked) == 1, "the limit is asked once"
+
+
+@pytest.mark.parametrize("line", ["QOSMaxWallDurationPerJobLimit", "QOSMaxCpuPerJobLimit", ""])
+def test_a_request_that_can_never_pass_ends_at_once(
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, line: str
+) -> None:
+    """The last line is that of a full queue. Where nothing else tells, a single job and an empty queue do."""
+    fake_slurm.limit(0, f"sbatch: error: {line}\n{POLICY}" if line else POLICY, told=False)
     w = on_fake_slurm(TWENTY)
-    w.succeed()
-    assert each_once(w, [str(i) for i in range(20)])
-    assert len([call for call in fake_slurm.calls if call.startswith("sbatch")]) == 7  # 2 refused, 2+2+4+8+4
+    text = w.fail()
+    assert line in text and text.count("20 jobs (sweep.a) could not be submitted") == 1
+    calls = Counter(call.split()[0] for call in fake_slurm.calls)
+    assert calls["sbatch"] == (1 if line else 4) and calls["squeue"] == (0 if line else 1), fake_slurm.calls
 
 
 def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_path: Path) -> None:

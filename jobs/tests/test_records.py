@@ -22,7 +22,7 @@ def batch(journal: Journal, folder: Path, labels: list[str]) -> Batch:
     ]
     made = Batch(journal.root, "sweep.train", "slurm", {}, {}, str(folder), tasks=tasks)
     made.write_intent()
-    made.add_array("12")
+    made.add_array("12", 0)
     return made
 
 

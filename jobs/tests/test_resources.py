@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit.labels import array_label, filled, job_label
-from snakemake_executor_plugin_submitit.resources import parameters
+from snakemake_executor_plugin_submitit.resources import parameters, with_nested
 from snakemake_executor_plugin_submitit.settings import POLL_FLOOR_VARIABLE, ExecutorSettings
 from snakemake_interface_common.exceptions import WorkflowError
 
@@ -103,3 +103,21 @@ def test_names_of_jobs_and_arrays() -> None:
     )
     assert job_label(filled_in) == "b0.seed3._none", "what is no wildcard stays"
     assert filled(filled_in, "progress") == "a/b0/*" and filled(filled_in, "array_label") is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ({"mem": "200M"}, {"mem": "325M"}),
+        ({"mem": "4000M"}, {"mem": "4000M"}),
+        ({"mem": "1GB"}, {"mem": "1GB"}),
+        ({"mem_per_cpu": "100M"}, {"mem_per_cpu": "132M"}),
+        ({"mem": "0M"}, {"mem": "0M"}),  # the node's whole memory
+        ({}, {}),
+    ],
+)
+def test_a_nested_snakemake_is_added_to_small_requests(
+    asked: dict[str, str], expected: dict[str, str]
+) -> None:
+    cpus = {"cpus_per_task": 4}
+    assert with_nested(asked | cpus) == expected | cpus

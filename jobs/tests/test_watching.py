@@ -45,6 +45,7 @@ class Scripted(Cluster):
         self.questions = 0
         self.submissions: list[tuple[int, int]] = []
         self.hurried: list[str] = []
+        self.released: list[str] = []
 
     def largest(self) -> int:
         return 4
@@ -74,6 +75,9 @@ class Scripted(Cluster):
 
     def hurry(self, job_ids: Iterable[str]) -> None:
         self.hurried += job_ids
+
+    def release(self, job_ids: Iterable[str]) -> None:
+        self.released += job_ids
 
     def task_id(self, job_id: str, offset: int) -> str:
         return f"{job_id}_{offset}"
@@ -172,10 +176,10 @@ def test_an_intent_that_cannot_be_written_holds_nothing_up(
             desk.seal()
             desk.submit_due(others_running=False)
     assert cluster.submissions == [(0, 2)] and len([line for line in said if "No space" in line]) == 1
-    assert desk.unsealed() == two
+    assert desk.unsubmitted() == two
     desk.seal()
     desk.submit_due(others_running=False)
-    assert cluster.submissions == [(0, 2), (0, 1)] and desk.unsealed() == []
+    assert cluster.submissions == [(0, 2), (0, 1)] and desk.unsubmitted() == []
 
 
 def test_a_script_that_cannot_be_written_is_tried_again(
@@ -363,7 +367,25 @@ def test_requeued_jobs_are_hurried_but_not_those_that_wait_for_another(following
     assert following.cluster.hurried == []
     (following.tickets[0].batch.path / "lives/0").write_text('{"waiting": false}')
     following.run(12)
-    assert set(following.cluster.hurried) == {"10_0"}
+    assert following.cluster.hurried == ["10_0"], "to be told again would put its start off"
+    following.run(60)
+    assert 2 <= len(following.cluster.hurried) <= 3
+
+
+def test_held_after_a_failed_launch_is_let_go_a_few_times(following: Following) -> None:
+    """SLURM holds a job whose node was lost while it started it, and nobody else would let it go."""
+    following.all_are("PENDING", "launch failed requeued held")
+    following.run(12)
+    assert following.cluster.released and not following.said
+    following.run(60)
+    assert following.cluster.released == ["10_0"] * watch_module.MOST_RELEASES
+    assert [line for line in following.said if "is held: launch failed" in line] == following.said[-1:]
+
+
+def test_what_a_person_holds_stays_held(following: Following) -> None:
+    following.all_are("PENDING", "JobHeldUser")
+    following.run(30)
+    assert following.cluster.released == [] and "`scontrol release` lets it go" in following.said[0]
 
 
 def test_one_question_for_hundreds(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:
@@ -373,27 +395,38 @@ def test_one_question_for_hundreds(tmp_path: Path, clock: Clock, cluster: Script
     assert cluster.questions == 1
 
 
+POLICY = (
+    "sbatch: error: Batch job submission failed: Job violates accounting/QOS policy "
+    "(job submit limit, user's size and/or time limits)"
+)
+
+
 @pytest.mark.parametrize(
-    ("message", "count", "final", "too_many"),
+    ("message", "count", "final", "too_many", "full"),
     [
-        ("sbatch: error: invalid partition specified: x", 5, True, False),
+        ("sbatch: error: invalid partition specified: x", 5, True, False, False),
         (
             "Batch job submission failed: Invalid account or account/partition combination specified",
-            1,
-            True,
-            False,
+            1, True, False, False,
         ),
-        ("Batch job submission failed: Requested node configuration is not available", 1, True, False),
-        ("sbatch: error: AssocMaxSubmitJobLimit", 5, False, True),
-        ("sbatch: error: AssocMaxSubmitJobLimit", 1, False, False),
-        ("Batch job submission failed: Invalid job array specification", 5, False, True),
-        ("Batch job submission failed: Socket timed out on send/recv operation", 5, False, False),
-        ("Unable to contact slurm controller (connect failure)", 5, False, False),
+        ("Batch job submission failed: Requested node configuration is not available", 1, True, False, False),
+        (f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}", 5, False, False, True),
+        (f"sbatch: error: AssocGrpSubmitJobsLimit\n{POLICY}", 1, False, False, True),
+        (f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{POLICY}", 1, False, False, True),
+        (f"sbatch: error: MaxSubmitJobsPerAccount\n{POLICY}", 1, False, False, True),
+        (f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
+        (f"sbatch: error: QOSMinGRES\n{POLICY}", 5, True, False, False),
+        (f"sbatch: error: site: be nice\n{POLICY}", 5, False, False, True),
+        (POLICY, 1, False, False, True),
+        ("Batch job submission failed: Invalid job array specification", 5, False, True, False),
+        ("Batch job submission failed: Socket timed out on send/recv operation", 5, False, False, False),
+        ("Unable to contact slurm controller (connect failure)", 5, False, False, False),
+        ("sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying", 5, False, False, True),
     ],
-)
+)  # fmt: skip
 def test_kinds_of_refusal(
-    monkeypatch: pytest.MonkeyPatch, message: str, count: int, final: bool, too_many: bool
+    monkeypatch: pytest.MonkeyPatch, message: str, count: int, final: bool, too_many: bool, full: bool
 ) -> None:
     monkeypatch.setattr(SlurmCluster, "offers", lambda self, said: "")
     refusal = SlurmCluster(ExecutorSettings()).refused(message, count)
-    assert (refusal.final, refusal.too_many) == (final, too_many)
+    assert (refusal.final, refusal.too_many, refusal.full) == (final, too_many, full)

@@ -3,8 +3,9 @@
 lease.json                         who runs the sweep
 logs/ARRAY/LABEL.log               what a task printed
 batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
-              arrays               array job ids, one a line, as sbatch returned them
+              arrays               array job ids as sbatch returned them, one a line, each with its first task
               submission-FIRST.sh  the script of the array whose first task is FIRST
+              command-KEY.sh       a command that is too long for an argument
               slurm-JOB.out        what SLURM itself wrote about a task
               claims/I             which allocation runs task I, or a tombstone: none ever may
               lives/I beats/I      its newest start, and the sign that it runs
@@ -70,6 +71,9 @@ class BatchFolder:
 
     def script(self, first: int) -> Path:
         return self.path / f"submission-{first}.sh"
+
+    def command(self, key: str) -> Path:
+        return self.path / f"command-{key}.sh"
 
     def slurm_output(self, job_id: str) -> Path:
         """Return the file for SLURM's own output. `job_id` may be sbatch's pattern `%A_%a`."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ..allocation.clients import NoAnswer as NoAnswer  # what a cluster raises
 from ..journal import Batch
+from .limits import Allowance
 
 # States in which a job may still run, or run again; every other one is an end.
 LIVE = frozenset(
@@ -38,11 +39,29 @@ States = Mapping[TaskId, State]
 
 
 class Refused(Exception):
-    """A submission failed. If `final`, trying again is no use. If `too_many`, fewer at once may pass."""
+    """A submission failed.
 
-    def __init__(self, message: str, *, final: bool = False, too_many: bool = False) -> None:
+    final     trying again is no use
+    too_many  an array of fewer tasks may pass
+    full      a limit on jobs in the queue, `limit` by SLURM's name, which passes as jobs end
+    vague     as far as one can tell: the message does not name the limit
+    certain   nothing went in; else the answer may have been lost
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        final: bool = False,
+        too_many: bool = False,
+        full: bool = False,
+        vague: bool = False,
+        certain: bool = False,
+        limit: str = "",
+    ) -> None:
         super().__init__(message)
-        self.final, self.too_many = final, too_many
+        self.final, self.too_many, self.full, self.vague = final, too_many, full, vague
+        self.certain, self.limit = certain, limit
 
 
 class Cluster(ABC):
@@ -57,6 +76,14 @@ class Cluster(ABC):
     @abstractmethod
     def submit(self, batch: Batch, first: int, count: int) -> str:
         """Submit tasks first ... first + count - 1 and return the job id. Raises Refused."""
+
+    def allowance(self, batch: Batch, limit: str) -> Allowance | None:
+        """Return how many jobs like the batch's the named limit allows, None if that cannot be known."""
+        return None
+
+    def anything_queued(self) -> bool:
+        """Return whether this user has any job in the queue. Raises NoAnswer."""
+        return True
 
     @abstractmethod
     def find(self, batch: Batch, first: int) -> str | None:
@@ -80,3 +107,6 @@ class Cluster(ABC):
 
     def hurry(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters make them wait)
         """Let requeued jobs start at once."""
+
+    def release(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters hold them)
+        """Let go jobs that the cluster holds."""

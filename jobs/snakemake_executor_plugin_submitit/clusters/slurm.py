@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import getpass
+import os
 import re
 import shlex
 import shutil
@@ -15,30 +17,18 @@ import submitit
 
 from .. import allocation
 from ..allocation.clients import call
+from ..allocation.folder import BatchFolder
 from ..journal import Batch
 from ..settings import ExecutorSettings
-from .base import Cluster, NoAnswer, Refused, State, States, TaskId
+from .base import LIVE, Cluster, NoAnswer, Refused, State, States, TaskId
+from .limits import Allowance, of_association, of_qos, of_qos_table, tightest
+from .refusals import refusal
 
-COMMENT = "submitit"
 # A start in the second of its requeue fails ("Job credential revoked"), which is why SLURM lets requeued jobs wait.
 HURRIED = "StartTime=now+3"
 # Signals are not for the shell that is about to become the allocation: it would die of them, and the job with it.
 UNTIL_IT_LISTENS = "trap '' TERM USR2"
 DEFAULT_MAX_ARRAY = 1001
-# What sbatch says when the request itself is wrong, so that trying again is no use.
-WRONG_REQUEST = (
-    "invalid partition", "invalid account", "invalid qos", "invalid generic resource", "invalid feature",
-    "invalid constraint", "invalid node name", "requested node configuration is not available",
-    "more processors requested than permitted", "memory specification can not be satisfied",
-    "requested time limit is invalid", "time limit specification required", "unrecognized option",
-    "invalid option", "invalid --", "invalid time limit", "invalid job array", "user's group not permitted",
-    "requested partition configuration not available", "access/permission denied", "invalid reservation",
-    "requested reservation is invalid", "invalid cluster", "unable to open file", "invalid license",
-    "job cannot be submitted without", "invalid numeric value", "node count specification invalid",
-    "nodes required for job are", "invalid gres",
-)  # fmt: skip
-TOO_MANY = ("job submit limit", "submitjoblimit", "submit job limit", "job violates accounting/qos policy",
-            "invalid job array", "job array index", "slurm_max_array")  # fmt: skip
 
 
 class ArrayExecutor(submitit.SlurmExecutor):
@@ -96,12 +86,14 @@ class SlurmCluster(Cluster):
         """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
         parameters = dict(batch.parameters)
         several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
+        # A % in the folder's own name is no place for SLURM to fill in.
+        folder = str(batch.path).replace("%", "%%")
+        output = str(BatchFolder(Path(folder)).slurm_output("%A_%a"))
         ours = {
             "signal": f"B:USR2@{self.settings.signal_delay_s}",
             "requeue": True,
-            "output": str(batch.files.slurm_output("%A_%a")),
-            "error": str(batch.files.slurm_output("%A_%a")),
-            "comment": f"{COMMENT}:{batch.token}:{first}",
+            "output": output,
+            "error": output,
         }
         parameters["additional_parameters"] = parameters.get("additional_parameters", {}) | ours
         parameters["job_name"] = batch.label
@@ -120,12 +112,29 @@ class SlurmCluster(Cluster):
 
     def refused(self, message: str, count: int) -> Refused:
         """Read from sbatch's message whether waiting, or fewer tasks, can help."""
-        said = message.lower()
-        if count > 1 and any(words in said for words in TOO_MANY):
-            return Refused(message, too_many=True)
-        if any(words in said for words in WRONG_REQUEST) or "not on PATH" in message:
-            return Refused(message + self.offers(said), final=True)
-        return Refused(message)
+        found = refusal(message, count)
+        if found.final:
+            found.args = (message + self.offers(message.lower()),)
+        return found
+
+    def allowance(self, batch: Batch, limit: str) -> Allowance | None:
+        user = getpass.getuser()
+        show = ("scontrol", "show", "assoc_mgr", f"users={user}", "flags=assoc,qos")
+        try:
+            text = call(*show, timeout=60)
+            found = [] if limit.startswith("QOS") else list(of_association(text, user, batch.parameters))
+            if not limit.startswith("Assoc"):
+                found += of_qos(text, (user, str(os.getuid())), batch.parameters)
+            if found or limit.startswith("Assoc"):
+                return tightest(found)
+            columns = "format=name,maxsubmitjobspu,maxsubmitjobspa,grpsubmitjobs"
+            table = call("sacctmgr", "-n", "-P", "show", "qos", columns, timeout=60)
+            return tightest(of_qos_table(table, batch.parameters))
+        except NoAnswer:
+            return None
+
+    def anything_queued(self) -> bool:
+        return any(row.state in LIVE for row in queue())
 
     def offers(self, said: str) -> str:
         """Tell what the cluster has of that which it refused."""
@@ -146,20 +155,27 @@ class SlurmCluster(Cluster):
         return "".join(found)
 
     def find(self, batch: Batch, first: int) -> str | None:
-        wanted = f"{COMMENT}:{batch.token}:{first}"
-        for row in queue():
-            if row.comment == wanted:
-                return row.array
-        return None
+        wanted = batch.token, first
+        if found := next((row.array for row in queue() if row.script() == wanted), None):
+            return found
+        # What has started and is forgotten again has left its claim.
+        owner = batch.claimed_by(first)
+        return owner if owner is not None and owner.isdigit() else None
 
     def states(self, batches: Iterable[Batch]) -> States:
-        tokens = {batch.token for batch in batches}
+        by_token = {batch.token: batch for batch in batches}
+        known = {array: (b, first) for b in by_token.values() for array, first in b.first_tasks().items()}
         found: dict[TaskId, State] = {}
         for row in queue():
-            if (task := row.task()) is None or task[0] not in tokens:
+            batch, first = whose(row, known, by_token)
+            if batch is None or first is None or not row.index.isdigit():
                 continue
+            if row.array not in known:  # its answer was lost with an earlier main process
+                batch.add_array(row.array, first)
+                known[row.array] = batch, first
+            task = batch.token, first + int(row.index)
             state = State(row.state, f"{row.array}_{row.index}", row.node, row.reason, row.elapsed)
-            if task not in found or not found[task].live:  # of two arrays with a token, one may be empty
+            if task not in found or not found[task].live:  # of two arrays of a task, one may be empty
                 found[task] = state
         return found
 
@@ -183,12 +199,16 @@ class SlurmCluster(Cluster):
         }
 
     def cancel(self, job_ids: Iterable[str]) -> None:
-        if ids := sorted(set(job_ids)):
+        if ids := together(job_ids):
             call("scancel", *ids, timeout=60)
 
     def hurry(self, job_ids: Iterable[str]) -> None:
         if ids := sorted(set(job_ids)):
             call("scontrol", "update", f"JobId={','.join(ids)}", HURRIED, timeout=60)
+
+    def release(self, job_ids: Iterable[str]) -> None:
+        if ids := sorted(set(job_ids)):
+            call("scontrol", "release", ",".join(ids), timeout=60)
 
 
 # The first node is where the tasks of a distributed command meet.
@@ -199,22 +219,51 @@ RENDEZVOUS = [
 ]
 
 
-class Row:
-    """One line of squeue: array id, index in it, state, node, reason, elapsed time, comment."""
+def together(job_ids: Iterable[str]) -> list[str]:
+    """Return the ids with those of one array in one word, such as 12_[0,3]: SLURM deals with it at once."""
+    tasks: dict[str, list[str]] = {}
+    for array, _, index in (job_id.partition("_") for job_id in sorted(set(job_ids))):
+        tasks.setdefault(array, []).extend([index] if index else [])
+    return [f"{array}_[{','.join(of)}]" if of else array for array, of in tasks.items()]
 
-    FORMAT = "%F|%K|%T|%N|%r|%M|%k"
+
+SCRIPT = re.compile(r"(?:^|/)(\w+)/submission-(\d+)\.sh$")
+
+
+class Row:
+    """One line of squeue: array id, index in it, state, node, reason, elapsed time, script.
+
+    Comments are not looked at: they are the user's, and sites' plugins and administrators rewrite them.
+    """
+
+    FORMAT = "%F|%K|%T|%N|%r|%M|%o"
 
     def __init__(self, line: str) -> None:
-        self.array, self.index, self.state, self.node, self.reason, self.elapsed, self.comment = line.split(
+        self.array, self.index, self.state, self.node, self.reason, self.elapsed, self.command = line.split(
             "|", 6
         )
 
-    def task(self) -> TaskId | None:
-        """Return the task's token and index, None if the job is not one of ours."""
-        found = re.fullmatch(COMMENT + r":(\w+):(\d+)", self.comment)
-        if found is None or not self.index.isdigit():
-            return None
-        return found.group(1), int(found.group(2)) + int(self.index)
+    def script(self) -> tuple[str, int] | None:
+        """Return the token and first task of the batch whose script the job is, None if it is not one of ours."""
+        found = SCRIPT.search(self.command.strip())
+        return (found.group(1), int(found.group(2))) if found else None
+
+
+Known = Mapping[str, tuple[Batch, int | None]]  # array id -> its batch and first task
+
+
+def whose(row: Row, known: Known, by_token: Mapping[str, Batch]) -> tuple[Batch | None, int | None]:
+    """Return the batch and first task of a job's array, by its id or else by its script.
+
+    A script of ours that is another's overrules the id: a cluster that was set up anew counts from 1 again.
+    """
+    script = row.script()
+    batch, first = known.get(row.array, (None, None))
+    if script is None:
+        return batch, first
+    if batch is None or batch.token != script[0] or first is None:
+        return by_token.get(script[0]), script[1]
+    return batch, first
 
 
 def queue() -> list[Row]:

@@ -93,6 +93,50 @@ def test_changed_command_replaces_the_running_job(sweep: Callable[..., Any]) -> 
     assert (s.folder / "ran").read_text() == "new\n" and "earlier jobs are gone" in s.text()
 
 
+def test_corrected_requests_reach_jobs_that_wait_and_leave_those_that_run(sweep: Callable[..., Any]) -> None:
+    """After kill -9: a changed time limit and a changed body, while one job of each rule runs and others wait."""
+    text = """
+rule all:
+    input: expand("plain/{i}", i=range(3)), expand("nested/{i}", i=range(2))
+rule plain:
+    output: "plain/{i}"
+    resources: runtime=7, cpus_per_task=32, gpu=1
+    shell: "squeue -h -j $SLURM_JOB_ID -o %l > {output}; until [ -e go ]; do sleep 0.2; done; echo {output} >> ran"
+rule nested:
+    output: "nested/{i}"
+    resources: slurm_partition="closed"
+    run:
+        open(output[0], "w").write("old")
+        open("ran", "a").write(output[0] + "\\n")
+"""
+    s = sweep(text)
+    run = s.cluster.run
+    run("scontrol", "create", "PartitionName=closed", "Nodes=node1", "State=DOWN", "MaxTime=60")
+    try:
+        s.start()
+        s.until(
+            "two run, three wait",
+            lambda: sorted(r[2] for r in s.queue()) == ["PENDING"] * 3 + ["RUNNING"] * 2,
+        )
+        s.kill()
+        (s.folder / "Snakefile").write_text(text.replace("runtime=7", "runtime=9").replace('"old"', '"new"'))
+        s.start()
+        s.until("they are replaced", lambda: "3 waiting jobs ask for something else" in s.text())
+        s.until("they are submitted", lambda: len(s.arrays()) == 4)
+        (s.folder / "go").touch()
+        run("scontrol", "update", "PartitionName=closed", "State=UP")
+        assert s.wait() == 0, s.text()
+    finally:
+        run("scontrol", "update", "PartitionName=closed", "State=UP")
+        run("scancel", "--partition=closed", check=False)
+        s.until("the partition is empty", lambda: not run("squeue", "-h", "-p", "closed"))
+        run("scontrol", "delete", "PartitionName=closed")
+    limits = sorted((s.folder / f"plain/{i}").read_text().strip() for i in range(3))
+    assert limits == ["7:00", "7:00", "9:00"]
+    assert (s.folder / "nested/0").read_text() == "new"
+    assert len((s.folder / "ran").read_text().split()) == 5
+
+
 def test_interrupt_cancels_everything_at_once(sweep: Callable[..., Any]) -> None:
     s = sweep(MIXED.replace("sleep 1", "sleep 100"))
     s.start()

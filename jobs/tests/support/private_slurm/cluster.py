@@ -192,16 +192,19 @@ class Cluster:
 
     def crash(self, node: str) -> None:
         """What a loss of power looks like from elsewhere: the node's daemon and all its jobs are gone at once."""
-        jobs = [
-            pid
-            for pid in self.leftovers()
-            if f"SLURMD_NODENAME={node}".encode() in processes.environment(pid)
-        ]
-        # The parents are slurmstepds, which would tell of their jobs' end.
-        steps = {processes.parent(pid) for pid in jobs} - {None, 1, *jobs}
-        for pid in (self.pid(node), *steps, *jobs):
-            with contextlib.suppress(ProcessLookupError, TypeError):
-                os.kill(pid, signal.SIGKILL)
+        slurmd = self.pid(node)
+        if slurmd is not None:
+            os.kill(slurmd, signal.SIGKILL)
+        while jobs := self._jobs_on(node):  # again, for one may just have started another
+            # The parents are slurmstepds, which would tell of their jobs' end.
+            steps = {processes.parent(pid) for pid in jobs} - {None, 1, *jobs}
+            for pid in (*steps, *jobs):
+                with contextlib.suppress(ProcessLookupError, TypeError):
+                    os.kill(pid, signal.SIGKILL)
+
+    def _jobs_on(self, node: str) -> list[int]:
+        mark = f"SLURMD_NODENAME={node}".encode()
+        return [pid for pid in self.leftovers() if mark in processes.environment(pid)]
 
     # ---------------------------------------------------------------- down
 

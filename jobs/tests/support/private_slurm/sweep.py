@@ -119,10 +119,9 @@ class Sweep:
 
     def queue(self, columns: str = "%F %K %T %P %j") -> list[list[str]]:
         """This folder's jobs that SLURM still has in its queue."""
-        tokens = {path.name for path in self.batches()}
-        lines = self.cluster.run("squeue", "--array", "--noheader", "-o", f"%k {columns}").splitlines()
-        rows = [line.split() for line in lines]
-        return [row[1:] for row in rows if row[0].split(":")[1:2] and row[0].split(":")[1] in tokens]
+        lines = self.cluster.run("squeue", "--array", "--noheader", "-o", f"{columns}|%o").splitlines()
+        rows = [line.split("|", 1) for line in lines]
+        return [row[0].split() for row in rows if str(self.folder) in row[1]]
 
     def batches(self) -> list[Path]:
         return sorted((self.folder / ".snakemake/submitit/batches").glob("*"))
@@ -132,7 +131,7 @@ class Sweep:
         found = []
         for batch in self.batches():
             with contextlib.suppress(FileNotFoundError):
-                found += (batch / "arrays").read_text().split()
+                found += [line.split()[0] for line in (batch / "arrays").read_text().splitlines()]
         return found
 
     def verdicts(self) -> list[dict[str, Any]]:

@@ -1,0 +1,103 @@
+"""Limits on how many jobs may be in the queue: waited for with few calls, whoever fills it."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+MANY = """
+rule all:
+    input: expand("out/{i}", i=range(COUNT))
+rule work:
+    output: "out/{i}"
+    shell: "echo {wildcards.i} >> ran; sleep SECONDS; touch {output}"
+"""
+
+
+def many(count: int, seconds: int = 0) -> str:
+    return MANY.replace("COUNT", str(count)).replace("SECONDS", str(seconds))
+
+
+def count_calls(s: Any, folder: Path) -> Callable[[], Counter[str]]:
+    """Let the sweep call its clients through scripts that write each call down. Return a count of them."""
+    folder.mkdir()
+    log = folder / "calls"
+    for name in ("sbatch", "squeue", "scontrol", "sacct", "sacctmgr", "sinfo", "scancel"):
+        script = folder / name
+        script.write_text(f'#!/bin/sh\necho "{name} $*" >> {log}\nexec /usr/bin/{name} "$@"\n')
+        script.chmod(0o755)
+    s.path = f"{folder}:{s.path}"
+    return lambda: Counter(line.split()[0] for line in log.read_text().splitlines())
+
+
+@pytest.fixture
+def limited(cluster: Any) -> Iterator[Callable[[str], None]]:
+    """`limited("MaxSubmitJobs=3")` sets it for the user in account lab, until the test is over."""
+    modify = ("sacctmgr", "-i", "modify", "user", cluster.user, "where", "account=lab", "set")
+    names = []
+
+    def limit(text: str) -> None:
+        names.append(text.partition("=")[0])
+        cluster.run(*modify, text)
+
+    yield limit
+    for name in names:
+        cluster.run(*modify, f"{name}=-1")
+
+
+def ran_once(s: Any, count: int) -> bool:
+    return sorted(map(int, (s.folder / "ran").read_text().split())) == list(range(count))
+
+
+def test_a_limit_costs_at_most_half_as_many_calls_more(
+    sweep: Callable[..., Any], limited: Callable[[str], None], tmp_path: Path
+) -> None:
+    count = int(os.environ.get("LIMITED_JOBS", "120"))
+    free = sweep(many(count), name="free")
+    without = count_calls(free, tmp_path / "a")
+    free.succeed(timeout=300)
+    limited(f"MaxSubmitJobs={count // 3}")
+    s = sweep(many(count), name="limited")
+    calls = count_calls(s, tmp_path / "b")
+    s.succeed(timeout=300)
+    print(f"without {without()}, with a limit {calls()}")
+    assert ran_once(s, count) and s.text().count("wait for room") == 1
+    assert calls().total() <= 1.5 * without().total() + 2, s.text()
+
+
+def test_used_up_from_another_folder(
+    sweep: Callable[..., Any], cluster: Any, limited: Callable[[str], None], tmp_path: Path
+) -> None:
+    """The user's other jobs take every place: this sweep waits however long, asks seldom, then goes on."""
+    limited("MaxSubmitJobs=5")
+    cluster.run("sbatch", "--output=/dev/null", "--array=0-4", "--wrap", "sleep 300")
+    s = sweep(many(12), "--submitit-patience-s", "5")
+    calls = count_calls(s, tmp_path / "calls")
+    try:
+        s.start()
+        s.until("it waits", lambda: "wait for room" in s.text())
+        time.sleep(25)
+        assert s.process.poll() is None, s.text()
+        assert calls()["sbatch"] == 1 and calls().total() < 8, calls()
+        cluster.run("scancel", "--user", cluster.user)
+        assert s.wait(90) == 0, s.text()
+    finally:
+        cluster.run("scancel", "--user", cluster.user)
+    assert ran_once(s, 12)
+
+
+def test_a_request_that_no_job_may_make_is_told_at_once(sweep: Callable[..., Any], cluster: Any) -> None:
+    """With DenyOnLimit its refusal ends in the same line as that of a full queue."""
+    modify = ("sacctmgr", "-i", "modify", "user", cluster.user, "where", "account=lab", "set")
+    cluster.run("sacctmgr", "-i", "add", "qos", "strict", "set", "Flags=DenyOnLimit", "MaxWall=3")
+    cluster.run(*modify, "qos+=strict")
+    begun = time.monotonic()
+    s = sweep(many(3), "--submitit-qos", "strict")
+    assert s.run() == 1
+    assert time.monotonic() - begun < 20 and "QOSMaxWallDurationPerJobLimit" in s.text()
