@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from . import failure
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
+from .reasons import Reasons
 from .tickets import Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
@@ -18,7 +19,6 @@ SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "NODE_FAIL", "BOOT_FAIL", "DEADLINE")
 PREEMPTED_GRACE_S = 60.0  # PREEMPTED passes into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
-HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
 
 
 class Watch:
@@ -33,6 +33,7 @@ class Watch:
         say: Callable[[str], None],
     ) -> None:
         self.cluster, self.floor_s, self.requeue_wait, self.say = cluster, floor_s, requeue_wait, say
+        self.reasons = Reasons(cluster, say)
         self.grace_s = GRACE_S + latency_s
         self._next_poll, self._last_poll = math.inf, -math.inf
         self._last_change = time.monotonic()
@@ -90,6 +91,7 @@ class Watch:
         self._silence = 0
         for ticket in tickets:
             self._note(ticket, states.get(ticket.id))
+        self.reasons.tell(tickets)
         self._ask_accounting(tickets)
         self._hurry(tickets)
         for ticket in tickets:
@@ -106,11 +108,6 @@ class Watch:
         ticket.state, ticket.job_id, ticket.absent_polls = state, state.job_id, 0
         if state.live:
             ticket.ended_since = None
-        if state.reason.startswith(HELD_REASONS) and state.reason not in ticket.told:
-            ticket.told.add(state.reason)
-            self.say(
-                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}. `scontrol release` lets it go."
-            )
 
     def _ask_accounting(self, tickets: list[Ticket]) -> None:
         """Ask accounting about the jobs that squeue has forgotten, all in one call."""

@@ -85,6 +85,14 @@ class Cluster(ABC):
         """Return whether this user has any job in the queue. Raises NoAnswer."""
         return True
 
+    def objections(self, batch: Batch) -> list[str]:
+        """List what the batch asks for and its partition does not have."""
+        return []
+
+    def allows(self, batch: Batch, reason: str) -> str:
+        """Tell what the cluster allows of that for which jobs of the batch wait; empty if that is not known."""
+        return ""
+
     @abstractmethod
     def find(self, batch: Batch, first: int) -> str | None:
         """Return the job id of a submission whose answer was lost, None if it did not go through. Raises NoAnswer."""
