@@ -13,7 +13,8 @@ from .limits import Allowance
 # States in which a job may still run, or run again; every other one is an end.
 LIVE = frozenset(
     ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
-     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD")
+     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD",
+     "POWER_UP_NODE", "UPDATE_DB", "EXPEDITING")
 )  # fmt: skip
 
 
