@@ -26,6 +26,7 @@ from snakemake_executor_plugin_submitit.allocation.claim import (
     progress,
 )
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
+from snakemake_executor_plugin_submitit.clusters.slurm import KEPT_PENDING, REMEMBER
 from snakemake_executor_plugin_submitit.command import STAY
 
 FOLDER = Path(allocation.__file__).parent
@@ -294,21 +295,29 @@ def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, 
     assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
 
 
-def test_signals_that_come_early_are_not_for_the_shell(
-    start: Callable[..., Any], batch: Path, tmp_path: Path
+@pytest.mark.parametrize("when", ["in the setup", "as the allocation starts"])
+def test_signals_that_come_early_are_not_lost(
+    start: Callable[..., Any], batch: Path, tmp_path: Path, when: str
 ) -> None:
-    """The batch script ignores them until the allocation listens; the command knows nothing of that."""
+    """Neither does the shell die of them that is about to become the allocation. The command is told."""
     start("true")
     (batch / "verdicts/0.json").unlink()
-    script = f"trap '' TERM USR2; kill -TERM $$; exec {sys.executable} -I -S {FOLDER} {batch} 0"
     intent = json.loads((batch / "intent.json").read_text())
-    intent["tasks"][0]["argv"] = ["grep", "-E", "SigIgn|SigBlk", "/proc/self/status"]
+    intent["tasks"][0]["argv"] = ["sleep", "20"]
     (batch / "intent.json").write_text(json.dumps(intent))
+    (tmp_path / "scontrol.shows").write_text("JobState=COMPLETING Restarts=0")
+    program = f"exec {KEPT_PENDING} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
+    lines = [
+        *REMEMBER,
+        "kill -TERM $$" if when == "in the setup" else "( sleep 0.2; kill -TERM $$ ) &",
+        program,
+    ]
     env = os.environ | {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
-    assert subprocess.run(["bash", "-c", script], env=env, timeout=30, check=False).returncode == 0
-    masks = [int(line.split()[1], 16) for line in (tmp_path / "logs/run.log").read_text().splitlines()[-2:]]
-    for signum in (signal.SIGTERM, signal.SIGUSR2):
-        assert not any(mask >> (signum - 1) & 1 for mask in masks)
+    env["PATH"] = f"{tmp_path}/tools:{env['PATH']}"
+    begun = time.monotonic()
+    done = subprocess.run(["bash", "-c", "\n".join(lines)], env=env, timeout=30, check=False)
+    assert done.returncode == 143 and time.monotonic() - begun < 15 and read_verdict(batch, 0) is None
+    assert "start 2" in (tmp_path / "logs/run.log").read_text(), "it was started, and told to end"
 
 
 def test_ids_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:

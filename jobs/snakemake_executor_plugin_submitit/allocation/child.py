@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 from . import processes
 
+TOLD_EARLY = "SUBMITIT_TOLD_EARLY"  # names the signal that the batch script got before this program was there
 TOLD = {signal.SIGUSR2, signal.SIGTERM}
 WATCHED = TOLD | {signal.SIGCHLD}
 
@@ -42,12 +43,11 @@ class Limits:
 def block_signals() -> None:
     """Keep the signals pending until they are waited for. Call it before anything is started.
 
-    The batch script ignores them until then, so that one that comes early does not end the start. The
-    order matters: what is ignored is lost, unless it is blocked.
+    One that came while the batch script was still a shell is pending already, or remembered by name.
     """
     signal.pthread_sigmask(signal.SIG_SETMASK, WATCHED)
-    for signum in TOLD:
-        signal.signal(signum, signal.SIG_DFL)
+    if (early := os.environ.pop(TOLD_EARLY, "")) in ("TERM", "USR2"):
+        os.kill(os.getpid(), signal.Signals[f"SIG{early}"])
 
 
 def run(

@@ -16,6 +16,7 @@ from typing import Any
 import submitit
 
 from .. import allocation
+from ..allocation.child import TOLD_EARLY
 from ..allocation.clients import call
 from ..allocation.folder import BatchFolder
 from ..journal import Batch
@@ -26,8 +27,10 @@ from .refusals import refusal
 
 # A start in the second of its requeue fails ("Job credential revoked"), which is why SLURM lets requeued jobs wait.
 HURRIED = "StartTime=now+3"
-# Signals are not for the shell that is about to become the allocation: it would die of them, and the job with it.
-UNTIL_IT_LISTENS = "trap '' TERM USR2"
+# A signal is not for the shell that is about to become the allocation: it would die of it, and the job with it. The
+# shell remembers it, and `env` (of coreutils 8.31 or newer) keeps it pending until the allocation looks.
+REMEMBER = [f"trap 'export {TOLD_EARLY}={name}' {name}" for name in ("TERM", "USR2")]
+KEPT_PENDING = "$(env --block-signal=TERM true 2> /dev/null && echo env --block-signal=TERM,USR2)"
 DEFAULT_MAX_ARRAY = 1001
 
 
@@ -102,9 +105,9 @@ class SlurmCluster(Cluster):
         parameters.setdefault("time", None)  # the partition's default, not submitit's five minutes
         parameters["wckey"] = None
         meeting = RENDEZVOUS if several else []
-        parameters["setup"] = [UNTIL_IT_LISTENS, *parameters.get("setup", []), *meeting]
+        parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting]
         start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
-        command = f"exec {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
+        command = f"exec {KEPT_PENDING} {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
         try:
             return ArrayExecutor(batch.path, parameters).script(command, count)
         except (TypeError, ValueError) as error:
