@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 from campaign import clients, workload
-from campaign.judge import Case, Harm, Tally, judge
+from campaign.judge import Case, Harm, Tally, judge, told_to_have_failed
+from snakemake_executor_plugin_submitit import failure
+from snakemake_executor_plugin_submitit.clusters.base import State
 
 
 def said(*words: str) -> list[dict[str, Any]]:
@@ -85,6 +87,14 @@ def test_what_is_wrong(name: str) -> None:
 def test_a_failure_that_is_told_and_has_a_verdict_counts_once() -> None:
     both = case("start", "start", "done", told=[15.0], verdicts=[verdict(9, 13)])
     assert len(judge([both])) == 1
+
+
+def test_failures_are_heard(tmp_path: Path) -> None:
+    """In the words of the executor, as Snakemake prints them, and nothing that only sounds like them."""
+    block = failure.block("j001", None, State("LOST", "3_5"), [tmp_path / "log"], [])
+    text = f"Error in rule work:\n    message: {block}\n    jobid: 2\nj002 could not be submitted: no\n"
+    text += "j003 failed meanwhile (log); submitting it again.\nJob j004 failed, and so on\n"
+    assert told_to_have_failed(text) == ["j001", "j002"]
 
 
 def test_the_tally_counts_each_kind() -> None:

@@ -9,6 +9,7 @@ falsely failed  people were told that it failed, or a verdict says so, and nothi
 from __future__ import annotations
 
 import itertools
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,6 +18,10 @@ from typing import Any
 KINDS = ("lost", "doubled", "falsely failed")
 MOMENT_S = 1.5  # between a job's success and the moment in which its allocation has noted it
 DYING_S = 6.0  # a start that SLURM has ended may run on for so long (KillWait, and a little)
+
+
+# As the main process prints it, after "message: " of Snakemake's.
+TOLD = re.compile(r"^(?:.*\bmessage:)? *(\w+) (?:failed$|could not be submitted)", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,11 @@ class Finding:
     kind: str
     name: str
     what: str
+
+
+def told_to_have_failed(text: str) -> list[str]:
+    """Return the jobs that people are told have failed, from what the main process prints."""
+    return TOLD.findall(text)
 
 
 def judge(cases: Iterable[Case]) -> list[Finding]:

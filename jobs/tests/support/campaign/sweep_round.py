@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import re
 import subprocess
 import sys
 import time
@@ -16,12 +15,11 @@ from private_slurm import Cluster
 from private_slurm.sweep import PROFILE
 
 from . import events, main_process, workload
-from .judge import Case, Finding, judge
+from .judge import Case, Finding, judge, told_to_have_failed
 from .stage import Stage
 
 PACE_S = (0.2, 1.4)  # between two events
 LONGEST_CALM_S = 240.0  # after the last event everything must be through by then
-TOLD = re.compile(r"^\s*(j\d+) (?:failed$|could not be submitted)", re.MULTILINE)
 OPTIONS = [
     "--profile", str(PROFILE), "--latency-wait", "5", "--default-resources", "mem_mb=200", "runtime=10",
     "--retries", "0", "--submitit-poll-s", "1", "--submitit-heartbeat-s", "1",
@@ -114,9 +112,9 @@ class Round:
             file.seek(self._read)
             text = file.read().rpartition(b"\n")[0]
         self._read += len(text) + bool(text)
-        for found in TOLD.finditer(text.decode(errors="replace")):
-            self.told.append((time.time(), found.group(1)))
-            self.stage.note(f"told: {found.group(0).strip()}")
+        for name in told_to_have_failed(text.decode(errors="replace")):
+            self.told.append((time.time(), name))
+            self.stage.note(f"told: {name} failed")
 
     def _stuck(self) -> None:
         self.stage.note("it does not come to an end")
