@@ -20,10 +20,16 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument(
         "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
     )
-    verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
+    offers = verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
+    offers.add_argument(
+        "--profile", type=Path, default=Path("slurm"), help="compare it with that; default: %(default)s"
+    )
     options = parser.parse_args(arguments)
     try:
-        print(status.overview(options.folder, options.all) if options.verb == "status" else site.describe())
+        if options.verb == "status":
+            print(status.overview(options.folder, options.all))
+        else:
+            print(site.describe(options.profile))
     except NoAnswer as trouble:
         print(f"SLURM does not answer: {trouble}", file=sys.stderr)
         return 1

@@ -61,6 +61,7 @@ class Desk:
         self.pieces: list[Piece] = []
         self._open: dict[Any, tuple[Batch, list[Ticket]]] = {}
         self._told = ""
+        self._compared: set[str] = set()
         self._gates: dict[Kind, Gate] = {}
         self._alive: Counter[Kind] = Counter()  # jobs of this sweep in the cluster's queue
 
@@ -155,6 +156,7 @@ class Desk:
         tickets = piece.tickets[:count]
         job_id = self.cluster.find(piece.batch, piece.first) if piece.unsure else None
         if job_id is None:
+            self._compare(piece.batch)
             piece.unsure = count
             job_id = self.cluster.submit(piece.batch, piece.first, count)
             verb = "Submitted"
@@ -168,6 +170,13 @@ class Desk:
         self._gate(piece).passed(self._alive[piece.kind], time.monotonic())
         noun = "job" if count == 1 else "jobs"
         self.say(f"{verb} {count} {noun} as {job_id} ({piece.batch.label}).")
+
+    def _compare(self, batch: Batch) -> None:
+        """Say once for an array what it asks for and can never get."""
+        if batch.token not in self._compared:
+            self._compared.add(batch.token)
+            if objections := self.cluster.objections(batch):
+                self.say(f"Jobs ({batch.label}) may never start: {'; '.join(objections)}.")
 
     def _wait_for_room(self, piece: Piece, count: int, refusal: Refused) -> bool:
         """Leave the piece at its gate. Return whether fewer jobs may pass at once."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from snakemake.exceptions import RuleException
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError, WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
@@ -24,7 +24,7 @@ from .journal import Batch, Journal, Task
 from .labels import array_label, filled, job_label
 from .lease import Lease
 from .retries import Retries
-from .settings import ExecutorSettings
+from .settings import ExecutorSettings, several_clusters
 from .tickets import Ticket
 from .watch import Watch
 
@@ -49,12 +49,17 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self._submitting = threading.Lock()  # held while a submission is underway; taken before `_lock`
         self._tickets: dict[Any, Ticket] = {}
         self._retries = Retries(self.settings.memory_factor)
+        self._refusals: set[str] = set()
         self._explained: set[tuple[str, ...]] = set()
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
         self.lease = Lease(self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
-        self.lease.acquire()
+        try:
+            several_clusters()
+            self.lease.acquire()
+        except WorkflowError as error:
+            raise ApiError(str(error)) from None  # printed in one line, without where it came from
         self.journal.clean(self.settings.keep_days)
         self.cluster = make_cluster(self.settings)
         self.desk = Desk(self.cluster, self.settings.patience_s, self._say, self._may_submit)
@@ -62,13 +67,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
         self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
-        self._allocation_rules = {
-            "heartbeat_s": self.settings.heartbeat_s,
-            "max_requeues": self.settings.max_requeues,
-            "busy_exit_codes": self.settings.exit_codes_of_busy(),
-            "latency_wait_s": latency,
-            "signal_delay_s": self.settings.signal_delay_s,
-        }
+        self._allocation_rules = self.settings.allocation_rules(latency)
         self._ready = True
 
     _ready = False  # the waiting thread starts before __post_init__
@@ -88,11 +87,18 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             try:
                 ticket = self._adopted(job) or self._queued(job)
             except (WorkflowError, RuleException, OSError) as error:
-                self.report_job_error(SubmittedJobInfo(job), msg=str(error))
+                self.report_job_error(SubmittedJobInfo(job), msg=self._once(str(error)))
                 return
             self._tickets[job] = ticket
             info = SubmittedJobInfo(job, aux={"ticket": ticket})
             self.report_job_submission(info, register_job=False)  # `_queued` has marked it with its token
+
+    def _once(self, message: str) -> str:
+        """Return the message, or a pointer to it where it was given already: a rule's jobs are wrong alike."""
+        if message in self._refusals:
+            return "refused for the same reason as a job above"
+        self._refusals.add(message)
+        return message
 
     def _adopted(self, job: Any) -> Ticket | None:
         found = self.adoption.find(job, self.workflow.persistence)
@@ -264,7 +270,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.report_job_error(info, msg=ticket.failure)
 
     def print_job_error(self, job_info: SubmittedJobInfo, msg: str | None = None, **kwargs: Any) -> None:
-        """Print our block and nothing else, for it names the log itself."""
+        """Print our block and nothing else, for it names the log itself. A group's jobs have no place for it."""
+        if job_info.job.is_group() and msg:
+            self.logger.error(msg)
         super(RemoteExecutor, self).print_job_error(job_info, msg=msg, **kwargs)
 
     def handle_job_success(self, job: JobExecutorInterface) -> None:
@@ -305,7 +313,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
                     )
                 return
             # Whole arrays where there are any: nobody else's tasks are in them, and the command stays short.
-            ids = {array for t in submitted for array in t.batch.arrays()} | {array_of(t) for t in submitted}
+            ids = {array for t in submitted for array in t.batch.arrays()} | {t.array for t in submitted}
             try:
                 self.cluster.cancel(ids - {""})
                 if submitted:
@@ -340,8 +348,3 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def _say(self, message: str) -> None:
         self.logger.info(message)
-
-
-def array_of(ticket: Ticket) -> str:
-    """Return what to cancel: a task's whole array, for it is all ours, or a job of another kind."""
-    return ticket.job_id.partition("_")[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from collections.abc import Iterable
 from datetime import timedelta
@@ -58,9 +59,18 @@ def tail(paths: Iterable[Path], lines: int = TAIL_LINES) -> list[str]:
         text = end_of(path)
         # A progress bar overwrites its line; what counts is what was on it last.
         found = [line.rsplit("\r", 1)[-1] for line in text.rstrip().split("\n") if line.strip()]
+        found = without_epilogue(found)
         if any(not line.startswith(START) for line in found):
             return found[-lines:]
     return []
+
+
+def without_epilogue(lines: list[str]) -> list[str]:
+    """Leave out what a nested Snakemake says after a command has failed: the reason is before it."""
+    if "Exiting because a job execution failed. Look above for error messages" not in lines:
+        return lines
+    said = next((i for i, line in enumerate(lines) if re.match(r"Error in (rule|group) ", line)), len(lines))
+    return lines[: said - 1] if said > 1 and lines[said - 1].startswith("[") else lines[:said] or lines
 
 
 def exit_words(code: int) -> str:

@@ -5,17 +5,25 @@ A constant text costs Snakemake nothing; a function it calls many times for each
 
 from __future__ import annotations
 
+import hashlib
 import re
 from typing import Any
 
 UNSAFE = re.compile(r"[^\w.+=@-]+")
 PLACE = re.compile(r"\{(\w+)\}")
-LONGEST = 120
+LONGEST = 120  # bytes
 
 
 def safe(text: str) -> str:
-    """Make `text` a file name and a SLURM job name, without slashes, blanks and shell characters."""
-    return UNSAFE.sub("_", text).strip("._")[:LONGEST] or "job"
+    """Make `text` a file name and a SLURM job name, without slashes, blanks and shell characters.
+
+    Where that changes it, a few digits of its digest keep apart what would become the same name.
+    """
+    name = UNSAFE.sub("_", text).strip("._")
+    name = name.encode()[:LONGEST].decode(errors="ignore")
+    if name == text:
+        return name
+    return f"{name or 'job'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
 def filled(job: Any, resource: str) -> str | None:

@@ -9,12 +9,24 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Any, Optional
 
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError, WorkflowError
 from snakemake_interface_executor_plugins.settings import ExecutorSettingsBase
 
 CLUSTERS = ("slurm", "local", "debug")
 POLL_FLOOR_S = 5.0  # SLURM is never asked more often than this
 POLL_FLOOR_VARIABLE = "SNAKEMAKE_SUBMITIT_POLL_SECONDS"  # an administrator's floor, for everybody
+
+
+# sbatch options that would break what the executor does with them, and why.
+OURS = {
+    "array": "the executor makes the arrays (submitit-array-parallelism says how many tasks run at once)",
+    "clusters": "jobs can only go to the cluster that SLURM_CONF names",
+    "wrap": "the executor writes the script",
+    "test-only": "nothing would be submitted; `snakemake -n` shows what would be",
+    "output": "the executor's logs are in its folder, and a rule's own under `log:`",
+    "error": "the executor's logs are in its folder, and a rule's own under `log:`",
+    "signal": "submitit-signal-delay-s says when jobs are warned",
+}
 
 
 def option(default: Any, text: str, **metadata: Any) -> Any:
@@ -86,6 +98,12 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
     )
 
     def __post_init__(self) -> None:
+        try:
+            self._check()
+        except WorkflowError as error:
+            raise ApiError(str(error)) from None  # told in one line, without where it was found
+
+    def _check(self) -> None:
         if self.cluster not in CLUSTERS:
             raise WorkflowError(f"submitit-cluster: {self.cluster!r} is not one of {', '.join(CLUSTERS)}")
         for name in ("array_parallelism", "signal_delay_s", "heartbeat_s", "lease_s", "patience_s"):
@@ -117,6 +135,8 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
                 raise WorkflowError(
                     f"sbatch options must be written --name=value or --flag, which {word!r} is not"
                 )
+            if name in OURS:
+                raise WorkflowError(f"sbatch option --{name} cannot be given: {OURS[name]}")
             options[name] = value if equals else True
         return options
 
@@ -131,3 +151,22 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
         except ValueError:
             administrator = 0.0
         return max(POLL_FLOOR_S, self.poll_s, administrator)
+
+    def allocation_rules(self, latency_wait_s: float) -> dict[str, Any]:
+        """Return what an allocation needs to know of the settings."""
+        return {
+            "heartbeat_s": self.heartbeat_s,
+            "max_requeues": self.max_requeues,
+            "busy_exit_codes": self.exit_codes_of_busy(),
+            "latency_wait_s": latency_wait_s,
+            "signal_delay_s": self.signal_delay_s,
+        }
+
+
+def several_clusters() -> None:
+    """Raise WorkflowError if the environment sends sbatch and squeue to clusters that may differ."""
+    if os.environ.get("SBATCH_CLUSTERS") or "," in os.environ.get("SLURM_CLUSTERS", ""):
+        raise WorkflowError(
+            "SBATCH_CLUSTERS, or SLURM_CLUSTERS with several names, is set: jobs would go where squeue does not "
+            "look. Unset it; jobs can only go to the cluster that SLURM_CONF names."
+        )

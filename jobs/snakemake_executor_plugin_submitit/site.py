@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import getpass
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from .allocation.clients import NoAnswer, call
 
@@ -82,7 +85,7 @@ def minutes(limit: str) -> int | None:
     return (days * 24 + hours) * 60 + mins
 
 
-def describe() -> str:
+def describe(profile: Path = Path("slurm")) -> str:
     """Describe the cluster in a few lines, then give lines to paste into a profile."""
     lines = ["Partitions (nodes of one kind each):"]
     listed = partitions()
@@ -99,7 +102,41 @@ def describe() -> str:
     except NoAnswer as trouble:
         charged = []
         lines.append(f"Accounts: not known ({trouble})")
-    return "\n".join([*lines, "", *profile_lines(listed, charged)])
+    return "\n".join([*lines, *compared(listed, profile), "", *profile_lines(listed, charged)])
+
+
+def compared(listed: list[Partition], profile: Path) -> list[str]:
+    """Compare what the profile in this folder asks for, if there is one, with what partitions have."""
+    from .fits import profile_requests, too_much
+
+    lines = [
+        f"  {who}: {objection}"
+        for who, asked in profile_requests(profile).items()
+        for objection in too_much(asked, listed)
+    ]
+    return [f"Jobs would never start with {profile}:", *lines] if lines else []
+
+
+def limits(reason: str, parameters: Mapping[str, Any]) -> str:
+    """Return what the QOS or association allows, in SLURM's words, where `reason` names one. Raises NoAnswer."""
+    if reason.startswith("QOS"):
+        kind, columns = "QOS", "name,maxwall,maxtrespj,maxtrespu,maxjobspu,grptres,mintres"
+        wanted = str(parameters.get("qos") or "")
+        found = rows("sacctmgr", "-n", "-P", "show", "qos", f"format={columns}")
+    elif reason.startswith("Assoc"):
+        kind, columns = "account", "account,maxwall,maxtrespj,maxjobs,grptres,grpjobs"
+        wanted = str(parameters.get("account") or "")
+        user = f"user={getpass.getuser()}"
+        found = rows("sacctmgr", "-n", "-P", "show", "assoc", user, f"format={columns}")
+    else:
+        return ""
+    names = columns.split(",")[1:]
+    told = []
+    for name, *values in found:
+        set_ones = [f"{n} {v}" for n, v in zip(names, values, strict=False) if v]
+        if set_ones and wanted in ("", name):
+            told.append(f"{kind} {name} allows {', '.join(set_ones)}")
+    return "; ".join(told)
 
 
 def profile_lines(listed: list[Partition], charged: list[Account]) -> list[str]:

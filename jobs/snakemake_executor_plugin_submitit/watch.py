@@ -11,6 +11,7 @@ from . import failure
 from .again import ENDED_BY_SLURM
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
+from .reasons import Reasons
 from .tickets import Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
@@ -19,7 +20,6 @@ SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
 COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
-HELD_REASONS = ("JobHeldUser", "JobHeldAdmin", "launch failed requeued held")
 LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
 HURRY_AGAIN_S = 30.0  # a requeued job that was told to start at once is told again after so long
 MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
@@ -37,6 +37,7 @@ class Watch:
         say: Callable[[str], None],
     ) -> None:
         self.cluster, self.floor_s, self.requeue_wait, self.say = cluster, floor_s, requeue_wait, say
+        self.reasons = Reasons(cluster, say)
         self.grace_s = GRACE_S + latency_s
         self._next_poll, self._last_poll = math.inf, -math.inf
         self._last_change = time.monotonic()
@@ -96,6 +97,7 @@ class Watch:
         self._silence = 0
         for ticket in tickets:
             self._note(ticket, states.get(ticket.id))
+        self.reasons.tell(t for t in tickets if not to_release(t))
         self._ask_accounting(tickets)
         self._hurry(tickets)
         self._release(tickets)
@@ -113,12 +115,6 @@ class Watch:
         ticket.state, ticket.job_id, ticket.absent_polls = state, state.job_id, 0
         if state.live:
             ticket.ended_since = None
-        releasable = state.reason.startswith(LAUNCH_FAILED) and ticket.releases < MOST_RELEASES
-        if state.reason.startswith(HELD_REASONS) and not releasable and state.reason not in ticket.told:
-            ticket.told.add(state.reason)
-            self.say(
-                f"{ticket.task.label} ({state.job_id}) is held: {state.reason}. `scontrol release` lets it go."
-            )
 
     def _ask_accounting(self, tickets: list[Ticket]) -> None:
         """Ask accounting about the jobs that squeue has forgotten, all in one call."""
@@ -165,11 +161,7 @@ class Watch:
 
     def _release(self, tickets: list[Ticket]) -> None:
         """Let go what SLURM holds because a node failed to start it: nobody else would."""
-        held = [
-            t
-            for t in tickets
-            if t.state is not None and t.state.reason.startswith(LAUNCH_FAILED) and t.releases < MOST_RELEASES
-        ]
+        held = [t for t in tickets if to_release(t)]
         if held:
             try:
                 self.cluster.release([t.job_id for t in held])
@@ -220,3 +212,9 @@ class Watch:
         ticket.failure = failure.block(
             ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot, note
         )
+
+
+def to_release(ticket: Ticket) -> bool:
+    """Return whether SLURM holds the job for a failed launch, and it has not been let go too often."""
+    held = ticket.state is not None and ticket.state.reason.startswith(LAUNCH_FAILED)
+    return held and ticket.releases < MOST_RELEASES

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 KINDS = """
 rule all:
     input: "deep/er/env", "piped", "nested", "bench", "temp", "params", "kept"
@@ -74,7 +76,7 @@ def test_surroundings_of_commands(local: Callable[[str], Any]) -> None:
     assert w.read("params") == "{{curly}} 'quoted'", "old outputs are removed"
     assert not (w.folder / "kept").stat().st_mode & 0o222
     nested = {task["label"] for task in w.tasks() if task["nested"]}
-    assert nested == {"nested", "bench", "temp"}
+    assert nested == {"nested", "bench"}
     folder = w.folder / ".snakemake/submitit"
     assert folder.stat().st_mode & 0o077 == 0 and (folder / "batches").stat().st_mode & 0o077 == 0
 
@@ -168,3 +170,61 @@ rule a:
         (w.folder / name).touch()
     assert second.wait(40) == 0
     assert sorted(w.read("ran").split()) == ["0", "1", "2"]
+
+
+def test_a_second_command_is_told_in_one_line(local: Callable[[str], Any]) -> None:
+    w = local(
+        'rule a:\n    output: "a"\n    shell: "touch begun; until [ -e go ]; do sleep 0.2; done; touch a"\n'
+    )
+    first = w.start("a")
+    w.until((w.folder / "begun").exists)
+    text = w.fail("a")
+    (w.folder / "go").touch()
+    assert first.wait(60) == 0
+    lines = text.splitlines()
+    (said,) = (i for i, line in enumerate(lines) if "another sweep runs in this folder" in line)
+    assert (
+        lines[said].startswith("Error: ")
+        and lines[said + 1 :] == []
+        and "File " not in text.split("Building")[1]
+    )
+
+
+@pytest.mark.parametrize(
+    ("snakefile", "env"),
+    [("    resources: clusters='a'", {}), ("", {"SBATCH_CLUSTERS": "a"}), ("", {"SLURM_CLUSTERS": "a,b"})],
+    ids=["resource", "sbatch", "all clients"],
+)
+def test_several_clusters_end_in_one_clear_line(
+    local: Callable[[str], Any], snakefile: str, env: dict[str, str]
+) -> None:
+    rule = f'rule a:\n    output: "{{i}}.a"\n{snakefile}\n    shell: "touch {{output}}"\n'
+    w = local(rule)
+    w.env |= env
+    text = w.fail("1.a", "2.a", "3.a")
+    assert text.count("the cluster that SLURM_CONF names") == 1
+
+
+def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
+    text = local(
+        'rule b:\n    input: "a"\n    output: "b"\n    group: "g"\n    shell: "echo cause >&2; exit 3"\n'
+        'rule a:\n    output: "a"\n    group: "g"\n    shell: "touch a"\n'
+    ).fail("b")
+    assert "failed" in text and "exit code" in text and "| cause" in text
+
+
+def test_why_a_job_is_nested_is_said_on_request(local: Callable[[str], Any]) -> None:
+    w = local('rule a:\n    output: "{i}.a"\n    benchmark: "{i}.b"\n    shell: "touch {output}"\n')
+    assert "a nested Snakemake" not in w.succeed("1.a")
+    text = w.succeed("--submitit-explain-nested", "--", "2.a", "3.a")
+    assert text.count("Rule a runs as a nested Snakemake: its rule uses benchmark.") == 1
+
+
+def test_temporary_outputs_need_no_nested_snakemake(local: Callable[[str], Any]) -> None:
+    w = local(
+        'rule b:\n    input: "a"\n    output: "b"\n    shell: "cat a > b"\n'
+        'rule a:\n    output: temp("a")\n    shell: "echo x > a"\n'
+    )
+    w.succeed("b")
+    assert w.read("b") == "x\n" and not (w.folder / "a").exists()
+    assert [task["nested"] for task in w.tasks()] == [False, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from types import SimpleNamespace
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from snakemake_executor_plugin_submitit.labels import array_label, filled, job_label
 from snakemake_executor_plugin_submitit.resources import parameters, with_nested
 from snakemake_executor_plugin_submitit.settings import POLL_FLOOR_VARIABLE, ExecutorSettings
-from snakemake_interface_common.exceptions import WorkflowError
+from snakemake_interface_common.exceptions import ApiError, WorkflowError
 
 
 @pytest.mark.parametrize(
@@ -76,7 +77,7 @@ def test_wrong_resources(resources: dict[str, Any], says: str) -> None:
     ],
 )
 def test_wrong_settings(settings: dict[str, Any], says: str) -> None:
-    with pytest.raises(WorkflowError, match=says):
+    with pytest.raises(ApiError, match=says):
         ExecutorSettings(**settings)
 
 
@@ -94,15 +95,30 @@ def job(rule: str, wildcards: dict[str, str], **resources: str) -> Any:
 
 def test_names_of_jobs_and_arrays() -> None:
     plain = job("train", {"model": "b0", "path": "a/b c"})
-    assert job_label(plain) == "train.b0.a_b_c" and array_label(plain) == "train"
+    assert re.fullmatch(r"train\.b0\.a_b_c-\w{6}", job_label(plain)) and array_label(plain) == "train"
     named = job("train", {}, job_label="favit_b0.probsparse.none.seed0", array_label="demo.train")
     assert job_label(named) == "favit_b0.probsparse.none.seed0" and array_label(named) == "demo.train"
-    assert job_label(job("a", {}, job_label="../..")) == "job", "never a path"
+    assert re.fullmatch(r"_|job-\w{6}|_-\w{6}", job_label(job("a", {}, job_label="../.."))), "never a path"
     filled_in = job(
         "train", {"model": "b0", "seed": "3"}, job_label="{model}.seed{seed}.{none}", progress="a/{model}/*"
     )
-    assert job_label(filled_in) == "b0.seed3._none", "what is no wildcard stays"
+    assert job_label(filled_in).startswith("b0.seed3._none-"), "what is no wildcard stays"
     assert filled(filled_in, "progress") == "a/b0/*" and filled(filled_in, "array_label") is None
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("a/b", "a_b"), ("a b", "a_b"), ("x" * 120 + "1", "x" * 120 + "2"), (".a", "a"), ("猫" * 90, "猫" * 91)],
+)
+def test_labels_that_differ_stay_apart(one: str, other: str) -> None:
+    names = [job_label(job("a", {}, job_label=text)) for text in (one, other)]
+    assert len(set(names)) == 2 and all(len(f"{name}.log".encode()) < 255 for name in names)
+
+
+@pytest.mark.parametrize("option", ["--array=1-3", "--clusters=other", "--wrap=true", "--signal=9@10"])
+def test_options_that_are_the_executors_are_refused(option: str) -> None:
+    with pytest.raises(ApiError, match=option.partition("=")[0]):
+        ExecutorSettings(extra=f"--nice=1 {option}")
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,8 @@ from .limits import Allowance
 # States in which a job may still run, or run again; every other one is an end.
 LIVE = frozenset(
     ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
-     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD")
+     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD",
+     "POWER_UP_NODE", "UPDATE_DB", "EXPEDITING")
 )  # fmt: skip
 
 
@@ -84,6 +85,14 @@ class Cluster(ABC):
     def anything_queued(self) -> bool:
         """Return whether this user has any job in the queue. Raises NoAnswer."""
         return True
+
+    def objections(self, batch: Batch) -> list[str]:
+        """List what the batch asks for and its partition does not have."""
+        return []
+
+    def allows(self, batch: Batch, reason: str) -> str:
+        """Tell what the cluster allows of that for which jobs of the batch wait; empty if that is not known."""
+        return ""
 
     @abstractmethod
     def find(self, batch: Batch, first: int) -> str | None:

@@ -63,6 +63,7 @@ class SlurmCluster(Cluster):
     def __init__(self, settings: ExecutorSettings) -> None:
         self.settings = settings
         self._largest: int | None = None
+        self._listed: list[Any] | None = None
 
     def largest(self) -> int:
         if self._largest is None:
@@ -156,6 +157,30 @@ class SlurmCluster(Cluster):
         except NoAnswer as error:
             found.append(f"\n(what it offers could not be asked: {error})")
         return "".join(found)
+
+    def objections(self, batch: Batch) -> list[str]:
+        from ..fits import too_much
+
+        return too_much(batch.parameters, self._partitions())
+
+    def _partitions(self) -> list[Any]:
+        """Return what partitions there are, asked once; none if that is not answered."""
+        from ..site import partitions
+
+        if self._listed is None:
+            try:
+                self._listed = partitions()
+            except (NoAnswer, ValueError):
+                self._listed = []
+        return self._listed
+
+    def allows(self, batch: Batch, reason: str) -> str:
+        from ..site import limits
+
+        try:
+            return "; ".join(self.objections(batch)) or limits(reason, batch.parameters)
+        except NoAnswer:
+            return ""
 
     def find(self, batch: Batch, first: int) -> str | None:
         wanted = batch.token, first
