@@ -60,9 +60,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             several_clusters()
             self.lease.acquire()
         except WorkflowError as error:
-            raise ApiError(
-                str(error)
-            ) from None  # which Snakemake prints in one line, without where it came from
+            raise ApiError(str(error)) from None  # printed in one line, without where it came from
         self.journal.clean(self.settings.keep_days)
         self.cluster = make_cluster(self.settings)
         self.desk = Desk(self.cluster, self.settings.patience_s, self._say, self._may_submit)
@@ -70,13 +68,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
         self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
-        self._allocation_rules = {
-            "heartbeat_s": self.settings.heartbeat_s,
-            "max_requeues": self.settings.max_requeues,
-            "busy_exit_codes": self.settings.exit_codes_of_busy(),
-            "latency_wait_s": latency,
-            "signal_delay_s": self.settings.signal_delay_s,
-        }
+        self._allocation_rules = self.settings.allocation_rules(latency)
         self._ready = True
 
     _ready = False  # the waiting thread starts before __post_init__
@@ -307,7 +299,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
                     )
                 return
             # Whole arrays where there are any: nobody else's tasks are in them, and the command stays short.
-            ids = {array for t in submitted for array in t.batch.arrays()} | {array_of(t) for t in submitted}
+            ids = {array for t in submitted for array in t.batch.arrays()} | {t.array for t in submitted}
             try:
                 self.cluster.cancel(ids - {""})
                 if submitted:
@@ -342,8 +334,3 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def _say(self, message: str) -> None:
         self.logger.info(message)
-
-
-def array_of(ticket: Ticket) -> str:
-    """Return what to cancel: a task's whole array, for it is all ours, or a job of another kind."""
-    return ticket.job_id.partition("_")[0]

@@ -152,6 +152,16 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
             administrator = 0.0
         return max(POLL_FLOOR_S, self.poll_s, administrator)
 
+    def allocation_rules(self, latency_wait_s: float) -> dict[str, Any]:
+        """Return what an allocation needs to know of the settings."""
+        return {
+            "heartbeat_s": self.heartbeat_s,
+            "max_requeues": self.max_requeues,
+            "busy_exit_codes": self.exit_codes_of_busy(),
+            "latency_wait_s": latency_wait_s,
+            "signal_delay_s": self.signal_delay_s,
+        }
+
 
 def several_clusters() -> None:
     """Raise WorkflowError if the environment sends sbatch and squeue to clusters that may differ."""

@@ -38,6 +38,11 @@ class Ticket:
         return self.batch.tasks[self.index]
 
     @property
+    def array(self) -> str:
+        """What to cancel: the task's whole array, for it is all ours, or a job of another kind."""
+        return self.job_id.partition("_")[0]
+
+    @property
     def id(self) -> tuple[str, int]:
         return self.batch.token, self.index
 

@@ -29,7 +29,7 @@ def executor(tmp_path: Path, happened: list[str]) -> Any:
     batches = [Batch(tmp_path, name, "slurm", {}, {}, str(tmp_path)) for name in "ab"]
     for batch in batches:
         batch.files.create()
-    batches[0].add_array("7")
+    batches[0].add_array("7", 0)
     tickets = [
         Ticket(None, batch, 0, [], job_id=f"{job}_0") for batch, job in zip(batches, "78", strict=True)
     ]
