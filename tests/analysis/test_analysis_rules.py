@@ -35,7 +35,7 @@ CONFIG: dict[str, Any] = {
                 "encoding": ["sinusoidal"],
                 "seed": [0, 1],
             },
-            "table": {"caption": "Terms", "label": "tab:terms", "baseline": "all"},
+            "table": {"caption": "Terms", "label": "tab:terms"},
         },
     },
 }
