@@ -45,7 +45,7 @@ test-slow: $(READY)
 # Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
 test-sweeps: $(READY)
 	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis
+	  tests/imagenet tests/analysis jobs/tests
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm

@@ -9,6 +9,7 @@ from snakemake.common.tests import TestWorkflowsLocalStorageBase as Suite
 from snakemake_executor_plugin_submitit import ExecutorSettings
 
 
+@pytest.mark.slow
 class TestLocalCluster(Suite):
     __test__ = True
 

@@ -50,7 +50,7 @@ def run_locally(w: Any, *options: str) -> str:
 
 
 @pytest.mark.parametrize("keep", [False, True], ids=["", "keep-incomplete"])
-@pytest.mark.parametrize("way", ["local executor", "plain", "nested"])
+@pytest.mark.parametrize("way", ["local executor", "plain", pytest.param("nested", marks=pytest.mark.slow)])
 def test_forced_failure_keeps_the_file_as_it_was(local: Callable[[str], Any], way: str, keep: bool) -> None:
     w = local(FAILING.format(more=NESTED if way == "nested" else ""))
     (w.folder / "kept").write_text("before\n")

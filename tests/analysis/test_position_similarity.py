@@ -87,6 +87,7 @@ def test_where_the_claim_holds_is_said() -> None:
     assert near == ["sinusoids of dimension 8: 0.500 over all channels, nowhere above"]
 
 
+@pytest.mark.slow
 def test_command_writes_figures_and_numbers_twice_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -38,7 +38,12 @@ def test_timm_lists_all_variants():
 
 
 @pytest.mark.parametrize(
-    "first", ["favit.models, timm", "favit.models, timm.models", "favit.models.favit, timm"]
+    "first",
+    [
+        "favit.models, timm",
+        pytest.param("favit.models, timm.models", marks=pytest.mark.slow),
+        pytest.param("favit.models.favit, timm", marks=pytest.mark.slow),
+    ],
 )
 def test_timm_knows_the_models_whoever_is_imported_first(first):
     code = f"import {first}; import timm; print(*timm.list_models('favit*'))"
