@@ -37,14 +37,15 @@ demo: $(READY)
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not slurm'
+	$(BIN)/python -m pytest -m 'not slow and not slurm' -n $(CORES) --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm'
+	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
 
 # Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
 test-sweeps: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm' tests/workflow tests/test_completeness.py tests/imagenet
+	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
+	  tests/imagenet tests/analysis
 
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm

@@ -64,7 +64,6 @@ def runs() -> Iterator[tuple[str, dict[str, Any]]]:
 TRAINER = """
 import json, os, sys
 import torch, sklearn.datasets, favit.models.favit, favit.models.informer
-import favit.train.tasks.classification, favit.train.tasks.forecasting
 from favit.train.__main__ import main
 
 for line in sys.stdin:

@@ -20,6 +20,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts Snakemake: `-m "not workflow"` leaves it out where only a mechanism has changed."""
+    for item in items:
+        if {"project", "shared_project"} & set(getattr(item, "fixturenames", ())):
+            item.add_marker("workflow")
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real data sets: ``FAVIT_TEST_DATA``, else ``../shared/data`` beside the project."""
@@ -85,8 +92,9 @@ class Project:
 def copy_project(target: Path) -> Project:
     """Copy the code that a sweep needs, without results and environment."""
     target.mkdir(parents=True, exist_ok=True)
+    ignored = shutil.ignore_patterns("__pycache__", "tests", ".*_cache")
     for name in ("favit", "workflow", "jobs", "slurm"):
-        shutil.copytree(ROOT / name, target / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, target / name, ignore=ignored)
     for name in ("Snakefile", "config.yaml"):
         shutil.copy(ROOT / name, target / name)
     return Project(target)

@@ -13,8 +13,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-State = Literal["valid", "accepted", "stale", "missing", "running"]
-STATES: tuple[State, ...] = ("valid", "accepted", "stale", "missing", "running")
+Standing = Literal["valid", "accepted", "stale", "missing", "running"]
+STANDINGS: tuple[Standing, ...] = ("valid", "accepted", "stale", "missing", "running")
 
 
 @dataclass(frozen=True)
@@ -34,15 +34,15 @@ class RunResult:
     row_id: str
     group: Mapping[str, Any]
     seed: int
-    state: State
+    state: Standing
     metrics: Mapping[str, Any] | None = None
     predictions: Path | None = None
     note: str = ""
     randomness: Hashable = None
 
     def __post_init__(self) -> None:
-        if self.state not in STATES:
-            raise ValueError(f"unknown state {self.state!r} of a run; valid: {', '.join(STATES)}")
+        if self.state not in STANDINGS:
+            raise ValueError(f"unknown state {self.state!r} of a run; valid: {', '.join(STANDINGS)}")
 
     @property
     def counts(self) -> bool:

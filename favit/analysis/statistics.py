@@ -237,7 +237,7 @@ def _example_variance(a: Sample, b: Sample, paired: bool) -> float:
 
 
 def _two_way(x: Floats) -> tuple[Floats, float]:
-    """Of the layout x (n seeds, K examples): means by example (K,), and the variance Var(I) / n in each of them.
+    """Means by example (K,) of the layout x (n seeds, K examples), and the variance Var(I) / n in each of them.
 
     Var(I) is the mean square of what seed means and example means leave unexplained.
     """

@@ -33,6 +33,7 @@ from favit.attention.cross_terms import TERMS
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.components import registry
 from favit.components.facts import facts
+from favit.disk.run_folder import RunFolder
 from favit.results import made
 
 PAIRS = ("all", "within query")
@@ -162,18 +163,19 @@ def _stack(panel: Any, layers: list[str], rows: Rows, key: str) -> None:
 
 def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ...]]]:
     """The trained model of a run and its test windows. ``ValueError`` where the run is not what is needed."""
-    for name in ("metrics.json", "weights.pt"):
-        if not (folder / name).is_file():
+    files = RunFolder(folder)
+    for path in (files.metrics, files.weights):
+        if not path.is_file():
             raise ValueError(
-                f"{folder / name} not found; a finished run is needed that was trained with --keep weights "
+                f"{path} not found; a finished run is needed that was trained with --keep weights "
                 "(in the configuration, keep: weights); one that was not must be deleted and trained again"
             )
-    run = json.loads((folder / "metrics.json").read_text())["run"]
+    run = json.loads(files.metrics.read_text())["run"]
     if run["aggregator"] != "cross_terms" or run.get("aggregator.terms", "all") != "all":
         raise ValueError(f"{folder}: a run of the aggregator cross_terms with all four terms is needed")
     series = registry.load("data", run["dataset"]).load(data, run)
     model = registry.load("models", "informer").build(run, facts(run["dataset"], series))
-    model.load_state_dict(torch.load(folder / "weights.pt", map_location="cpu", weights_only=True))
+    model.load_state_dict(torch.load(files.weights, map_location="cpu", weights_only=True))
     return model, _test_batches(series, run)
 
 

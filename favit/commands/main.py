@@ -30,6 +30,8 @@ OK, FAILED, MISUSED = 0, 1, 2
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the verb that the first argument names; returns the exit status."""
     words = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments is None:
+        _let_readers_leave(words[:1])
     if not words or words[0] in ("-h", "--help"):
         print(_overview())
         return OK if words else MISUSED
@@ -51,7 +53,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 def program(verb: str) -> int:
     """Run one verb as this process's only work, such as ``python -m favit.explain`` does."""
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `| head` is no error
+    _let_readers_leave([verb])
     return run(verb, sys.argv[1:])
 
 
@@ -63,6 +65,12 @@ def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
 def add_config(parser: argparse.ArgumentParser) -> None:
     """The option that names the configuration."""
     parser.add_argument("--config", default="config.yaml", help="the configuration; default: %(default)s")
+
+
+def _let_readers_leave(verb: Sequence[str]) -> None:
+    """End without a word where a reader has enough, as in `| head`; a run trains on though nobody reads it."""
+    if "train" not in verb:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
 
 def _overview() -> str:

@@ -1,32 +1,40 @@
-"""List what no sweep asks for, and with ``--yes`` remove it: ``favit prune [--stale] [--yes]``.
+"""List what no sweep asks for, and with ``--yes`` move it to the trash: ``favit prune [--stale] [--yes]``.
 
 A run is asked for when a sweep has its settings, whatever code it was made
 with: going back to that code finds it. ``--stale`` lists those, too, that are
 asked for but were made with other code, data or versions than today's. Runs
 that did not finish, and snapshots of code that no run was prepared with, are
-listed once they have been left alone for long. Free of torch.
+listed once they have been left alone for long. The trash is ``.trash`` in the
+results folder, by day; ``--empty-trash`` deletes it. Free of torch.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from favit.commands.main import add_config, command_line
+from favit.disk.git import commit_of
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
+from favit.identity.closure import ROOT
+from favit.results.guard import MOST_UNASKED
 from favit.results.state import Result, Results
-from favit.sweeps.config import Config, load
+from favit.sweeps.config import Config, ConfigError, load
 from favit.sweeps.runs import runs
 
 # A job may wait in its queue for so long; one that runs renews its lease in the folder all the time.
 LEFT_ALONE_DAYS = 30
+
+TRASH = ".trash"
 
 
 @dataclass(frozen=True)
@@ -78,11 +86,33 @@ def unused_snapshots(asked: Asked, results: Results, removed: set[Path]) -> Iter
             yield folder
 
 
-def remove(folder: Path) -> None:
-    """Remove a folder; under another name first, so that no half of it is ever taken for a result or for code."""
-    doomed = folder.with_name(f".{folder.name}.removed")
-    folder.rename(doomed)
-    shutil.rmtree(doomed)
+def discard(folder: Path, root: Path) -> Path:
+    """Move a folder below ``root`` to the trash, in one step; returns where it is. A link goes, what it names stays."""
+    day = root / TRASH / datetime.now(UTC).date().isoformat()
+    target, tries = day / folder.relative_to(root), 1
+    while target.exists() or target.is_symlink():
+        tries += 1
+        target = day / folder.relative_to(root).with_name(f"{folder.name}-{tries}")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    return folder.rename(target)
+
+
+def _check_clean() -> None:
+    """``ConfigError`` where the code differs from its commit: then almost every result is stale, for a day."""
+    if (commit_of(ROOT, [ROOT / "favit"]) or "").endswith("+changes"):
+        raise ConfigError(
+            "favit/ has changes that are not committed, and by them all results are stale; commit them"
+        )
+
+
+def _check_meant(results: int, count: int | None) -> None:
+    """Ask before more than a few results go; ``ConfigError`` where that is denied, or nobody is there to ask."""
+    if results <= MOST_UNASKED or results == count:
+        return
+    if not sys.stdin.isatty():
+        raise ConfigError(f"{results} results would go to the trash; to do it unasked, add --count {results}")
+    if input(f"Move {results} results to the trash? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise ConfigError("nothing was moved")
 
 
 def _folders(results: Results) -> list[Path]:
@@ -116,15 +146,25 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List, or remove."""
+    """List, move to the trash, or empty it."""
     parser = command_line("prune", __doc__)
-    parser.add_argument("--yes", action="store_true", help="remove them")
+    parser.add_argument("--yes", action="store_true", help="move them to the trash")
+    parser.add_argument("--count", type=int, help="so many results are meant; do not ask")
+    parser.add_argument(
+        "--empty-trash", action="store_true", help="delete what is in the trash, and nothing else"
+    )
     parser.add_argument(
         "--stale", action="store_true", help="also those of asked-for runs that are not today's"
     )
     add_config(parser)
     options = parser.parse_args(arguments)
     config = load(options.config)
+    if options.empty_trash:
+        shutil.rmtree(config.results / TRASH, ignore_errors=True)
+        print(f"{config.results / TRASH} is empty")
+        return 0
+    if options.stale:
+        _check_clean()
     results = Results(config)
     asked = asked_for(config, results)
     finished = {
@@ -133,10 +173,15 @@ def main(arguments: Sequence[str]) -> int:
     }
     begun = dict.fromkeys(unfinished(asked, results, options.stale), "not finished")
     code = dict.fromkeys(unused_snapshots(asked, results, {*finished, *begun}), "code of no run")
-    for folder, what in (finished | begun | code).items():
+    found = finished | begun | code
+    for folder, what in found.items():
         print(f"{folder}  {what}")
-        if options.yes:
-            remove(folder)
-    word = "removed" if options.yes else "not asked for; --yes removes them"
+    if options.yes:
+        _check_meant(len(finished), options.count)
+        for folder in found:
+            discard(folder, results.root)
+    word = (
+        f"moved to {results.root / TRASH}" if options.yes else "not asked for; --yes moves them to the trash"
+    )
     print(f"{len(finished)} results, {len(begun)} unfinished runs, {len(code)} snapshots of code {word}")
     return 0

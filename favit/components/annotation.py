@@ -163,4 +163,4 @@ def _literal(node: ast.expr) -> Value:
         value = None
     if type(value) not in (bool, int, float, str):
         raise ValueError(f"{ast.unparse(node)} cannot be read; write out a number, a text, True or False")
-    return value  # type: ignore[no-any-return]
+    return value

@@ -54,7 +54,7 @@ def checked(
 
 
 def check_fields(config: Any) -> None:
-    """The same for the fields of a dataclass; called from its ``__post_init__``."""
+    """Hold the fields of a dataclass against their annotations; called from its ``__post_init__``."""
     limits = _limits(type(config))  # type: ignore[arg-type]
     for field in fields(config):
         check_value(field.name, getattr(config, field.name), *limits[field.name])

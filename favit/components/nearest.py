@@ -15,7 +15,7 @@ def unknown(what: str, name: str, valid: Iterable[str]) -> str:
 
 
 def unknown_setting(name: str, axes: Iterable[str], settings: Mapping[str, Setting]) -> str:
-    """The same for a setting: the valid ones come with their defaults, in the order of their declarations."""
+    """The sentence that answers a wrong setting: the valid ones, in the order of their files, with their defaults."""
     shown = {axis: axis for axis in axes}
     shown |= {key: f"{key} ({_written(setting.default)})" for key, setting in settings.items()}
     return _answer(f"setting '{name}'", name, shown)
@@ -30,7 +30,7 @@ def _answer(what: str, name: str, shown: Mapping[str, str]) -> str:
 
 
 def _written(value: Any) -> str:
-    """As it is written in YAML."""
+    """A value as YAML writes it."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return repr(value)

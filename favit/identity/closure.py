@@ -109,7 +109,7 @@ class Reader:
         facts = self._cache.get(key)
         if facts is None:
             try:
-                facts = asdict(analyse(source.decode(), name, path.name == "__init__.py"))
+                facts = asdict(analyse(source.decode("utf-8-sig"), name, path.name == "__init__.py"))
             except SyntaxError as error:
                 raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
             self._cache[key] = facts

@@ -6,7 +6,6 @@ may be deleted at any time.
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,10 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from favit.components import declared
+from favit.components.facts import feed_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity.closure import Closure, Reader
 from favit.identity.digests import data_digests, short_digest, text_digest
+from favit.identity.versions import cut, installed
 from favit.sweeps.runs import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
@@ -67,14 +68,8 @@ class Fingerprint:
             "code": self.code,
             "data": None if self.data is None else dict(self.data),
             "versions": dict(self.versions),
+            "policy": dict(self.policy),
         }
-
-
-def cut(version: str, precision: str) -> str:
-    """A version as far as it counts: ``none``, ``major``, ``minor`` (major.minor) or ``exact``, without local part."""
-    public = version.partition("+")[0]
-    parts = {"none": 0, "major": 1, "minor": 2, "exact": None}[precision]
-    return ".".join(public.split(".")[:parts])
 
 
 class Fingerprinter:
@@ -134,14 +129,14 @@ class Fingerprinter:
     def _versions_of(self, closure: Closure) -> Mapping[str, str]:
         if closure.digest not in self._versions:
             used = [package for package in VERSIONED if package in closure.outside]
-            self._versions[closure.digest] = {package: _installed(package) for package in used}
+            self._versions[closure.digest] = {package: installed(package) for package in used}
         return self._versions[closure.digest]
 
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
     components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
-    feeds = [f"favit.train.feeds.{declared.feed_of(run['dataset'])}"] if run.task == "classification" else []
+    feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 
 
@@ -164,13 +159,6 @@ class FileDigests:
     def save(self) -> None:
         """Keep the digests for the next time."""
         self._cache.save()
-
-
-def _installed(package: str) -> str:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def describe(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:

@@ -15,21 +15,27 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from favit.disk.files import write_atomic
+from favit.disk.files import sha256_of, write_atomic
 from favit.disk.git import commit_of, git
 from favit.identity.closure import Closure, Reader
 
 FACTS = "snapshot.json"
 LAYOUT = 1  # where the files of a snapshot lie and what its facts mean
 
-_MAIN = '''"""Trains a run with the code kept beside this file."""
+_MAIN = '''"""Trains a run with the code kept beside this file, if it is still as it was kept."""
 
+import hashlib
+import json
 import os
 import runpy
 import sys
 from pathlib import Path
 
 here = str(Path(__file__).resolve().parent)
+for name, digest in json.loads(Path(here, "snapshot.json").read_text())["files"].items():
+    file = Path(here, name)
+    if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+        sys.exit(f"{file} is not what it was when the run was prepared; remove {here} and start snakemake again")
 sys.path[:] = [here, *(p for p in sys.path if Path(p).resolve() != Path(here))]
 os.environ["FAVIT_SNAPSHOT"] = here
 runpy.run_module("favit.train.life", run_name="__main__", alter_sys=True)
@@ -37,7 +43,7 @@ runpy.run_module("favit.train.life", run_name="__main__", alter_sys=True)
 
 
 class CodeChanged(RuntimeError):
-    """The source was edited between its fingerprint and its snapshot."""
+    """The source was edited between its fingerprint and its snapshot, or a snapshot was edited."""
 
 
 def folder_of(digest: str, results: Path) -> Path:
@@ -53,6 +59,7 @@ def keep(program: Closure, code: Closure, results: Path, reader: Reader) -> Path
     """
     target = folder_of(program.digest, results)
     if target.exists():
+        _check_unchanged(target)
         with contextlib.suppress(PermissionError):
             target.touch()  # in use: nobody takes it for long forgotten
         return target
@@ -88,6 +95,28 @@ def _copy(program: Closure, code: Closure, reader: Reader, building: Path) -> No
     )
     write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
+    record_files(building)
+
+
+def record_files(folder: Path) -> None:
+    """Note the digests of a snapshot's source files among its facts."""
+    files = sorted((folder / "favit").rglob("*.py"))
+    facts = json.loads((folder / FACTS).read_text())
+    facts["files"] = {str(file.relative_to(folder)): sha256_of(file) for file in files}
+    write_atomic(folder / FACTS, json.dumps(facts, indent=1, sort_keys=True))
+
+
+def _check_unchanged(folder: Path) -> None:
+    """Raise ``CodeChanged`` for a snapshot whose files are not what they were when it was kept."""
+    try:
+        files: dict[str, str] = json.loads((folder / FACTS).read_text())["files"]
+        changed = [name for name, digest in files.items() if sha256_of(folder / name) != digest]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        changed = [FACTS]
+    if changed:
+        raise CodeChanged(
+            f"{folder / changed[0]} was edited after it was kept; remove {folder} and start again"
+        )
 
 
 def _publish(building: Path, target: Path) -> None:

@@ -18,7 +18,7 @@ import favit.models._torchvision_cpu  # noqa: F401  (before timm, which imports 
 # isort: split
 
 import torch
-from timm.layers import DropPath
+from timm.layers.drop import DropPath
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 

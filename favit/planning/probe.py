@@ -85,7 +85,7 @@ def measure(
         start = time.perf_counter()
         with torch.autocast(device.type, precision, enabled=precision is not None):
             loss = loss_of(model(*inputs).float(), target)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         stepper.step()
         stepper.zero_grad()
         if gpu:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from favit.disk.lease import holder_of
-from favit.identity.fingerprint import Fingerprinter, cut
+from favit.identity.fingerprint import Fingerprinter
+from favit.identity.versions import differing
 from favit.results.state import Result, State
 from favit.sweeps.runs import Run
 
@@ -24,7 +25,7 @@ def reason(state: State, fingerprinter: Fingerprinter) -> str:
 
 
 def nearest(state: State) -> Result | None:
-    """Of the results that do not count today, the one that differs in the least; the latest of equals."""
+    """The result that differs in the least among those that do not count today; the latest of equals."""
 
     def likeness(result: Result) -> tuple[int, int, str]:
         then, now = result.fingerprint, state.fingerprint
@@ -56,12 +57,8 @@ def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> I
     if now.data is not None and then.get("data") != dict(now.data):
         old = then.get("data") or {}
         yield "data: " + _listed([f for f in sorted({*old, *now.data}) if old.get(f) != now.data.get(f)])
-    versions = then.get("versions") or {}
-    for package, version in now.versions.items():
-        precision = now.policy.get(package, "none")
-        before = versions.get(package, "unknown")
-        if cut(before, precision) != cut(version, precision):
-            yield f"versions: {package} {before} -> {version}"
+    for package, before, version in differing(then.get("versions") or {}, now.versions, now.policy):
+        yield f"versions: {package} {before} -> {version}"
 
 
 def changed_code(then: Any, now: Mapping[str, Mapping[str, str]]) -> list[str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from favit.disk.run_folder import RunFolder
-from favit.identity.fingerprint import Fingerprint, Fingerprinter, cut
+from favit.identity.fingerprint import Fingerprint, Fingerprinter
+from favit.identity.versions import differing
 from favit.results.index import Index, Result
 from favit.sweeps.config import Config
 from favit.sweeps.runs import Run
@@ -119,11 +120,7 @@ class Results:
         return None
 
     def _same_versions(self, then: Mapping[str, str], now: Mapping[str, str]) -> bool:
-        return all(
-            cut(then.get(package, ""), precision) == cut(version, precision)
-            for package, version in now.items()
-            if (precision := self._policy.get(package, "none")) != "none"
-        )
+        return not any(differing(then, now, self._policy))
 
     def _notes(self, best: Result, today: Fingerprint, name: str, duplicates: list[Result]) -> Iterable[str]:
         if name == "accepted":

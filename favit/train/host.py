@@ -18,12 +18,12 @@ class Host(Protocol):
         """Why this process is to save and stop, ``None`` while it is not; asked at each step."""
         ...
 
-    def load(self) -> TrainerState | None:
-        """The newest state that this run can go on from, on the CPU; ``None`` where there is none."""
+    def load(self) -> bytes | None:
+        """The newest packed state that this run can go on from; ``None`` where there is none."""
         ...
 
-    def save(self, position: int, state: TrainerState, history: Sequence[Row]) -> None:
-        """Keep the state at ``position`` (steps of the run behind it), and the history so far; may raise."""
+    def save(self, position: int, state: bytes, history: Sequence[Row]) -> None:
+        """Keep the packed state at ``position`` (steps of the run behind it), and the history so far; may raise."""
         ...
 
     def resumed(self, epoch: int, step: int, steps: int, processes: tuple[int, int]) -> None:

@@ -24,10 +24,10 @@ class Latest:
         """Queue ``number`` (a scalar) if none is on its way; returns the latest arrived, at first ``None``."""
         if not self._cuda:
             return float(number)
-        if self._arrived is not None and self._arrived.query():  # type: ignore[no-untyped-call]
+        if self._arrived is not None and self._arrived.query():
             self._value, self._arrived = float(self._host), None
         if self._arrived is None:
             self._host.copy_(number, non_blocking=True)
-            self._arrived = torch.cuda.Event()  # type: ignore[no-untyped-call]
+            self._arrived = torch.cuda.Event()
             self._arrived.record()
         return self._value

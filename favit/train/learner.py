@@ -54,7 +54,7 @@ class Learner:
         seeds.seed_forward(seed, "forward", *where, self._world.rank)
         with self._autocast():
             loss = (self._task.losses(self._forward, examples) * batch.weights).sum()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        self._scaler.scale(loss).backward()
         if self._chosen.clip_grad:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._task.model.parameters(), self._chosen.clip_grad)

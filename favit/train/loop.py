@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from favit.train import distributed, schedule
+from favit.train import checkpoint, distributed, schedule
 from favit.train.distributed import World
 from favit.train.host import Host, Row, TrainerState
 from favit.train.latest import Latest
@@ -141,7 +141,7 @@ class Trainer:
         """Every process takes part, the first one's host writes."""
         losses = distributed.gather(self._losses, self.world)
         if self.world.first:
-            self._host.save(self._position(), self._state(losses), self.history)
+            self._host.save(self._position(), checkpoint.pack(self._state(losses)), self.history)
 
     def _state(self, losses: Tensor) -> TrainerState:
         """Everything that the rest of the run depends on."""
@@ -157,7 +157,8 @@ class Trainer:
         }
 
     def _resume(self) -> None:
-        state = distributed.broadcast_object(self._host.load() if self.world.first else None, self.world)
+        kept = self._host.load() if self.world.first else None
+        state = distributed.broadcast_object(None if kept is None else checkpoint.unpack(kept), self.world)
         if state is None:
             return
         self.learner.restore(state)

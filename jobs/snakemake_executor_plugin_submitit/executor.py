@@ -19,9 +19,10 @@ from .allocation.folder import ExecutorFolder
 from .backups import back_up
 from .clusters import make_cluster
 from .clusters.base import NoAnswer
+from .describe import describe
 from .desk import Desk
 from .journal import Batch, Journal, Task
-from .labels import array_label, filled, job_label
+from .labels import array_label, job_label
 from .lease import Lease
 from .retries import Retries
 from .settings import ExecutorSettings, several_clusters
@@ -164,23 +165,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             what = command.plain(job)
         else:
             what = command.nested(job, self.format_job_exec(job), self.workflow)
-        label, progress = job_label(job), filled(job, "progress")
-        return Task(
-            key=key,
-            digest=command.digest(job),
-            label=label,
-            log=str(ExecutorFolder(Path(self.settings.folder)).log(array, label)),
-            argv=what.argv,
-            env=what.env,
-            inputs=what.inputs,
-            stale=what.stale,
-            progress=[progress] if progress else [],
-            tmpdir=what.tmpdir,
-            nested=what.nested,
-            limit_s=60.0 * parameters["time"] if "time" in parameters else None,
-            updated=updated,
-            request=self._request(job),
-        )
+        log = ExecutorFolder(Path(self.settings.folder)).log(array, job_label(job))
+        return describe(job, key, what, log, parameters, updated, self._request(job))
 
     def _explain(self, job: Any, why: list[str]) -> None:
         """Say once for each rule, on request, why its jobs cost a Snakemake of their own."""

@@ -16,6 +16,7 @@ NEVER = re.compile(
     r"|(Account|QOS)NotAllowed|Invalid(Account|QOS)|(Assoc|QOS)\w*(PerJob|MaxWall|Min)\w*",
     re.IGNORECASE,
 )
+WAITING = ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT")
 LIMITED = re.compile(r"(Assoc|QOS)\w*Max\w*", re.IGNORECASE)
 
 
@@ -31,7 +32,12 @@ class Reasons:
         waiting: dict[tuple[str, str], list[Ticket]] = {}
         for ticket in tickets:
             state = ticket.state
-            if ticket.over or state is None or state.name not in ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT"):
+            if (
+                ticket.over
+                or ticket.releasable
+                or state is None
+                or state.name not in ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT")
+            ):
                 continue
             if HELD.match(state.reason) or NEVER.match(state.reason) or LIMITED.match(state.reason):
                 waiting.setdefault((ticket.batch.token, state.reason), []).append(ticket)

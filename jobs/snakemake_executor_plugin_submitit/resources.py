@@ -119,9 +119,9 @@ def asked(job: Any, workflow: Any, settings: ExecutorSettings) -> dict[str, Any]
     found = dict(job.resources.items())
     if settings.mem and not job.is_group():
         default = workflow.resource_settings._parsed_default_resources.get("mem_mb")
-        # Rules have copies of the default, but an expression is the same function in each.
-        expressions = [getattr(r, "_evaluator", None) for r in (default, job.rule.resources.get("mem_mb"))]
-        if expressions[0] is not None and expressions[0] is expressions[1]:
+        own = job.rule.resources.get("mem_mb")
+        # Each rule has a copy of the defaults, but the expression in it is the same object.
+        if default is not None and default.raw is None and own._evaluator is default._evaluator is not None:
             found.pop("mem_mb", None)
     return found
 

@@ -10,6 +10,9 @@ from typing import Any
 from .clusters.base import State
 from .journal import Batch, Task
 
+LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
+MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
+
 
 @dataclass(eq=False)
 class Ticket:
@@ -52,6 +55,12 @@ class Ticket:
     def over(self) -> bool:
         """Whether the job has succeeded or failed."""
         return self.succeeded or self.failure is not None
+
+    @property
+    def releasable(self) -> bool:
+        """Whether SLURM holds the job because a node failed to start it, and that has not happened too often."""
+        held = self.state is not None and self.state.reason.startswith(LAUNCH_FAILED)
+        return held and self.releases < MOST_RELEASES
 
     def forget_state(self) -> None:
         """Know nothing of the cluster's any more, for the task is a new one."""

@@ -20,9 +20,7 @@ SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
 COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
-LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
 HURRY_AGAIN_S = 30.0  # a requeued job that was told to start at once is told again after so long
-MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
 
 
 class Watch:
@@ -97,7 +95,7 @@ class Watch:
         self._silence = 0
         for ticket in tickets:
             self._note(ticket, states.get(ticket.id))
-        self.reasons.tell(t for t in tickets if not to_release(t))
+        self.reasons.tell(tickets)
         self._ask_accounting(tickets)
         self._hurry(tickets)
         self._release(tickets)
@@ -161,7 +159,7 @@ class Watch:
 
     def _release(self, tickets: list[Ticket]) -> None:
         """Let go what SLURM holds because a node failed to start it: nobody else would."""
-        held = [t for t in tickets if to_release(t)]
+        held = [ticket for ticket in tickets if ticket.releasable]
         if held:
             try:
                 self.cluster.release([t.job_id for t in held])
@@ -212,9 +210,3 @@ class Watch:
         ticket.failure = failure.block(
             ticket.task.label, verdict, ticket.state, ticket.logs, ticket.boot, note
         )
-
-
-def to_release(ticket: Ticket) -> bool:
-    """Return whether SLURM holds the job for a failed launch, and it has not been let go too often."""
-    held = ticket.state is not None and ticket.state.reason.startswith(LAUNCH_FAILED)
-    return held and ticket.releases < MOST_RELEASES

@@ -23,7 +23,12 @@ def waiting(reason: str, name: str = "PENDING") -> list[Any]:
     state = State(name, "12_3", reason=reason)
     return [
         SimpleNamespace(
-            batch=batch, over=False, state=state, job_id=f"12_{i}", task=SimpleNamespace(label=f"run{i}")
+            batch=batch,
+            over=False,
+            releasable=False,
+            state=state,
+            job_id=f"12_{i}",
+            task=SimpleNamespace(label=f"run{i}"),
         )
         for i in range(40)
     ]

@@ -1,6 +1,6 @@
 """What SLURM's clients print, in the forms that its versions have, read as what it means.
 
-22.05's lines were recorded; the others follow the manuals and release notes that docs/slurm-versions.md names.
+22.05's lines were typed after a cluster's output; the others follow what docs/slurm-versions.md says.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
 from snakemake_executor_plugin_submitit.desk import Desk
 from snakemake_executor_plugin_submitit.journal import Batch, Task
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
-from snakemake_executor_plugin_submitit.tickets import Ticket
+from snakemake_executor_plugin_submitit.tickets import MOST_RELEASES, Ticket
 from snakemake_executor_plugin_submitit.watch import Watch
 
 
@@ -378,7 +378,7 @@ def test_held_after_a_failed_launch_is_let_go_a_few_times(following: Following) 
     following.run(12)
     assert following.cluster.released and not following.said
     following.run(60)
-    assert following.cluster.released == ["10_0"] * watch_module.MOST_RELEASES
+    assert following.cluster.released == ["10_0"] * MOST_RELEASES
     assert [line for line in following.said if "is held: launch failed" in line] == following.said[-1:]
 
 

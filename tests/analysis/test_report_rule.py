@@ -38,6 +38,7 @@ def _finish_one_run(folder: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.workflow
 def test_report_rule(tmp_path, monkeypatch):
     for name in ("favit", "workflow"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

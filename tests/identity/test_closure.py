@@ -153,6 +153,15 @@ def test_source_that_does_not_parse_is_one_line(tmp_path: Path) -> None:
         Reader(root=tmp_path).closure(["favit"])
 
 
+def test_a_byte_order_mark_means_nothing(tmp_path: Path) -> None:
+    (tmp_path / "favit").mkdir()
+    file = tmp_path / "favit" / "__init__.py"
+    file.write_text("x = 1\n")
+    plain = Reader(root=tmp_path).closure(["favit"]).digest
+    file.write_bytes(b"\xef\xbb\xbfx = 1\n")
+    assert Reader(root=tmp_path).closure(["favit"]).digest == plain
+
+
 # Written by one Python, read by another: a result must not depend on which.
 VERSION_SENSITIVE = """
 def f(x, /, *, y: int = 1, **rest):

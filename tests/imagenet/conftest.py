@@ -13,18 +13,24 @@ from favit.prepare.__main__ import main
 from tests.imagenet import miniature
 
 
-@pytest.fixture(scope="session", autouse=True)
-def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The miniature is a data set like any other, though its file is not in the package."""
+def make_known(folder: Path) -> pytest.MonkeyPatch:
+    """Make the miniature a data set like any other, though its file is not in the package but in ``folder``."""
     module = types.ModuleType("favit.data.miniature")
     exec(miniature.MODULE, module.__dict__)
-    file = tmp_path_factory.mktemp("module") / "miniature.py"
+    file = folder / "miniature.py"
     file.write_text(miniature.MODULE)
     patch = pytest.MonkeyPatch()
     names, load, file_of = registry.names, registry.load, source.file_of
     patch.setattr(registry, "names", lambda kind: names(kind) + ["miniature"] * (kind == "data"))
     patch.setattr(registry, "load", lambda k, n: module if (k, n) == ("data", "miniature") else load(k, n))
     patch.setattr(source, "file_of", lambda *p: file if p == ("data", "miniature") else file_of(*p))
+    return patch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The miniature is a data set like any other."""
+    patch = make_known(tmp_path_factory.mktemp("module"))
     yield
     patch.undo()
 

@@ -141,10 +141,11 @@ def test_a_killed_preparation_goes_on(tmp_path: Path, data: Path, killed_after: 
     """SIGKILL of the whole group after so many shards: none of these is made again."""
     folder = miniature.build(tmp_path / "miniature")
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); import time; from tests.imagenet import conftest;"
+        f"import sys, time; from pathlib import Path; sys.path.insert(0, {str(ROOT)!r});"
+        "from tests.imagenet import conftest;"
         "from favit.prepare import pack; slow = pack._sound;"
         "pack._sound = lambda *a: (time.sleep(0.05), (yield from slow(*a)));"
-        f"next(conftest.known.__wrapped__()); conftest.main(['--data', {str(tmp_path)!r}, '--shard', '5',"
+        f"conftest.make_known(Path({str(tmp_path)!r})); conftest.main(['--data', {str(tmp_path)!r}, '--shard', '5',"
         " '--workers', '1', 'miniature'])"
     )
     process = subprocess.Popen(

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
-from favit.commands import accept, prune
-from favit.commands.main import run as favit
+from favit.commands import accept
 from favit.disk.files import write_atomic
 from favit.identity import snapshot
 from favit.results import guard, reasons, selection
@@ -267,9 +264,7 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
         finish(state, code="0" * 16)
     results = Results(config)
     for state in states(config):
-        found = accept.candidate(state)
-        assert found is not None
-        accept.accept(state, found, "ada", "only a variable was renamed")
+        accept.accept(state, accept.candidate(state), "ada", "only a variable was renamed")
     after = states(config)
     assert {s.name for s in after} == {"accepted"}
     assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]
@@ -278,53 +273,8 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
 
 def test_other_settings_cannot_be_accepted(config: Config, tmp_path: Path) -> None:
     finish(states(config)[0])
-    assert accept.candidate(states(configured(tmp_path, settings={"lr": 0.01}))[0]) is None
-
-
-def test_prune_lists_what_no_sweep_asks_for(config: Config, tmp_path: Path) -> None:
-    asked = finish(states(config)[0])
-    old_code = finish(states(config)[1], code="0" * 16)
-    unasked = finish(states(configured(tmp_path, settings={"lr": 0.01}))[0])
-
-    def listed(stale: bool) -> set[Path]:
-        results = Results(config)
-        return {r.folder for r in prune.superfluous(prune.asked_for(config, results), results, stale)}
-
-    assert listed(stale=False) == {unasked}
-    assert listed(stale=True) == {unasked, old_code}
-    prune.remove(unasked)
-    assert not unasked.exists() and asked.exists()
-    assert listed(stale=False) == set()
-
-
-def test_prune_spares_what_a_job_may_still_need(
-    config: Config, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "c.yaml").write_text(yaml.safe_dump(raw_of(tmp_path)))
-    changed = configured(tmp_path, settings={"lr": 0.01})
-    guard.before_training(changed, Results(changed), states(changed)[:1])
-    guard.before_training(config, Results(config), states(config)[1:2])
-    old_code, own_code = "0" * 16, json.loads((states(config)[1].folder / "run.json").read_text())["snapshot"]
-    snapshots = config.results / "snapshots"
-    shutil.copytree(snapshots / own_code, snapshots / old_code)
-    shutil.copytree(snapshots / own_code, snapshots / f".{own_code}.left-by-a-kill")
-    begun, waiting = states(changed)[0].folder, states(config)[1].folder
-
-    def listed(*options: str) -> list[str]:
-        assert favit("prune", ["--config", str(tmp_path / "c.yaml"), *options]) == 0
-        return [line.split("  ")[0] for line in capsys.readouterr().out.splitlines()[:-1]]
-
-    assert listed() == [], "a job may wait for what is young"
-    later = time.time() + 31 * 24 * 3600
-    monkeypatch.setattr(prune.time, "time", lambda: later)
-    doomed = [begun, snapshots / f".{own_code}.left-by-a-kill", snapshots / old_code]
-    assert listed() == list(map(str, doomed))
-    request = json.loads((waiting / "run.json").read_text())
-    request["snapshot"] = old_code
-    (waiting / "run.json").write_text(json.dumps(request))
-    assert listed("--yes") == list(map(str, doomed[:2])), "a prepared run refers to the old code"
-    assert waiting.exists() and {p.name for p in snapshots.iterdir()} == {own_code, old_code}
-    assert not begun.exists() and listed() == []
+    with pytest.raises(accept.Unacceptable, match="no finished result"):
+        accept.candidate(states(configured(tmp_path, settings={"lr": 0.01}))[0])
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from favit.components import declared
-from favit.identity.digests import short_digest
+from favit.identity.digests import data_digests, short_digest
 
 # Of a row of history.csv: how long it took, not what came out.
 TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
@@ -21,7 +21,7 @@ def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[st
     """A run of ``task`` that takes about a second, completed by the defaults, with a made-up fingerprint."""
     defaults = declared.training_defaults(task)
     run = {**defaults, **_MINIATURE[task], **changes}
-    fingerprint = {"digest": digest, "settings": short_digest(run), "data": {"made up": "0" * 64}}
+    fingerprint = {"digest": digest, "settings": short_digest(run), "data": data_digests(run, Path("data"))}
     return {"run": run, "fingerprint": fingerprint}
 
 

@@ -80,7 +80,7 @@ def test_data_that_were_not_there_at_first_are_recorded_by_who_read_them(tmp_pat
     life = Life(tmp_path / "run", wanted)
     assert life.wait() == 0, life.output
     recorded = json.loads((tmp_path / "run" / "metrics.json").read_text())["fingerprint"]
-    assert recorded == {**wanted["fingerprint"], "data": digests.of_data(wanted["run"], tmp_path)}
+    assert recorded == {**wanted["fingerprint"], "data": digests.data_digests(wanted["run"], tmp_path)}
     assert len(recorded["data"]["vega_datasets/_data/seattle-weather.csv"]) == 64
     assert json.loads((tmp_path / "run" / "run.json").read_text()) == wanted
 

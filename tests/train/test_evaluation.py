@@ -10,8 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from favit.train import evaluation
 from favit.train.distributed import World
-from favit.train.tasks import classification, evaluation, forecasting
+from favit.train.tasks import classification, forecasting
 from tests.train.runs import envelope
 
 CPU = torch.device("cpu")

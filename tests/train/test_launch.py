@@ -24,8 +24,10 @@ from favit.train.life import launch
 arguments = launch.launch(sys.argv[1:])
 here, rank = Path(arguments[0]), os.environ.get("RANK", "alone")
 status, patience = int(arguments[1]), float(arguments[2])
-(here / f"started-{rank}").write_text(f"{os.getpid()} {os.getppid()} {os.environ.get('WORLD_SIZE')}")
-time.sleep(patience / 10)
+draft = here / f"draft-{rank}"
+draft.write_text(f"{os.getpid()} {os.getppid()} {os.environ.get('WORLD_SIZE')}")
+draft.rename(here / f"started-{rank}")
+time.sleep(min(patience / 10, 2))
 
 def told(number, _):
     (here / f"told-{rank}").write_text(signal.Signals(number).name)

@@ -10,6 +10,7 @@ from favit.analysis.results import RunResult
 from favit.components import registry
 from favit.components.facts import facts
 from favit.components.literals import families
+from favit.disk.run_folder import RunFolder
 
 
 def settings_of(run: RunResult) -> Mapping[str, Any] | None:
@@ -37,7 +38,7 @@ def columns_of(run: RunResult, root: Path) -> list[str]:
 
 def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
     """The trained model in evaluation mode; None where no weights were kept."""
-    weights = None if run.predictions is None else run.predictions.parent / "weights.pt"
+    weights = None if run.predictions is None else RunFolder(run.predictions.parent).weights
     settings = settings_of(run)
     if weights is None or settings is None or not weights.exists():
         return None

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from favit.analysis.figures._base import Plot, Section, legend, panels, style
 from favit.analysis.results import RunResult
+from favit.disk.run_folder import RunFolder
 
 
 def draw(section: Section, data: Path) -> Plot | None:
@@ -66,7 +67,7 @@ def _curves(runs: Sequence[RunResult], metric: str) -> tuple[np.ndarray, np.ndar
 
 def _history(folder: Path, metric: str) -> list[float]:
     try:
-        with (folder / "history.csv").open(newline="", encoding="utf-8") as file:
+        with RunFolder(folder).history.open(newline="", encoding="utf-8") as file:
             rows = list(csv.DictReader(file))
     except FileNotFoundError:
         return []

@@ -154,7 +154,7 @@ def _to_device(batches: Iterable[Tensor], device: torch.device) -> Iterator[Tens
     if device.type != "cuda":
         yield from batches
         return
-    stream = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
+    stream = torch.cuda.Stream(device)
     waiting: deque[tuple[Tensor, torch.cuda.Event]] = deque()
     for batch in batches:
         with torch.cuda.stream(stream):

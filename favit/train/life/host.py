@@ -11,7 +11,7 @@ import torch
 
 from favit.disk.lease import Lease
 from favit.disk.run_folder import RunFolder
-from favit.train.host import Row, TrainerState
+from favit.train.host import Row
 from favit.train.life import checkpoints, machine, record
 from favit.train.life.reporter import Reporter, epoch_line
 from favit.train.life.signals import StopRequest
@@ -46,7 +46,7 @@ class RunHost:
             return self._stop.received or "another process"
         return self._stop.received
 
-    def load(self) -> TrainerState | None:
+    def load(self) -> bytes | None:
         """The newest usable checkpoint of this run; what is passed over is told."""
         found = checkpoints.load(self.folder, self._identity, self.reporter.say)
         if found is None:
@@ -55,7 +55,7 @@ class RunHost:
         self._earlier_seconds, self.started = life["seconds"], life["started"]
         return state
 
-    def save(self, position: int, state: TrainerState, history: Sequence[Row]) -> None:
+    def save(self, position: int, state: bytes, history: Sequence[Row]) -> None:
         """Write a checkpoint and the history; raises ``Fenced`` where another process is at work by now."""
         self.check_lease()
         life = {"seconds": self.seconds, "started": self.started}

@@ -10,6 +10,8 @@ from typing import Any, TextIO
 
 from tqdm import tqdm
 
+from favit.disk.run_folder import RunFolder
+
 
 class Reporter:
     """Speaks for the first process; all others are silent. Lines also go to ``train.log``.
@@ -20,7 +22,7 @@ class Reporter:
     def __init__(self, folder: Path, speaks: bool, stream: TextIO | None = None, name: str = "") -> None:
         self._stream = stream or sys.stdout
         self._prefix = f"{name}  " if name else ""
-        self._log = (folder / "train.log").open("a", encoding="utf-8", buffering=1) if speaks else None
+        self._log = RunFolder(folder).log.open("a", encoding="utf-8", buffering=1) if speaks else None
         self._bar: tqdm | None = None
         self._shows_bar = speaks and self._stream.isatty()
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from favit.identity import digests
+from favit.identity import digests, versions
 
 Complete = Callable[
     [Mapping[str, Any], Path], dict[str, Any]
@@ -49,7 +49,8 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
     A bare run is given to ``complete``, which adds defaults, checks and fingerprints it; an
     envelope comes from where that has been done, and is as it was then. Where
     the data were not there, their digests are taken here. ``ValueError`` says in
-    one line what is wrong.
+    one line what is wrong, such as data or versions that are no longer those that
+    the run was prepared with: its result would count for others.
     """
     envelope = _parse(source)
     if "run" not in envelope:
@@ -61,9 +62,37 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
         raise ValueError(f"{source}: an envelope needs a fingerprint beside its run")
     if fingerprint.get("settings") != digests.short_digest(run):
         raise ValueError(f"{source}: the fingerprint is another run's; give the run's settings by themselves")
-    if fingerprint.get("data") is None:
-        fingerprint = {**fingerprint, "data": digests.data_digests(run, data)}
-    return Request(run, fingerprint, envelope)
+    _check_versions(fingerprint)
+    return Request(
+        run, {**fingerprint, "data": _data_as_prepared(run, fingerprint.get("data"), data)}, envelope
+    )
+
+
+def _check_versions(fingerprint: Mapping[str, Any]) -> None:
+    """``ValueError`` where a package that counts is not the one that the run was prepared for."""
+    then, policy = fingerprint.get("versions") or {}, fingerprint.get("policy") or {}
+    now = {package: versions.installed(package) for package in then}
+    for package, before, version in versions.differing(then, now, policy):
+        raise ValueError(
+            f"{package} {version} is installed here, and the run was prepared for {before}; start snakemake again "
+            "to prepare it for this one"
+        )
+
+
+def _data_as_prepared(
+    run: Mapping[str, Any], then: Mapping[str, str] | None, root: Path
+) -> Mapping[str, str] | None:
+    """The digests of the run's data, taken here. ``ValueError`` where they are not those that it was prepared with."""
+    now = digests.data_digests(run, root)
+    if then is None or now is None:
+        return now if then is None else then  # what is absent is told by whoever reads it
+    for name in sorted({*then, *now}):
+        if then.get(name) != now.get(name):
+            raise ValueError(
+                f"{name} in {root} is not what it was when the run was prepared; start snakemake again to prepare "
+                "the run for these data"
+            )
+    return now
 
 
 def _parse(source: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -76,6 +77,8 @@ class LocalCluster(Cluster):
     def submit(self, batch: Batch, first: int, count: int) -> str:
         cpus = min(int(batch.parameters.get("cpus_per_task", 1)), self.cpus)
         gpus = gpus_wanted(batch.parameters)
+        if re.search("%[jtAa]", str(batch.path)):
+            raise Refused("submitit cannot work in a folder with %j, %t, %A or %a in its path", final=True)
         if gpus > len(self.gpus):
             raise Refused(f"the job asks for {gpus} GPUs, and this machine has {len(self.gpus)}", final=True)
         if batch.parameters.get("nodes", 1) > 1:

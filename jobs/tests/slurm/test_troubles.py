@@ -119,15 +119,3 @@ def test_wrong_requests_are_told_at_once(
     assert s.run() == 1
     assert time.monotonic() - begun < 15
     assert says.lower() in s.text().lower() and offers in s.text()
-
-
-def test_submit_limit_is_waited_for(sweep: Callable[..., Any], cluster: Any) -> None:
-    """An association that may have three jobs at once in the queue: pieces, one after the other."""
-    s = sweep(SLEEPERS.replace("range(4)", "range(7)").replace("sleep 6", "sleep 2"))
-    limit = ("sacctmgr", "-i", "modify", "user", cluster.user, "where", "account=lab", "set")
-    cluster.run(*limit, "MaxSubmitJobs=3")
-    try:
-        s.succeed(timeout=150)
-    finally:
-        cluster.run(*limit, "MaxSubmitJobs=-1")
-    assert len((s.folder / "ran").read_text().split()) == 7 and len(s.arrays()) >= 3

@@ -11,12 +11,12 @@ import sys
 from pathlib import Path
 
 WORKFLOW = Path(__file__).with_name("workflow")
-NAME = "it's 50%j of a dir"  # the working directory's: quote, blanks, and what SLURM would fill in
+NAME = "it's 50% of a dir"  # the working directory's
 
 
-def copy(folder: Path) -> Path:
+def copy(folder: Path, name: str = NAME) -> Path:
     """Copy the workflow into a folder of an awkward name."""
-    return Path(shutil.copytree(WORKFLOW, folder / NAME, dirs_exist_ok=True))
+    return Path(shutil.copytree(WORKFLOW, folder / name, dirs_exist_ok=True))
 
 
 def files(folder: Path) -> dict[str, str]:

@@ -1,0 +1,31 @@
+"""Versions of packages as far as they count. Free of torch and of the configuration, for a job needs them, too."""
+
+from __future__ import annotations
+
+import importlib.metadata
+from collections.abc import Iterator, Mapping
+
+
+def cut(version: str, precision: str) -> str:
+    """A version as far as it counts: ``none``, ``major``, ``minor`` (major.minor) or ``exact``, without local part."""
+    public = version.partition("+")[0]
+    parts = {"none": 0, "major": 1, "minor": 2, "exact": None}[precision]
+    return ".".join(public.split(".")[:parts])
+
+
+def differing(
+    then: Mapping[str, str], now: Mapping[str, str], policy: Mapping[str, str]
+) -> Iterator[tuple[str, str, str]]:
+    """Each package of ``now`` whose version differs where it counts, with the version then and now."""
+    for package, version in now.items():
+        precision, before = policy.get(package, "none"), then.get(package, "unknown")
+        if cut(before, precision) != cut(version, precision):
+            yield package, before, version
+
+
+def installed(package: str) -> str:
+    """The version that is installed here."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,55 @@
+"""The command line: every verb has its module, every form of calling it the same answer, mistakes take one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from favit.commands.main import VERBS, main
+from favit.identity.closure import ROOT
+
+FORWARDED = sorted(verb for verb in VERBS if verb not in ("train", "prepare"))
+
+
+def called(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, timeout=120)
+
+
+def test_each_verb_is_a_module_and_each_module_a_verb() -> None:
+    modules = {path.stem for path in (ROOT / "favit" / "commands").glob("*.py")}
+    assert modules - {"__init__", "main"} == set(VERBS)
+
+
+@pytest.mark.parametrize("verb", FORWARDED)
+def test_the_module_of_a_verb_s_name_forwards_to_it(verb: str) -> None:
+    ours, theirs = called("-m", "favit", verb, "--help"), called("-m", f"favit.{verb}", "--help")
+    assert ours.returncode == theirs.returncode == 0
+    assert ours.stdout == theirs.stdout and f"usage: favit {verb}" in ours.stdout
+
+
+@pytest.mark.parametrize("verb", ["train", "prepare"])
+def test_the_verbs_that_are_packages_answer_too(verb: str) -> None:
+    for words in (["-m", "favit", verb], ["-m", f"favit.{verb}"]):
+        done = called(*words, "--help")
+        assert done.returncode == 0 and "--data" in done.stdout, done.stderr
+
+
+def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explian"]) == 2
+    assert "did you mean 'explain'" in capsys.readouterr().err
+    assert main(["explain", "--config", "nowhere.yaml"]) == 1
+    assert capsys.readouterr().err == "no configuration at nowhere.yaml\n"
+
+
+def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2 and main(["--help"]) == 0
+    shown = capsys.readouterr().out
+    assert all(shown.count(f"\n  {verb} ") == 2 for verb in VERBS)
+
+
+def test_a_reader_that_has_enough_is_no_error() -> None:
+    command = f"{sys.executable} -m favit sweep all | head -1"
+    done = subprocess.run(["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.stdout.startswith("{") and done.stderr == ""
