@@ -50,7 +50,7 @@ test-sweeps: $(READY)
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m slurm
 
-# Two fifths of an hour for 1000 events. It ends with the jobs that were lost, doubled or falsely failed.
+# About 40 minutes for 1000 events. It ends with the jobs that were lost, doubled or falsely failed.
 SEED   ?= 1
 EVENTS ?= 1000
 test-slurm-campaign: $(READY)

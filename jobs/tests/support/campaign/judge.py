@@ -134,6 +134,7 @@ class Tally:
     jobs: int = 0
     starts: int = 0
     anew: int = 0
+    told: int = 0  # failures that people were told of; those that nothing explains are findings
     events: Counter[str] = field(default_factory=Counter)
     findings: list[Finding] = field(default_factory=list)
 
@@ -142,6 +143,7 @@ class Tally:
         self.sweeps += 1
         self.jobs += len(cases)
         self.starts += sum(r["word"] == "start" for case in cases for r in case.records)
+        self.told += sum(len(case.told) for case in cases)
         self.anew += sum(map(submitted_anew, cases))
         self.events.update(events)
         self.findings += findings
@@ -155,6 +157,7 @@ class Tally:
         """Return the figures for people."""
         rows = [
             f"{self.sweeps} sweeps, {self.jobs} jobs, {self.starts} starts of them",
+            f"{self.told} failures told",
             f"{self.anew} starts in another allocation than before, without a failure",
         ]
         rows += [f"{self.events.total()} events"]
