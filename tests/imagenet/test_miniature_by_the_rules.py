@@ -65,7 +65,7 @@ def test_from_folders_to_the_table(project: Project) -> None:
     assert told.returncode != 0 and f"data/{folder.name} is not there: put or link" in told.stderr
     told = project.snakemake("images", check=False)
     assert told.returncode != 0
-    assert "miniature is not ready here, and without it no run starts: data file" in told.stderr
+    assert "miniature is not ready here; unless the nodes have it, its runs fail: data file" in told.stderr
     assert "index.json not found; make it with `snakemake prepare`" in told.stderr
 
     miniature.build(folder)
