@@ -20,7 +20,7 @@ from favit.disk.files import write_atomic
 from favit.disk.run_folder import RunFolder
 from favit.results.reasons import differences, reason
 from favit.results.selection import select
-from favit.results.state import Result, Results, State
+from favit.results.state import Result, Results, State, same_input
 from favit.sweeps.config import load
 from favit.sweeps.runs import Run
 
@@ -35,7 +35,7 @@ def candidate(state: State, named: Path | None = None) -> Result:
     Raises ``Unacceptable`` where there is none, where the named one has other settings or data, and where results of
     several codes qualify: only a person can know which was meant.
     """
-    same = [r for r in state.others if _has_input(r, state)]
+    same = [r for r in state.others if same_input(r, state.fingerprint)]
     if named is not None:
         same = [r for r in same if r.folder.resolve() == named]
     if not same:
@@ -47,12 +47,6 @@ def candidate(state: State, named: Path | None = None) -> Result:
         folders = " or ".join(str(r.folder) for r in same)
         raise Unacceptable(f"results of several codes qualify; name the folder of one: {folders}")
     return max(same, key=lambda r: str(r.content.get("finished", "")))
-
-
-def _has_input(result: Result, state: State) -> bool:
-    now = state.fingerprint
-    same_data = now.data is None or dict(now.data) == result.fingerprint.get("data")
-    return bool(result.fingerprint["settings"] == now.settings and same_data)
 
 
 def accept(state: State, result: Result, who: str, why: str) -> None:

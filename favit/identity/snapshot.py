@@ -10,6 +10,7 @@ around its numbers, too, which no fingerprint does. Free of torch.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import shutil
 import tempfile
@@ -96,6 +97,13 @@ def _copy(program: Closure, code: Closure, reader: Reader, building: Path) -> No
     write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
     record_files(building)
+
+
+@functools.lru_cache(maxsize=64)
+def commit_in(folder: Path) -> str | None:
+    """The commit that a snapshot was taken of; read once for the thousands of runs that may share it."""
+    commit: str | None = json.loads((folder / FACTS).read_text())["commit"]
+    return commit
 
 
 def record_files(folder: Path) -> None:

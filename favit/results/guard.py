@@ -64,7 +64,7 @@ def write_request(state: State, results: Results) -> None:
             "run": dict(state.run.settings),
             "fingerprint": {**state.fingerprint.as_dict(), "modules": definitions},
             "snapshot": folder.name,
-            "commit": json.loads((folder / snapshot.FACTS).read_text())["commit"],
+            "commit": snapshot.commit_in(folder),
         }
     )
 

@@ -104,13 +104,13 @@ class Results:
     def _is_valid(self, result: Result, today: Fingerprint) -> bool:
         then = result.fingerprint
         return (
-            _same_input(result, today)
+            same_input(result, today)
             and then.get("code") == today.code
             and self._same_versions(then.get("versions") or {}, today.versions)
         )
 
     def _is_accepted(self, result: Result, today: Fingerprint) -> bool:
-        return _same_input(result, today) and self._acceptance(result, today) is not None
+        return same_input(result, today) and self._acceptance(result, today) is not None
 
     def _acceptance(self, result: Result, today: Fingerprint) -> Mapping[str, Any] | None:
         """The record by which a person declared a result valid under today's code and versions."""
@@ -138,7 +138,7 @@ class Results:
             yield f"another valid result with other numbers exists: {folders}"
 
 
-def _same_input(result: Result, today: Fingerprint) -> bool:
+def same_input(result: Result, today: Fingerprint) -> bool:
     """Whether a result has today's settings and data."""
     then = result.fingerprint
     # Without the data on this machine there is nothing to compare with: what the result says is trusted.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -73,8 +74,13 @@ def distinct(in_sweep: Iterable[Cell]) -> list[Run]:
 
 def _code(results: Results, root: str) -> list[str]:
     """The digests of a command's code, and of the files that it reads besides."""
-    assets = sorted(p for p in (ROOT / "favit").rglob("[!.]*") if p.suffix in _ASSETS)
-    return [results.fingerprinter.reader.closure([root]).digest, *map(sha256_of, assets)]
+    return [results.fingerprinter.reader.closure([root]).digest, *_assets()]
+
+
+@functools.cache
+def _assets() -> tuple[str, ...]:
+    """The digests of those files: the same for every sweep, and read once, as source is."""
+    return tuple(map(sha256_of, sorted(p for p in (ROOT / "favit").rglob("[!.]*") if p.suffix in _ASSETS)))
 
 
 def _why_not(state: State) -> list[str]:

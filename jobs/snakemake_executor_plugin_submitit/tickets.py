@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,6 @@ class Ticket:
     displaced: bool = False  # SLURM has ended it and does not give it back: it is to be submitted again
     hurried_at: float = -math.inf  # when it was last told to start at once
     releases: int = 0  # how often it was let go after a node had failed to start it
-    told: set[str] = field(default_factory=set)  # messages that were given already
 
     @property
     def task(self) -> Task:

@@ -5,7 +5,6 @@
 # file that does not exist yet, in a folder named after its fingerprint.
 
 import json
-import re
 import sys
 from pathlib import Path
 

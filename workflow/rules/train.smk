@@ -1,6 +1,7 @@
 # One rule trains every run. A queued job depends on nothing that an edit could change: before the first one is
 # submitted, each run's settings are written into its folder, and its code is kept as a snapshot.
 
+import functools
 import shlex
 
 from favit.disk.run_folder import CHECKPOINTS
@@ -51,11 +52,17 @@ def command(wildcards, threads):
     asked_for = sweep(wildcards).resources
     nodes, processes = asked_for.get("nodes", 1), max(1, asked_for.get("gpus", 0))
     share = max(1, threads // processes)
-    words = [sys.executable, guard.snapshot_of(state(wildcards), RESULTS), "--nodes", nodes, "--processes", processes]
+    words = [sys.executable, snapshot_of(wildcards.digest), "--nodes", nodes, "--processes", processes]
     words += ["--run", folder.request, "--out", folder.path, "--threads", share, "--workers", share]
     # Where another process trains the run already, a queue is a better place to wait in than its devices.
     wait = " --wait" if workflow.local_exec else ""
     return f"{shlex.join(map(str, words))} {WHERE}{wait}"
+
+
+@functools.cache
+def snapshot_of(digest):
+    """Looked up once for each run: Snakemake asks for a job's command many times."""
+    return guard.snapshot_of(MISSING[digest], RESULTS)
 
 
 WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])

@@ -24,8 +24,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-# What `process.py` ends with, so that others know what to do. Where several differ, the first of these says it.
-_DISK_FULL, _BUSY, _INTERRUPTED = 5, 3, 4
+# What a process that trains ends with, so that others know what to do. Where several differ, the first of
+# these says it.
+DISK_FULL, BUSY, INTERRUPTED = 5, 3, 4
 _WARN_AGAIN_S = 1.0  # until each process that trains has imported enough to hear it
 
 
@@ -99,7 +100,7 @@ def _become_torchrun() -> None:
         torchrun.main()
     except ChildFailedError as error:
         ended = {failure.exitcode for failure in error.failures.values()}
-        for status in (_DISK_FULL, _BUSY, _INTERRUPTED):
+        for status in (DISK_FULL, BUSY, INTERRUPTED):
             if status in ended:
                 sys.exit(status)
         raise

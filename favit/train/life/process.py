@@ -27,12 +27,13 @@ from favit.train.life import machine, outcome, request
 from favit.train.life.arguments import parser
 from favit.train.life.holding import hold
 from favit.train.life.host import RunHost
+from favit.train.life.launch import BUSY, DISK_FULL, INTERRUPTED
 from favit.train.life.reporter import Reporter
 from favit.train.life.request import Complete, Request
 from favit.train.life.signals import StopRequest
 from favit.train.loop import Diverged, Interrupted
 
-FINISHED, BAD_INPUT, BUSY, INTERRUPTED, DISK_FULL = 0, 1, 3, 4, 5
+FINISHED, BAD_INPUT = 0, 1
 
 
 class BadInput(Exception):
