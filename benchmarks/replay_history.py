@@ -19,6 +19,7 @@ from benchmarks.history.commits import commits_of, lay_out
 from benchmarks.history.judging import Case, Summary
 from benchmarks.history.runs import runs
 from benchmarks.history.table import HERE, Table
+from benchmarks.history.training import Inside
 
 ROOT = Path(__file__).parents[1]
 LAST = "7b0f441"  # what the table is of
@@ -32,7 +33,12 @@ def main(arguments: list[str] | None = None) -> int:
     table = Table(options.table)
     if options.train:
         folder = data.make(options.scratch / "data", options.series)
-        training.fill(table, commits, checkouts, runs(), folder, lambda text: print(text, flush=True))
+        if not table.settings:
+            with Inside("resolve", folder) as ask:
+                training.complete(table, commits, checkouts, runs(), ask)
+            table.save()
+        with Inside("train", folder) as ask:
+            training.fill(table, commits, checkouts, runs(), ask, lambda text: print(text, flush=True))
         return 0
     if not table.rows:
         print(f"no table in {options.table}; make it with --train", file=sys.stderr)

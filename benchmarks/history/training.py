@@ -39,6 +39,10 @@ class Segment:
         return self.settings != before.settings or any(word in m for m in changed for word in NUMBERS)
 
 
+# Answers for runs in a checkout, by their names, as they come.
+Ask = Callable[[Path, Mapping[str, Any]], Iterator[tuple[str, dict[str, Any]]]]
+
+
 class Inside:
     """A process that completes settings or trains inside checkouts, see ``inside.py``."""
 
@@ -49,7 +53,7 @@ class Inside:
             command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
 
-    def ask(self, checkout: Path, runs: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    def __call__(self, checkout: Path, runs: Mapping[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
         """The answer for each run, by its name, as they come."""
         assert self._process.stdin is not None and self._process.stdout is not None
         print(json.dumps({"checkout": str(checkout), "runs": runs}), file=self._process.stdin, flush=True)
@@ -64,22 +68,27 @@ class Inside:
         """End it."""
         self._process.communicate()
 
+    def __enter__(self) -> Inside:
+        return self
 
-def settings_of(
-    table: Table, commits: Sequence[str], checkouts: Sequence[Path], runs: Mapping[str, Any], data: Path
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def complete(
+    table: Table, commits: Sequence[str], checkouts: Sequence[Path], runs: Mapping[str, Any], ask: Ask
 ) -> None:
     """Note the complete settings of all runs at each commit at which they may differ from before."""
-    inside, before = Inside("resolve", data), ""
+    before = ""
     for commit, checkout in zip(commits, checkouts, strict=True):
         digest = _digest(path for pattern in DECLARING for path in sorted((checkout / "favit").glob(pattern)))
         if digest != before and layout_of(checkout):
-            for name, answer in inside.ask(checkout, runs):
+            for name, answer in ask(checkout, runs):
                 known = table.settings.setdefault(name, {})
                 found = answer.get("settings", answer.get("failed"))
                 if not known or found != list(known.values())[-1]:
                     known[commit] = found
         before = digest
-    inside.close()
 
 
 def segments(
@@ -143,15 +152,11 @@ def fill(
     commits: Sequence[str],
     checkouts: Sequence[Path],
     runs: Mapping[str, Any],
-    data: Path,
+    ask: Ask,
     say: Callable[[str], None],
 ) -> None:
     """Train until the table knows every run at every commit; it is saved after each commit."""
-    if not table.settings:
-        settings_of(table, commits, checkouts, runs, data)
-        table.save()
     all_segments = segments(table, commits, checkouts, runs)
-    inside = Inside("train", data)
     while True:
         tasks: dict[int, dict[str, Any]] = {}
         for name, own in all_segments.items():
@@ -161,11 +166,10 @@ def fill(
             break
         say(f"{sum(map(len, tasks.values()))} trainings at {len(tasks)} commits")
         for place in sorted(tasks):
-            for name, answer in inside.ask(checkouts[place], tasks[place]):
+            for name, answer in ask(checkouts[place], tasks[place]):
                 table.add(commits[place], name, answer)
                 say(f"{commits[place]} {name}: {answer.get('failed', answer.get('weights'))}")
             table.save()
-    inside.close()
 
 
 def _file(reader: Reader, module: str) -> Path:
