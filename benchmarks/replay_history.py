@@ -9,6 +9,7 @@ equal.
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
 import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
@@ -32,13 +33,22 @@ def main(arguments: list[str] | None = None) -> int:
     checkouts = [lay_out(options.repository, c, options.scratch / "commits") for c in commits]
     table = Table(options.table)
     if options.train:
+        if table.made_on and table.made_on != this_machine():
+            print(
+                f"the table was made on {table.made_on}, whose bits are not those of {this_machine()}; "
+                "begin another with --table FOLDER",
+                file=sys.stderr,
+            )
+            return 1
+        table.made_on = this_machine()
         folder = data.make(options.scratch / "data", options.series)
         if not table.settings:
             with Inside("resolve", folder) as ask:
                 training.complete(table, commits, checkouts, runs(), ask)
             table.save()
+        chosen = {name: run for name, run in runs().items() if not options.only or name in options.only}
         with Inside("train", folder) as ask:
-            training.fill(table, commits, checkouts, runs(), ask, lambda text: print(text, flush=True))
+            training.fill(table, commits, checkouts, chosen, ask, lambda text: print(text, flush=True))
         return 0
     if not table.rows:
         print(f"no table in {options.table}; make it with --train", file=sys.stderr)
@@ -59,6 +69,9 @@ def parser() -> argparse.ArgumentParser:
     )
     found.add_argument("--train", action="store_true", help="train what the table does not know yet")
     found.add_argument(
+        "--only", nargs="*", default=[], help="runs to train now; the others stay unknown meanwhile"
+    )
+    found.add_argument(
         "--by", choices=("commit", "definition"), default="commit", help="what lines are about"
     )
     found.add_argument("--table", type=Path, default=HERE, help="folder of the table (default: %(default)s)")
@@ -70,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
         "--scratch", type=Path, default=Path("/tmp/favit-replay"), help="checkouts, made-up data"
     )
     return found
+
+
+def this_machine() -> dict[str, str]:
+    """What bits depend on besides the code."""
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    cpu = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "unknown")
+    packages = ("torch", "timm", "numpy", "pandas", "einops", "scikit-learn")
+    return {"cpu": cpu, **{name: importlib.metadata.version(name) for name in packages}}
 
 
 def summed(found: Iterable[Case]) -> Summary:

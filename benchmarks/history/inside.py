@@ -54,12 +54,12 @@ class Trace:
     def __init__(self, checkout: Path) -> None:
         self._folder = str(checkout / "favit") + os.sep
         self._codes: set[Any] = set()
-        sys.setprofile(self._called)
-        threading.setprofile(self._called)
+        # Not a profile, which would hear of every return and every call of C as well
+        sys.settrace(self._called)
+        threading.settrace(self._called)
 
     def _called(self, frame: FrameType, event: str, _: Any) -> None:
-        if event == "call":
-            self._codes.add(frame.f_code)
+        self._codes.add(frame.f_code)
 
     def names(self) -> list[str]:
         """``favit.train.loop:Trainer.train``; what is defined in a function is that function."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from benchmarks.history.commits import NEUTRAL, Layout, layout_of, named, task_of, without_life
 from benchmarks.history.table import Row, Table
-from benchmarks.history.training import Segment, segments, states
+from benchmarks.history.training import Segment, digest, segments, states
 from favit.identity.closure import Reader
 
 Names = Mapping[str, Mapping[str, str]]  # digests of definitions, by module
@@ -47,7 +47,8 @@ class Analyser:
             self._sources = importlib.import_module("favit.identity.definitions").Sources
         except ModuleNotFoundError:  # an analyser that digests whole modules
             self._sources = None
-        self._known: dict[tuple[Any, ...], Judged] = {}
+        self._known: dict[tuple[Path, tuple[str, ...]], Judged] = {}
+        self._same_files: dict[tuple[Any, ...], tuple[str, Names]] = {}
         self._open: dict[tuple[type, Path], Any] = {}
 
     def judge(self, checkout: Path, layout: Layout, run: Mapping[str, Any]) -> Judged:
@@ -55,16 +56,21 @@ class Analyser:
         names, task = named(checkout, run), task_of(run)
         program = (*(root.format(task=task) for root in layout.program), *names)
         numbers = (*(root.format(task=task) for root in layout.numbers), *names)
-        key = (checkout, program)
-        if key not in self._known:
-            files = self._reader(Reader, checkout).closure(program).digest
+        if (checkout, program) not in self._known:
             alone = without_life(checkout, layout, self._scratch)
-            if self._sources is None:
-                code = self._reader(Reader, alone).closure(numbers)
-            else:
-                code = self._reader(self._sources, alone).code(numbers)
-            self._known[key] = Judged(files, code.digest, code.definitions())
-        return self._known[key]
+            files = self._reader(Reader, checkout).closure(program).digest
+            self._known[checkout, program] = Judged(files, *self._numbers(alone, numbers))
+        return self._known[checkout, program]
+
+    def _numbers(self, checkout: Path, roots: tuple[str, ...]) -> tuple[str, Names]:
+        """Digest and definitions of what decides numbers; equal files are digested once."""
+        reader = self._reader(Reader, checkout)
+        whole = reader.closure(roots)
+        key = (roots, *((name, digest([reader.file_of(name)])) for name in whole.modules))
+        if key not in self._same_files:
+            code = self._reader(self._sources, checkout).code(roots) if self._sources else whole
+            self._same_files[key] = code.digest, code.definitions()
+        return self._same_files[key]
 
     def _reader(self, kind: Any, root: Path) -> Any:
         if (kind, root) not in self._open:
@@ -89,32 +95,28 @@ def cases(
             continue
         for name, run in runs.items():
             i, k = (_at(own[name], p) for p in (place - 1, place))
-            then_settings, now_settings = own[name][i].settings, own[name][k].settings
-            if then_settings is None or now_settings is None:
+            then, after = own[name][i].settings, own[name][k].settings
+            if then is None or after is None:
+                continue
+            if i == k:  # neither files nor settings differ
+                yield Case(commits[place], name, False, False, "same")
                 continue
             old = analyser.judge(checkouts[place - 1], before, run)
             new = analyser.judge(checkouts[place], now, run)
-            by_definitions = old.definitions != new.definitions or _with_neutral(
-                then_settings
-            ) != _with_neutral(now_settings)
+            again = old.definitions != new.definitions or {**NEUTRAL, **then} != {**NEUTRAL, **after}
+            executed = _executed(table, own[name], commits, name, (i, k)) if again else set()
             yield Case(
                 commits[place],
                 name,
-                old.files != new.files or dict(then_settings) != dict(now_settings),
-                by_definitions,
-                "same" if i == k else _bits(known[name][i], known[name][k]),
-                _not_executed(old.names, new.names, _executed(table, own[name], commits, name, (i, k)))
-                if by_definitions
-                else (),
+                old.files != new.files or then != after,
+                again,
+                _bits(known[name][i], known[name][k]),
+                _not_executed(old.names, new.names, executed) if again else (),
             )
 
 
 def _at(own: Sequence[Segment], place: int) -> int:
     return max(i for i, segment in enumerate(own) if segment.first <= place)
-
-
-def _with_neutral(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {**NEUTRAL, **settings}
 
 
 def _bits(before: Row | None, now: Row | None) -> str:

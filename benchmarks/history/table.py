@@ -35,13 +35,17 @@ class Row:
 
 
 class Table:
-    """``table.csv``, ``settings.json`` and ``executed.json`` in one folder."""
+    """``table.csv``, ``settings.json``, ``executed.json`` and ``made_on.json`` in one folder.
+
+    Bits are those of one kind of processor and of one version of torch: ``made_on`` says which.
+    """
 
     def __init__(self, folder: Path = HERE) -> None:
         self._folder = folder
         self.rows: dict[tuple[str, str], Row] = {}  # by commit and run
         # of each run, the commits at which its complete settings are others than before; a text says why it has none
         self.settings: dict[str, dict[str, dict[str, Any] | str]] = {}
+        self.made_on: dict[str, str] = {}
         self._names: list[str] = []
         self._sets: dict[str, str] = {}
         self._load()
@@ -58,7 +62,7 @@ class Table:
         return {name for i, name in enumerate(self._names) if mask >> i & 1}
 
     def save(self) -> None:
-        """Write the three files, each whole."""
+        """Write the files, each whole."""
         text = io.StringIO()
         writer = csv.DictWriter(text, [f.name for f in fields(Row)], lineterminator="\n")
         writer.writeheader()
@@ -66,6 +70,7 @@ class Table:
         write_atomic(self._folder / "table.csv", text.getvalue())
         runs = ",\n".join(f'"{run}": {json.dumps(known)}' for run, known in self.settings.items())
         write_atomic(self._folder / "settings.json", f"{{\n{runs}\n}}\n")
+        write_atomic(self._folder / "made_on.json", json.dumps(self.made_on, indent=1) + "\n")
         lists = {"names": self._names, "sets": self._sets}
         write_atomic(self._folder / "executed.json", json.dumps(lists, indent=0) + "\n")
 
@@ -88,5 +93,6 @@ class Table:
             self.settings = json.loads((self._folder / "settings.json").read_text())
             lists = json.loads((self._folder / "executed.json").read_text())
             self._names, self._sets = lists["names"], lists["sets"]
+            self.made_on = json.loads((self._folder / "made_on.json").read_text())
         except FileNotFoundError:
             return

@@ -7,7 +7,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,8 @@ DECLARING = ("*.py", "components/*.py", "sweeps/*.py", "data/*.py", "models/*.py
 # Changes in these are likely to change numbers: only the order of the trainings follows from it.
 NUMBERS = ("models.", "attention", "aggregators", "encodings", "augment", "feeds", "evaluation", "order",
            "device", "optimizer", "loop", "classification", "forecasting")  # fmt: skip
+
+SAVED_EVERY = 8
 
 
 @dataclass(frozen=True)
@@ -81,14 +83,16 @@ def complete(
     """Note the complete settings of all runs at each commit at which they may differ from before."""
     before = ""
     for commit, checkout in zip(commits, checkouts, strict=True):
-        digest = _digest(path for pattern in DECLARING for path in sorted((checkout / "favit").glob(pattern)))
-        if digest != before and layout_of(checkout):
+        declared = digest(
+            path for pattern in DECLARING for path in sorted((checkout / "favit").glob(pattern))
+        )
+        if declared != before and layout_of(checkout):
             for name, answer in ask(checkout, runs):
                 known = table.settings.setdefault(name, {})
                 found = answer.get("settings", answer.get("failed"))
                 if not known or found != list(known.values())[-1]:
                     known[commit] = found
-        before = digest
+        before = declared
 
 
 def segments(
@@ -107,7 +111,7 @@ def segments(
             settings = current[name] if isinstance(current[name], dict) else None
             roots = (*(root.format(task=task_of(run)) for root in layout.program), *named(checkout, run))
             if roots not in closures:
-                closures[roots] = {m: _digest([_file(reader, m)]) for m in reader.closure(roots).modules}
+                closures[roots] = {m: digest([reader.file_of(m)]) for m in reader.closure(roots).modules}
             segment = Segment(place, settings, closures[roots])
             last = found[name][-1] if found[name] else None
             if last is None or (last.settings, last.files) != (segment.settings, segment.files):
@@ -155,7 +159,7 @@ def fill(
     ask: Ask,
     say: Callable[[str], None],
 ) -> None:
-    """Train until the table knows every run at every commit; it is saved after each commit."""
+    """Train until the table knows every run at every commit; it is saved after every few trainings."""
     all_segments = segments(table, commits, checkouts, runs)
     while True:
         tasks: dict[int, dict[str, Any]] = {}
@@ -169,17 +173,15 @@ def fill(
             for name, answer in ask(checkouts[place], tasks[place]):
                 table.add(commits[place], name, answer)
                 say(f"{commits[place]} {name}: {answer.get('failed', answer.get('weights'))}")
+                if len(table.rows) % SAVED_EVERY == 0:
+                    table.save()
             table.save()
 
 
-def _file(reader: Reader, module: str) -> Path:
-    path = reader.file_of(module)
-    assert path is not None, module
-    return path
-
-
-def _digest(files: Any) -> str:
+def digest(files: Iterable[Path | None]) -> str:
+    """Of the names and bytes of some files."""
     hasher = hashlib.sha256()
     for path in files:
+        assert path is not None
         hasher.update(f"{path.name} ".encode() + path.read_bytes())
     return hasher.hexdigest()[:16]
