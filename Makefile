@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+# Tests wait as much as they compute: two at a time for each core.
+TESTERS ?= $(shell expr 2 \* $(CORES))
 
 .PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-campaign lint format bench report help
 
@@ -37,7 +39,7 @@ demo: $(READY)
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not slurm' -n $(CORES) --dist worksteal
+	$(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal
 
 test-slow: $(READY)
 	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
