@@ -26,7 +26,7 @@ from snakemake_executor_plugin_submitit.allocation.claim import (
     progress,
 )
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
-from snakemake_executor_plugin_submitit.clusters.slurm import KEPT_PENDING, REMEMBER
+from snakemake_executor_plugin_submitit.clusters.slurm import FIND_KEEPER, KEEPER, REMEMBER
 from snakemake_executor_plugin_submitit.command import STAY
 
 FOLDER = Path(allocation.__file__).parent
@@ -322,7 +322,9 @@ def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, 
     assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("when", ["in the setup", "as the allocation starts"])
+@pytest.mark.parametrize(
+    "when", ["in the setup", "just before the allocation", "as the allocation starts"]
+)
 def test_signals_that_come_early_are_not_lost(
     start: Callable[..., Any], batch: Path, tmp_path: Path, when: str
 ) -> None:
@@ -333,12 +335,13 @@ def test_signals_that_come_early_are_not_lost(
     intent["tasks"][0]["argv"] = ["sleep", "20"]
     (batch / "intent.json").write_text(json.dumps(intent))
     (tmp_path / "scontrol.shows").write_text("JobState=COMPLETING Restarts=0")
-    program = f"exec {KEPT_PENDING} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
-    lines = [
-        *REMEMBER,
-        "kill -TERM $$" if when == "in the setup" else "( sleep 0.2; kill -TERM $$ ) &",
-        program,
-    ]
+    kill = {
+        "in the setup": "kill -TERM $$",
+        "just before the allocation": "env() { kill -TERM $$; command env \"$@\"; }",  # as it looks for its keeper
+        "as the allocation starts": "( sleep 0.2; kill -TERM $$ ) &",
+    }[when]
+    program = f"exec {KEEPER} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
+    lines = [*REMEMBER, kill, FIND_KEEPER, program]
     env = os.environ | {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
     env["PATH"] = f"{tmp_path}/tools:{env['PATH']}"
     begun = time.monotonic()
