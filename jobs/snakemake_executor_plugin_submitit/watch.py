@@ -15,7 +15,9 @@ from .reasons import Reasons
 from .tickets import Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
-LIMITED_INTERVAL_S = 30.0  # at least, while a limit keeps jobs out: more of the same come for long, and in parts
+LIMITED_INTERVAL_S = (
+    30.0  # at least, while a limit keeps jobs out: more of the same come for long, and in parts
+)
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
 SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")

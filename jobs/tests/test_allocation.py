@@ -322,9 +322,7 @@ def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, 
     assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize(
-    "when", ["in the setup", "just before the allocation", "as the allocation starts"]
-)
+@pytest.mark.parametrize("when", ["in the setup", "just before the allocation", "as the allocation starts"])
 def test_signals_that_come_early_are_not_lost(
     start: Callable[..., Any], batch: Path, tmp_path: Path, when: str
 ) -> None:
@@ -337,7 +335,7 @@ def test_signals_that_come_early_are_not_lost(
     (tmp_path / "scontrol.shows").write_text("JobState=COMPLETING Restarts=0")
     kill = {
         "in the setup": "kill -TERM $$",
-        "just before the allocation": "env() { kill -TERM $$; command env \"$@\"; }",  # as it looks for its keeper
+        "just before the allocation": 'env() { kill -TERM $$; command env "$@"; }',  # as it looks for its keeper
         "as the allocation starts": "( sleep 0.2; kill -TERM $$ ) &",
     }[when]
     program = f"exec {KEEPER} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"

@@ -417,7 +417,7 @@ POLICY = (
         (f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
         (f"sbatch: error: QOSMinGRES\n{POLICY}", 5, True, False, False),
         (f"sbatch: error: site: be nice\n{POLICY}", 5, False, False, True),
-        (f"sbatch: error: site: see MaxSubmitJobs\nsbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
+        (f"site: see MaxSubmitJobs\nsbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
         (POLICY, 1, False, False, True),
         ("Batch job submission failed: Invalid job array specification", 5, False, True, False),
         ("Batch job submission failed: Socket timed out on send/recv operation", 5, False, False, False),

@@ -20,7 +20,10 @@ from . import processes
 TOLD_EARLY = "SUBMITIT_TOLD_EARLY"  # names the signal that the batch script got before this program was there
 TOLD = {signal.SIGUSR2, signal.SIGTERM}
 WATCHED = TOLD | {signal.SIGCHLD}
-BEGINNING_S, LOOK_AGAIN_S = 2.0, 0.05  # how long a shell may take to start its command; the pause between looks
+BEGINNING_S, LOOK_AGAIN_S = (
+    2.0,
+    0.05,
+)  # how long a shell may take to start its command; the pause between looks
 
 
 @dataclass

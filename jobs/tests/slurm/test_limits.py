@@ -56,7 +56,12 @@ def ran_once(s: Any, count: int) -> bool:
 
 
 def calls_without_and_with_a_limit(
-    sweep: Callable[..., Any], limited: Callable[[str], None], folder: Path, count: int, limit: int, seconds: int
+    sweep: Callable[..., Any],
+    limited: Callable[[str], None],
+    folder: Path,
+    count: int,
+    limit: int,
+    seconds: int,
 ) -> tuple[Counter[str], Counter[str], float]:
     """Run the same jobs twice. Return the calls of both sweeps, and how long the limited one took."""
     free = sweep(many(count, seconds), name="free")
@@ -68,7 +73,9 @@ def calls_without_and_with_a_limit(
     begun = time.monotonic()
     s.succeed(timeout=400)
     lasted = time.monotonic() - begun
-    print(f"{count} jobs of {seconds} s: without {without()}, under a limit of {limit} {calls()} in {lasted:.0f} s")
+    print(
+        f"{count} jobs of {seconds} s: without {without()}, under a limit of {limit} {calls()} in {lasted:.0f} s"
+    )
     assert ran_once(s, count) and s.text().count("wait for room") == 1
     return without(), calls(), lasted
 
