@@ -53,7 +53,7 @@ def prepare(ticket: Ticket, batch: Batch) -> None:
 
 
 def move(ticket: Ticket, batch: Batch) -> None:
-    """Let the ticket stand for a copy of its task in `batch`, for which all is prepared."""
+    """Let the ticket stand for a copy of its task in `batch`, which is prepared. A command's file goes with it."""
     argv = command.take_along(ticket.task.argv, batch.files.command(ticket.task.key))
     batch.tasks.append(replace(ticket.task, argv=argv))
     ticket.batch, ticket.index = batch, len(batch.tasks) - 1
