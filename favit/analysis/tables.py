@@ -128,7 +128,7 @@ def _score(runs: Sequence[RunResult], metric: Metric, reference: Published | Non
 
 
 def _placed(rows: Sequence[dict[str, Score]], metrics: Sequence[Metric]) -> list[dict[str, Score]]:
-    """Mark best and second of each metric (all of them, where they are equal); one alone is not the best of anything."""
+    """Mark best and second of each metric (all, where some are equal); one alone is not the best of anything."""
     placed = [dict(row) for row in rows]
     for metric in metrics:
         means = [row[metric.key].mean for row in rows]

@@ -50,9 +50,12 @@ def table_digest(
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else _why_not(state)
         rows.append(
-            [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
+            [cell.row, cell.label, cell.reference, cell.group, cell.values]
+            + [cell.run.key, state.name, stamp, state.notes]
         )
-    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
+    made = sweep.table
+    table = [sweep.name, sweep.recipe, dict(sweep.own), made.caption, made.label, made.baseline]
+    table += [[*made.rows], made.pairing]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 

@@ -6,7 +6,7 @@ ends in a ``ConfigError`` of one line that names what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,18 +28,28 @@ class ConfigError(ValueError):
 
 @dataclass(frozen=True)
 class TableConfig:
-    """How a sweep's table is headed and what it is compared with."""
+    """How a sweep's table is headed, what makes a row of it, and what rows are compared with.
+
+    rows: the axes that make a row; empty for the mechanism (aggregator, and encoding where it varies).
+    pairing: whether seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (favit.analysis.comparisons).
+    """
 
     caption: str = ""
     label: str = ""
     baseline: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[str] = ()
+    pairing: str = "auto"
 
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """One sweep as written: matrix, settings and table, not yet expanded."""
+    """One sweep as written: matrix, settings and table, not yet expanded.
+
+    recipe: the name of the recipe behind the settings; empty for the defaults. own: the settings that the sweep
+    itself gives, over its recipe's.
+    """
 
     name: str
     matrix: Mapping[str, list[Any]]
@@ -49,6 +59,8 @@ class SweepConfig:
     table: TableConfig = TableConfig()
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
+    recipe: str = ""
+    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -164,6 +176,8 @@ def _sweep(
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
+        recipe=recipe or "",
+        own=body.get("settings", {}),
     )
 
 

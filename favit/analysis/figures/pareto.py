@@ -83,6 +83,6 @@ def _points(section: Section, group: Group) -> list[Point]:
     for line in group.lines:
         score = line.scores[section.metric.key]
         if score.mean is not None and line.cost is not None:
-            model = written(group.key.get("model", ""))
+            model = written({**group.key, **line.row.values}.get("model", ""))
             found.append((line.cost.macs / 1e9, score.mean, score.std or 0.0, line.row.id, model))
     return found
