@@ -65,8 +65,8 @@ def _published_legend(table: Table) -> Iterable[str]:
     if not published:
         return
     yield f"Published: {'; '.join(sorted({p.source for p in published}))}."
-    if any(score.minus_published is not None for score in _scores(table)):
-        yield f"Ours {MINUS} publ. compares recipes as well: ours is the one above."
+    if table.spec.against_published:
+        yield table.spec.against_published
 
 
 def _comparison_legend(table: Table) -> Iterable[str]:

@@ -78,14 +78,7 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
         groups=tuple(groups.values()),
         pairing=sweep.table.pairing,
         head=head(sweep.table.rows),
-        recipe=_recipe(sweep),
     )
-
-
-def _recipe(sweep: SweepConfig) -> str:
-    """How the runs were trained, in the configuration's words: ``informer, with lr 0.01``."""
-    own = ", ".join(f"{key} {value}" for key, value in sweep.own.items())
-    return (sweep.recipe or "the defaults of favit/train/settings.py") + (f", with {own}" if own else "")
 
 
 def _stale(state: State, asked: set[str], results: Results) -> str:

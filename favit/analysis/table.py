@@ -41,7 +41,7 @@ class TableSpec:
     caption, label: plain text, escaped where needed; the label is that of LaTeX's ``\\ref``.
     pairing: which seeds of two rows are paired, see favit.analysis.comparisons.
     head: what rows are, above their labels.
-    recipe: how the runs were trained, in words for the legend.
+    recipe: what the runs were trained with, in words; against_published: how that relates to published values.
     """
 
     name: str
@@ -55,6 +55,7 @@ class TableSpec:
     pairing: str = "auto"
     head: str = ""
     recipe: str = ""
+    against_published: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in METRICS:

@@ -54,8 +54,7 @@ def table_digest(
             + [cell.run.key, state.name, stamp, state.notes]
         )
     made = sweep.table
-    table = [sweep.name, sweep.recipe, dict(sweep.own), made.caption, made.label, made.baseline]
-    table += [[*made.rows], made.pairing]
+    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 

@@ -45,11 +45,7 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """One sweep as written: matrix, settings and table, not yet expanded.
-
-    recipe: the name of the recipe behind the settings; empty for the defaults. own: the settings that the sweep
-    itself gives, over its recipe's.
-    """
+    """One sweep as written: matrix, settings and table, not yet expanded."""
 
     name: str
     matrix: Mapping[str, list[Any]]
@@ -59,8 +55,6 @@ class SweepConfig:
     table: TableConfig = TableConfig()
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
-    recipe: str = ""
-    own: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -176,8 +170,6 @@ def _sweep(
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
-        recipe=recipe or "",
-        own=body.get("settings", {}),
     )
 
 
