@@ -49,10 +49,8 @@ def table_digest(
     for cell in in_sweep:
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else _why_not(state)
-        rows.append(
-            [cell.row, cell.label, cell.reference, cell.group, cell.values]
-            + [cell.run.key, state.name, stamp, state.notes]
-        )
+        place = [cell.row, cell.label, cell.reference, cell.group, cell.values]
+        rows.append([*place, cell.run.key, state.name, stamp, state.notes])
     made = sweep.table
     table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])

@@ -10,6 +10,7 @@ from favit.components import declared, registry
 from favit.components.nearest import unknown, unknown_setting
 from favit.components.setting import Setting
 from favit.sweeps import published
+from favit.sweeps.apart import told_apart
 from favit.sweeps.config import ConfigError, SweepConfig, TableConfig
 from favit.sweeps.matrix import expand
 from favit.sweeps.names import axis_written
@@ -50,7 +51,8 @@ def cells(sweep: SweepConfig) -> list[Cell]:
         axes = row_axes(sweep.table, resolved)
         placed = _grouped(sweep, [_row(sweep.table, *each, axes) for each in resolved], axes)
         _check_table(sweep, combinations, placed, axes)
-        return placed
+        named = told_apart(cell.run for cell in placed)
+        return [replace(cell, run=named[cell.run.key]) for cell in placed]
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
 

@@ -24,11 +24,13 @@ class Run:
 
     ``settings`` is flat: the axes, every training setting, and the settings of
     the components that it names (``aggregator.factor``) where they differ from
-    their defaults. ``chosen`` are the keys that the configuration gave itself.
+    their defaults. ``chosen`` are the keys that the configuration gave itself,
+    ``apart`` what tells the run from others of its sweep, besides what each name shows.
     """
 
     settings: Mapping[str, Any]
     chosen: frozenset[str] = frozenset()
+    apart: tuple[tuple[str, Any], ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -40,9 +42,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people: ``favit_b0.probsparse.none.seed0``."""
-        s = self.settings
-        return f"{s['model']}.{s['aggregator']}.{s['encoding']}.seed{s['seed']}"
+        """For people: ``favit_b0.probsparse.none.seed0``, or ``favit_b0.probsparse.none.lr=0.01.seed0``."""
+        parts = [self.mechanism, *(f"{key}={value}" for key, value in self.apart), f"seed{self['seed']}"]
+        return ".".join(parts)
+
+    @property
+    def mechanism(self) -> str:
+        """What each name begins with: ``favit_b0.probsparse.none``."""
+        return f"{self['model']}.{self['aggregator']}.{self['encoding']}"
 
     @property
     def task(self) -> str:

@@ -1,4 +1,4 @@
-"""What makes a row of a table and what a block, and that no baseline is out of reach unsaid."""
+"""What makes a row of a table and what a block, that no baseline is out of reach unsaid, and names of runs."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
-from favit.sweeps.config import ConfigError, parse
-from favit.sweeps.runs import Cell, cells
+from favit.identity.closure import ROOT
+from favit.results.selection import select
+from favit.sweeps.config import ConfigError, load, parse
+from favit.sweeps.runs import Cell, cells, runs
 
 IMAGES = {"dataset": ["digits"], "aggregator": ["max_pool"], "encoding": ["none"], "seed": [0, 1]}
 
@@ -97,3 +99,47 @@ def test_slips_in_what_makes_a_row(table: dict[str, Any], words: list[str]) -> N
         placed({"model": ["favit_b0"]}, table)
     for word in words:
         assert word in str(raised.value)
+
+
+def named(*sweeps: dict[str, Any]) -> list[list[str]]:
+    config = parse({"sweeps": {f"s{i}": sweep for i, sweep in enumerate(sweeps)}})
+    return [[cell.run.name for cell in cells(sweep)] for sweep in config.sweeps.values()]
+
+
+FORECAST = {"dataset": ["etth1"], "model": ["informer"], "encoding": ["none"], "seed": [0]}
+
+
+def test_names_show_what_differs_within_their_sweep() -> None:
+    probsparse = {**FORECAST, "aggregator": ["probsparse"]}
+    grid = {"matrix": {**probsparse, "lr": [1e-4, 0.01]}}
+    factors = {"matrix": {**probsparse, "aggregator.factor": [3, 5], "seed": [0, 1]}}
+    plain = {"matrix": {**FORECAST, "aggregator": ["full", "probsparse"]}}
+    assert named(grid, factors, plain) == [
+        ["informer.probsparse.none.lr=0.0001.seed0", "informer.probsparse.none.lr=0.01.seed0"],
+        [f"informer.probsparse.none.aggregator.factor={f}.seed{s}" for s in (0, 1) for f in (3, 5)],
+        ["informer.full.none.seed0", "informer.probsparse.none.seed0"],
+    ]
+
+
+def test_no_two_runs_of_a_shipped_sweep_share_a_name() -> None:
+    config = load(ROOT / "config.yaml")
+    for sweep in config.sweeps.values():
+        found = {cell.run.key: f"{cell.run['dataset']} {cell.run.name}" for cell in cells(sweep)}
+        assert len(set(found.values())) == len(found)
+
+
+def test_runs_are_found_by_either_name() -> None:
+    body = {"matrix": {**FORECAST, "aggregator": ["full"], "lr": [0.1, 0.2]}}
+    config = parse({"sweeps": {"s": body}})
+    one, both = (select(config, f"informer.full.none{lr}.seed0") for lr in (".lr=0.2", ""))
+    assert [run["lr"] for run in one] == [0.2]
+    assert [run["lr"] for run in both] == [0.1, 0.2]
+    assert select(config, "etth1.informer.full.none.lr=0.1.seed0") == both[:1]
+
+
+@pytest.mark.parametrize("order", [("one", "grid"), ("grid", "one")])
+def test_a_run_of_two_sweeps_has_the_name_that_says_most(order: tuple[str, str]) -> None:
+    full = {**FORECAST, "aggregator": ["full"]}
+    both = {"one": {"matrix": full}, "grid": {"matrix": {**full, "epochs": [300, 30]}}}
+    names = [run.name for run in runs(parse({"sweeps": {name: both[name] for name in order}}))]
+    assert names == [f"informer.full.none.epochs={n}.seed0" for n in (300, 30)]

@@ -19,7 +19,7 @@ from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
 from favit.sweeps.config import read as read_config
-from favit.sweeps.runs import cells
+from favit.sweeps.runs import cells, unique
 
 try:
     for _file in map(Path, workflow.configfiles):
@@ -28,8 +28,8 @@ try:
     SETUP = parse_config(dict(config))
     CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
     RESULTS = Results(SETUP)
-    _RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
-    STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
+    _RUNS = unique(cell.run for in_sweep in CELLS.values() for cell in in_sweep)
+    STATES = {state.run.key: state for state in RESULTS.states(_RUNS)}
     TODAY = {
         name: made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()
     }
