@@ -215,6 +215,8 @@ def _legend(table: Table) -> Iterable[str]:
     """Sentences below or after the caption: only those about something that the table shows."""
     classification = table.spec.task == "classification"
     yield "Mean and standard deviation over n seeds" + (", last epoch." if classification else ".")
+    if table.spec.recipe:
+        yield f"Recipe: {table.spec.recipe}."
     if any(line.cost for line in table.lines):
         yield "FLOPs are multiply-accumulates of one input at the size trained on, selection included."
     if any(_params_1000(line) is not None for line in table.lines):
@@ -222,6 +224,8 @@ def _legend(table: Table) -> Iterable[str]:
     yield from _comparison_legend(table)
     if any(score.published for line in table.lines for score in line.scores.values()):
         yield f"Published: {'; '.join(_sources(table))}."
+        if table.spec.against_published:
+            yield table.spec.against_published
     for group in table.groups:
         if group.repeat_last:
             where = f" ({group.title})" if group.title else ""

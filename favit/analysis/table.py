@@ -34,6 +34,7 @@ class TableSpec:
     group_by: what separates the blocks of the table: keys of ``RunResult.group``.
     groups: the blocks in order, each a mapping of ``group_by``; others follow, sorted.
     caption, label: plain text, escaped where needed; the label is that of LaTeX's ``\\ref``.
+    recipe: what the runs were trained with, in words; against_published: how that relates to published values.
     """
 
     name: str
@@ -44,6 +45,8 @@ class TableSpec:
     baseline: str | None = None
     group_by: tuple[str, ...] = ("dataset", "model")
     groups: tuple[Mapping[str, Any], ...] = ()
+    recipe: str = ""
+    against_published: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in METRICS:

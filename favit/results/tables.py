@@ -52,7 +52,8 @@ def table_digest(
         rows.append(
             [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
         )
-    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
+    recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
+    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline, recipe]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 
