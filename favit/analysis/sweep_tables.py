@@ -78,7 +78,15 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
         groups=tuple(groups.values()),
         pairing=sweep.table.pairing,
         head=head(sweep.table.rows),
+        recipe=_recipe(sweep),
+        against_published=sweep.recipe.published,
     )
+
+
+def _recipe(sweep: SweepConfig) -> str:
+    """``study, with lr 0.001``; empty where the sweep names no recipe."""
+    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items())
+    return f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
 
 
 def _stale(state: State, asked: set[str], results: Results) -> str:

@@ -51,8 +51,9 @@ def table_digest(
         stamp = state.result.stamp if state.result else _why_not(state)
         place = [cell.row, cell.label, cell.reference, cell.group, cell.values]
         rows.append([*place, cell.run.key, state.name, stamp, state.notes])
+    recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
     made = sweep.table
-    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing]
+    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing, recipe]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 

@@ -44,6 +44,21 @@ class TableConfig:
 
 
 @dataclass(frozen=True)
+class Recipe:
+    """Where a sweep's settings come from.
+
+    note: what is to be known before it is trained with, said by the dry run. published: how it relates to what
+    published values were trained with, said in captions of tables that show some. changed: what the sweep
+    overrides.
+    """
+
+    name: str = ""
+    note: str = ""
+    published: str = ""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class SweepConfig:
     """One sweep as written: matrix, settings and table, not yet expanded."""
 
@@ -55,6 +70,7 @@ class SweepConfig:
     table: TableConfig = TableConfig()
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
+    recipe: Recipe = Recipe()
 
 
 @dataclass(frozen=True)
@@ -161,16 +177,24 @@ def _sweep(
     recipe = body.get("recipe")
     if recipe is not None and recipe not in recipes:
         raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
+    settings = dict(recipes[recipe]) if recipe else {}
+    words = {key: settings.pop(key, "") for key in _WORDS}
+    changed = {key: value for key, value in body.get("settings", {}).items() if settings.get(key) != value}
     return SweepConfig(
         name=name,
         matrix=body["matrix"],
-        settings={**(recipes[recipe] if recipe else {}), **body.get("settings", {})},
+        settings={**settings, **body.get("settings", {})},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
+        recipe=Recipe(recipe or "", **words, changed=changed if recipe else {}),
     )
+
+
+# Keys of a recipe that are words about it and no settings.
+_WORDS = ("note", "published")
 
 
 def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepConfig], source: str) -> None:

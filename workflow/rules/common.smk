@@ -20,6 +20,7 @@ from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
 from favit.sweeps.config import read as read_config
 from favit.sweeps.runs import cells, unique
+from snakemake.logging import logger
 
 try:
     for _file in map(Path, workflow.configfiles):
@@ -59,6 +60,12 @@ def make_anew(files):
 
 # Folder name -> state, of the runs that have no result that counts.
 MISSING = {state.folder.name: state for state in STATES.values() if not state.counts}
+
+# What a recipe's writer wants known before it is trained with, once for each sweep that has runs to train with it.
+if workflow.is_main_process:
+    for _sweep in SETUP.sweeps.values():
+        if _sweep.recipe.note and any(not STATES[cell.run.key].counts for cell in CELLS[_sweep.name]):
+            logger.info(f"{_sweep.name}: recipe {_sweep.recipe.name} {_sweep.recipe.note}")
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}

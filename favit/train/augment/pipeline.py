@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
+from favit.components.statistics import Colour
 from favit.train import seeds
 from favit.train.augment import jitter, mix, randaugment
 from favit.train.augment.boxes import uniform
@@ -15,13 +16,11 @@ from favit.train.augment.erase import Box, erase, random_erasures
 from favit.train.augment.resize import crop_resize, mirror
 from favit.train.settings import Images, check_images
 
-Colour = tuple[float, float, float]
-
 _AT_ONCE_ON_CPU = 8
 
 
 class Standard:
-    """Maps 0 to 255 to mean 0 and variance 1 over the training set, channel by channel."""
+    """Maps 0 to 255 to what has mean 0 and variance 1 where the pixels have these statistics, channel by channel."""
 
     def __init__(self, mean: Colour, std: Colour, device: torch.device) -> None:
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]
