@@ -68,7 +68,25 @@ def row_axes(table: TableConfig, resolved: list[tuple[Run, dict[str, Any]]]) -> 
 
 
 def _run(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
-    return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    """A combination's run. An error says which row of the matrix brought what is wrong."""
+    try:
+        for key in TABLE_KEYS:
+            _check_text(key, combination.get(key, ""))
+        return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    except ValueError as error:
+        rows = [
+            f"matrix.{axis}, row {number}"
+            for axis, values in sweep.matrix.items()
+            for number, value in enumerate(values, 1)
+            if isinstance(value, Mapping) and value.items() <= combination.items()
+        ]
+        raise ValueError(f"{', '.join(rows)}: {error}" if rows else str(error)) from None
+
+
+def _check_text(key: str, value: Any) -> None:
+    """Numbers make labels, too; what is none, or YAML's reading of yes and no, is a slip."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
+        raise ValueError(f"{key} must be text, not {value!r}")
 
 
 def _row(table: TableConfig, run: Run, combination: Mapping[str, Any], axes: list[str]) -> Cell:

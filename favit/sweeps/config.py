@@ -15,15 +15,15 @@ import jsonschema
 import yaml
 
 from favit.components.nearest import unknown
+from favit.sweeps.errors import ConfigError
+from favit.sweeps.recipes import check_recipe
+
+__all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
 
 _SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
 # Base class of YAML loaders: the C one where libyaml is there, several times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-
-
-class ConfigError(ValueError):
-    """Something in the configuration that its writer has to change; the message is one line."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,13 @@ class Recipe:
     note: str = ""
     published: str = ""
     changed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The dry run's line about it; empty where there is nothing to say."""
+        if not self.name:
+            return "no recipe is named; what the sweep does not set is as favit/train/settings.py has it"
+        return f"recipe {self.name} {self.note}" if self.note else ""
 
 
 @dataclass(frozen=True)
@@ -145,6 +152,8 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
     sweeps = {
         name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
     }
+    for name in recipes.keys() - {body.get("recipe") for body in raw["sweeps"].values()}:
+        check_recipe(name, {k: v for k, v in recipes[name].items() if k not in _WORDS})
     groups = raw.get("groups", {})
     _check_groups(groups, sweeps, source)
     return Config(
@@ -242,6 +251,9 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "enum":
         return f"{where} must be one of {', '.join(map(str, schema['enum']))}, not {error.instance!r}"
     if error.validator == "anyOf":
+        if isinstance(error.instance, Mapping):
+            key, value = next((k, v) for k, v in error.instance.items() if isinstance(v, list | dict | None))
+            return f"{where}.{key} must be text, a number, true or false, not {value!r}"
         return f"{where} must be text, a number, true or false, or a mapping of such, not {error.instance!r}"
     return prefix + str(error.message)
 

@@ -12,7 +12,7 @@ from typing import Any
 from favit.components import declared, registry
 from favit.components.flags import flag
 from favit.components.literals import families, task_of
-from favit.components.nearest import unknown, unknown_setting
+from favit.components.nearest import meant, unknown, unknown_setting
 from favit.components.setting import Setting
 
 AXES = (*declared.NAMING, "seed")
@@ -119,7 +119,9 @@ def check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
     """``ValueError`` unless data set, model, aggregator and encoding are all named, known and fit each other."""
     for axis in declared.NAMING:
         if axes.get(axis) is None:
-            near = difflib.get_close_matches(axis, set(given) - set(AXES), n=1, cutoff=0.7)
+            others = set(given) - set(AXES)
+            near = sorted(other for other in others if meant(other, [axis]))
+            near += difflib.get_close_matches(axis, others, n=1, cutoff=0.7)
             hint = f"; is '{near[0]}' meant to be it?" if near else ""
             raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings{hint}")
     _check_names(*(axes[axis] for axis in declared.NAMING))

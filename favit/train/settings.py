@@ -20,11 +20,11 @@ Parsed = TypeVar("Parsed")
 class Optimisation:
     """What both tasks share: the optimizer, its schedule, and how numbers are computed."""
 
-    seed: Annotated[int, AtLeast(0)] = 0
+    seed: Annotated[int, AtLeast(0), AtMost(4294967295)] = 0
     """Decides initial weights, order, augmentation, dropout and sampling."""
-    epochs: Annotated[int, AtLeast(1)] = 300
+    epochs: Annotated[int, AtLeast(1), AtMost(1000000)] = 300
     """Passes through the training data."""
-    batch_size: Annotated[int, AtLeast(1)] = 128
+    batch_size: Annotated[int, AtLeast(1), AtMost(1000000)] = 128
     """Examples of one step, over all processes together."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """The update rule: AdamW decays weights apart from the gradient, Adam through it."""
@@ -69,7 +69,7 @@ class Optimisation:
 class Images:
     """What image classification adds: size, augmentation and regularisation."""
 
-    image_size: Annotated[int, AtLeast(1)] = 224
+    image_size: Annotated[int, AtLeast(1), AtMost(4096)] = 224
     """Pixels a side that the model sees."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     """How images are resized."""
@@ -111,11 +111,11 @@ class Images:
 class Forecasting:
     """What forecasting adds: the lengths of a window, in steps of the series."""
 
-    input_length: Annotated[int, AtLeast(1)] = 64
+    input_length: Annotated[int, AtLeast(1), AtMost(100000)] = 64
     """Steps that the model sees."""
-    label_length: Annotated[int, AtLeast(0)] = 48
+    label_length: Annotated[int, AtLeast(0), AtMost(100000)] = 48
     """Last steps of the input that the decoder is given."""
-    horizon: Annotated[int, AtLeast(1)] = 24
+    horizon: Annotated[int, AtLeast(1), AtMost(100000)] = 24
     """Steps that are forecast."""
     patience: Annotated[int, AtLeast(0)] = 3
     """Epochs without a better validation error after which training ends; 0: never."""

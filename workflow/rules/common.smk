@@ -61,11 +61,11 @@ def make_anew(files):
 # Folder name -> state, of the runs that have no result that counts.
 MISSING = {state.folder.name: state for state in STATES.values() if not state.counts}
 
-# What a recipe's writer wants known before it is trained with, once for each sweep that has runs to train with it.
+# What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
     for _sweep in SETUP.sweeps.values():
-        if _sweep.recipe.note and any(not STATES[cell.run.key].counts for cell in CELLS[_sweep.name]):
-            logger.info(f"{_sweep.name}: recipe {_sweep.recipe.name} {_sweep.recipe.note}")
+        if (_said := _sweep.recipe.said) and any(not STATES[cell.run.key].counts for cell in CELLS[_sweep.name]):
+            logger.info(f"{_sweep.name}: {_said}")
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}
