@@ -30,6 +30,8 @@ def legend(table: Table) -> Iterable[str]:
     if any(params_1000(line) is not None for line in table.lines):
         yield "“1,000 cl.”: parameters with a head of 1,000 classes, as published."
     yield from _comparison_legend(table)
+    if any(score.place for score in _scores(table)):
+        yield "Bold: best mean, underlined: second, whether significant or not."
     yield from _published_legend(table)
     for group in table.groups:
         if group.repeat_last:
@@ -86,8 +88,6 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     )
     if known:
         yield f"*: p < 0.05, corrected (Holm) for {_family(table)}."
-    if any(score.place for score in _scores(table)):
-        yield "Bold: best mean, underlined: second, whether significant or not."
     yield from _more_seeds(table)
 
 

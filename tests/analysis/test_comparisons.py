@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -137,3 +138,28 @@ def test_a_row_that_never_varies_is_compared_with_one_that_does():
     difference = make(_two(), results).lines[1].scores["top1"].difference
     low, high = stats.ttest_1samp(np.subtract(b, 70), 0).confidence_interval(0.95)
     assert (difference.low, difference.high) == pytest.approx((low, high))
+
+
+def test_rows_of_several_models_are_compared_with_one_baseline(runs):
+    """Published values are looked up for the row's own model, and the block's heading names none."""
+    rows = tuple(
+        Row(f"{model}/{name}", f"{model}, {name}", name, {"model": model})
+        for model in ("favit_b0", "favit_b2")
+        for name in ("max_pool", "probsparse")
+    )
+    spec = TableSpec(
+        "m", "M", "tab:m", "classification", rows, "favit_b0/max_pool", ("dataset",), head="Model"
+    )
+    results = []
+    for row in rows:
+        model, name = row.id.split("/")
+        for seed in range(2):
+            run = runs.image(name, seed, 60 + 5 * (model == "favit_b2"), model=model)
+            results.append(replace(run, row_id=row.id, group={"dataset": "cifar100"}))
+    table = make(spec, results)
+    assert [len(group.lines) for group in table.groups] == [4]
+    by_row = {line.row.id: line.scores["top1"] for line in table.lines}
+    assert [name for name, score in by_row.items() if score.difference is None] == ["favit_b0/max_pool"]
+    assert by_row["favit_b0/probsparse"].published.value == 70.77
+    assert by_row["favit_b2/probsparse"].published is None
+    assert "| Model |" in to_markdown(table)
