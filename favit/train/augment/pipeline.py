@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from favit.components.statistics import Colour
 from favit.train import seeds
 from favit.train.augment import jitter, mix, randaugment
 from favit.train.augment.boxes import uniform
@@ -15,6 +14,8 @@ from favit.train.augment.crop import random_crops, whole
 from favit.train.augment.erase import Box, erase, random_erasures
 from favit.train.augment.resize import crop_resize, mirror
 from favit.train.settings import Images, check_images
+
+Colour = tuple[float, float, float]
 
 _AT_ONCE_ON_CPU = 8
 
