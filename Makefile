@@ -5,6 +5,8 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+# Tests wait as much as they compute: two at a time for each core, each with one thread.
+TESTERS ?= $(shell expr 2 \* $(CORES))
 
 .PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-campaign lint format bench report help
 
@@ -37,14 +39,14 @@ demo: $(READY)
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not slurm' -n $(CORES) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
 
 # Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
 test-sweeps: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
 	  tests/imagenet tests/analysis jobs/tests
 
 test-slurm: $(READY)
