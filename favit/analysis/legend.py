@@ -141,7 +141,7 @@ def _more_seeds(table: Table) -> Iterable[str]:
                 parts.append((f"({group.title}) " if group.title else "") + "; ".join(told))
         if parts:
             yield (
-                f"Further seeds a row that would settle a {metric.label} difference of the size seen "
+                f"Further seeds a row that would settle a difference in {metric.label} of the size seen "
                 f"(80 % power, the uncertainty of its spread counted): {'; '.join(parts)}."
             )
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from favit.sweeps.names import axis_written, written
+from favit.sweeps.runs import AXES
 
 __all__ = ["group_title", "head", "written"]
 
@@ -17,8 +18,9 @@ def group_title(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -
 
 
 def head(rows: Sequence[str]) -> str:
-    """What stands above the labels of rows that these axes make: ``Model and aggregator``."""
-    return _sentence(" and ".join(name.replace("_", " ") for name in rows))
+    """What stands above the labels of rows that these axes make: ``Model and aggregator``, but ``lr``."""
+    text = " and ".join(name.replace("_", " ") for name in rows)
+    return _sentence(text) if text.partition(" ")[0] in AXES else text
 
 
 def _sentence(text: str) -> str:

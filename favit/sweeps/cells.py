@@ -138,7 +138,9 @@ def _still_differing(rows: list[Cell], axes: list[str]) -> list[str]:
         now = cell.run.settings
         then = first.setdefault((cell.row, *(now.get(axis) for axis in axes)), now)
         if {**then, "seed": now["seed"]} != now:
-            return sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k))
+            found = sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k))
+            # Another mechanism has other settings, too: its name says it all.
+            return [k for k in found if k in AXES] or found
     return []
 
 

@@ -47,6 +47,14 @@ def test_what_makes_no_row_makes_blocks() -> None:
     assert {dict(group)["aggregator"] for group in found["0.1"][1]} == {"max_pool", "linear"}
 
 
+def test_a_mechanisms_own_settings_need_no_words_where_its_name_tells_blocks_apart() -> None:
+    forecast = {**FORECAST, "aggregator": ["full", "probsparse"], "lr": [0.1, 0.2]}
+    settings = {"aggregator.factor": 2}
+    body = {"matrix": forecast, "settings": settings, "table": {"rows": ["lr"], "baseline": "0.1"}}
+    (group, *_) = {cell.group for cell in cells(parse({"sweeps": {"s": body}}).sweeps["s"])}
+    assert [axis for axis, _ in group] == ["dataset", "model", "aggregator"]
+
+
 def test_a_rows_own_label_stands_for_its_mechanism() -> None:
     rows = [{"label": "pool", "aggregator": "max_pool"}, {"label": "fold", "aggregator": "linear"}]
     matrix = {"model": ["favit_b0", "favit_b2"], "row": rows}
