@@ -49,10 +49,11 @@ def table_digest(
     for cell in in_sweep:
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else _why_not(state)
-        rows.append(
-            [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
-        )
-    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
+        place = [cell.row, cell.label, cell.reference, cell.group, cell.values]
+        rows.append([*place, cell.run.key, state.name, stamp, state.notes])
+    recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
+    made = sweep.table
+    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing, recipe]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 
