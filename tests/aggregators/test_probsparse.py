@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from favit.aggregators.probsparse import Aggregator, by_map, evenly_spread, in_windows, sample_size, sparsity
+from favit.aggregators._selection import by_map, in_windows
+from favit.aggregators.probsparse import Aggregator, evenly_spread, kl_attention_uniform, sample_size
 from favit.components import registry
 from favit.models.favit import FaViT, Shape
 
@@ -102,14 +103,14 @@ def test_nearly_uniform_attention_is_told_from_uniform():
     scores = (queries.double() @ keys.double().transpose(2, 3)) / math.sqrt(8)
     p = scores.softmax(3)
     torch.testing.assert_close(
-        sparsity(queries, keys).double(), (p * (p * 45).log()).sum(3), rtol=1e-2, atol=0
+        kl_attention_uniform(queries, keys).double(), (p * (p * 45).log()).sum(3), rtol=1e-2, atol=0
     )
 
 
 def test_attention_on_one_key_has_the_largest_sparsity():
     queries, keys = torch.ones(1, 1, 2, 1), torch.zeros(1, 1, 45, 1)
     queries[0, 0, 1], keys[0, 0, 7] = 1e4, 1.0
-    measure = sparsity(queries, keys)[0, 0]
+    measure = kl_attention_uniform(queries, keys)[0, 0]
     assert measure.isfinite().all()
     assert measure[1] == pytest.approx(math.log(45), rel=1e-4)
 
