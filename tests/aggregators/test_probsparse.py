@@ -115,6 +115,19 @@ def test_attention_on_one_key_has_the_largest_sparsity():
     assert measure[1] == pytest.approx(math.log(45), rel=1e-4)
 
 
+@pytest.mark.parametrize("scale", [1.0, 30.0, 100.0, 1000.0])
+@pytest.mark.parametrize("keys", [45, 3136])
+def test_the_divergence_holds_where_several_scores_are_large(scale, keys):
+    """Against softmax in double precision; with many keys at the top attention is far from one-hot."""
+    queries, keys_bhlc = torch.randn(1, 1, 60, 8), torch.randn(1, 1, keys, 8)
+    keys_bhlc[:, :, : keys // 3] = keys_bhlc[:, :, :1]  # a third of the keys is one key
+    queries = queries * scale
+    log_p = (queries.double() @ keys_bhlc.double().transpose(2, 3) / math.sqrt(8)).log_softmax(3)
+    expected = (log_p.exp() * (log_p + math.log(keys))).sum(3)
+    measured = kl_attention_uniform(queries, keys_bhlc)
+    torch.testing.assert_close(measured.double(), expected, rtol=1e-3, atol=1e-3)
+
+
 def test_samples_are_no_part_of_the_state():
     assert not Aggregator(4, 1, 4).state_dict()
 
