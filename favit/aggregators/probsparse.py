@@ -13,12 +13,22 @@ import torch
 from torch import Tensor, nn
 
 from favit.aggregators._contract import Grid, KeyMap
-from favit.aggregators._selection import POSITIONS, by_window, full, gathered, in_windows, top, without_autocast
+from favit.aggregators._selection import (
+    POSITIONS,
+    by_window,
+    full,
+    gathered,
+    in_windows,
+    top,
+    without_autocast,
+)
 from favit.components.bounds import AtLeast
 from favit.components.checks import checked
 
 _SAMPLES = 5  # sampled keys: 5 ceil(ln L_K)
-_LARGEST = 40.0  # its exponential, times itself and summed over all keys, is far from overflow in single precision
+_LARGEST = (
+    40.0  # its exponential, times itself and summed over all keys, is far from overflow in single precision
+)
 _QUERIES_AT_ONCE = 1024  # bounds the memory of the exact measure
 
 

@@ -13,7 +13,7 @@ from favit.aggregators._selection import POSITIONS, by_window, full, gathered, t
 
 
 class Aggregator(nn.Module):
-    """Selects, per image and head, the 49 samples of largest Euclidean norm of the key, laid out as ``probsparse`` does.
+    """Selects, per image and head, the 49 samples of largest Euclidean norm of the key, laid out as in ``probsparse``.
 
     The selection has no gradient; the gathered samples have. With one window it is the identity. Of equal norms the
     lower index by row, then column of the map wins.

@@ -1,9 +1,13 @@
-"""How data sets and models are written in print."""
+"""How data sets, models and an analysis are written in print."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+# Of the analysis of what trained models make of their aggregators, in its files and in the report.
+AGGREGATOR_USE = "aggregator-use"
+AS_TRAINED, SHUFFLED = "as trained", "shuffled"
 
 NAMES: Mapping[str, str] = {
     "cifar100": "CIFAR-100",

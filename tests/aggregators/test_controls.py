@@ -38,7 +38,9 @@ def chosen_by_loops(samples, grid, places_of):
     """Tokens (B, heads, 49, c) at ``places_of(tokens, head)``, which are counted by row, then column."""
     return torch.stack(
         [
-            torch.stack([torch.stack([tokens[j] for j in places_of(tokens, h)]) for h, tokens in enumerate(image)])
+            torch.stack(
+                [torch.stack([tokens[j] for j in places_of(tokens, h)]) for h, tokens in enumerate(image)]
+            )
             for image in ([in_map_order(head, grid) for head in heads] for heads in samples)
         ]
     )

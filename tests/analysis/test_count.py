@@ -57,7 +57,17 @@ def test_parameters_by_aggregator(variant, settings, params):
 @pytest.mark.parametrize("size", [(224, 224), (64, 64), (33, 95)])
 @pytest.mark.parametrize(
     "aggregator",
-    ["published", "max_pool", "avg_pool", "linear", "pointwise_conv", "probsparse", "random", "top_norm", "zero"],
+    [
+        "published",
+        "max_pool",
+        "avg_pool",
+        "linear",
+        "pointwise_conv",
+        "probsparse",
+        "random",
+        "top_norm",
+        "zero",
+    ],
 )
 def test_the_formula_agrees_with_the_counter(aggregator, size):
     counted = on_meta("favit_b0", size, aggregator=aggregator, num_classes=10)

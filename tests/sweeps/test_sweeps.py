@@ -234,7 +234,9 @@ def test_published_sweeps_have_the_runs_that_the_study_needs() -> None:
 
 def test_controls_of_the_demonstration_train_what_it_has_trained_only_once() -> None:
     config = load(ROOT / "config.yaml")
-    controls, demo = ({r["aggregator"]: r.key for r in runs(config, f"demo-{n}")} for n in ("controls", "digits"))
+    controls, demo = (
+        {r["aggregator"]: r.key for r in runs(config, f"demo-{n}")} for n in ("controls", "digits")
+    )
     assert {name for name in controls if controls[name] == demo.get(name)} == {"max_pool", "probsparse"}
     assert set(controls) - set(demo) == {"random", "top_norm", "zero"}
 
