@@ -11,7 +11,7 @@ from favit.data import _index
 from favit.data._missing import DataMissing
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
-from favit.identity import snapshot
+from favit.identity import outside, snapshot
 from favit.identity.digests import data_files
 from favit.results import reasons
 from favit.results.state import Result, Results, State
@@ -87,6 +87,15 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
                 f"{settings['dataset']} is not ready here; unless the nodes have it, its runs fail: {error}"
             )
     return lines
+
+
+def untracked(states: Iterable[State], results: Results) -> list[str]:
+    """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
+    codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
+    found = [
+        line for code in codes.values() for line in outside.untracked(code, results.fingerprinter.reader)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def superseded(state: State) -> Result | None:

@@ -95,6 +95,11 @@ rule train:
         "exec {params.command}"
 
 
+if workflow.is_main_process:
+    for _line in guard.untracked(STATES.values(), RESULTS):
+        logger.warning(_line)
+
+
 onstart:
     if workflow.is_main_process:
         keep_config()
