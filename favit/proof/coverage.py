@@ -56,7 +56,7 @@ def executed(path: Path, arcs: Arcs) -> Executed:
         leaving = False  # a `with` statement by an exception, which it may suppress
         for instruction in dis.get_instructions(code):
             is_condition, leaving = (
-                "JUMP_IF" in instruction.opname and not leaving,
+                _is_jump(instruction.opname) and not leaving,
                 "WITH_EXCEPT" in instruction.opname,
             )
             place = instruction.positions
@@ -177,6 +177,11 @@ def _own(node: ast.AST) -> ast.AST:
     ):
         return ast.Pass()
     return node if isinstance(node, ast.stmt) else ast.Pass()
+
+
+def _is_jump(name: str) -> bool:
+    """Whether an instruction goes one way or the other, as a value is true or false: not the end of a `for`."""
+    return "JUMP" in name and "_IF_" in name
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:

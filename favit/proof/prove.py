@@ -12,7 +12,7 @@ import os
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -54,12 +54,24 @@ class Side:
 class Proof:
     """What came of running two codes: whether all numbers are equal, or why that says nothing."""
 
-    equal: bool
-    why: str
+    reasons: tuple[
+        str, ...
+    ]  # why it is none; empty where all numbers are equal and all that differs was executed
     device: str  # "cpu", or the name of the GPU
     steps: int
     snapshots: tuple[str, str]
     when: str
+
+    @property
+    def equal(self) -> bool:
+        """Whether it counts."""
+        return not self.reasons
+
+    @property
+    def why(self) -> str:
+        """Why it does not, in short."""
+        more = f" and {len(self.reasons) - 1} more" if self.reasons[1:] else ""
+        return self.reasons[0] + more if self.reasons else ""
 
     @property
     def words(self) -> str:
@@ -138,7 +150,7 @@ class Prover:
     def _kept(self, key: str) -> Proof | None:
         try:
             content = json.loads((self._folder / f"{key}.json").read_text())
-            return Proof(**{**content, "snapshots": tuple(content["snapshots"])})
+            return Proof(**{**content, **{key: tuple(content[key]) for key in ("reasons", "snapshots")}})
         except (OSError, ValueError, KeyError, TypeError):
             return None
 
@@ -220,14 +232,10 @@ def compare(old: Side, new: Side, task: str, data: Path, device: str) -> Proof:
         flat = [s for those in others.values() for s in those]
         reasons += list(coverage.not_proved(statements, found, side.run, flat))
     return Proof(
-        equal=not reasons, why=_first(reasons), device=answers[0][0]["kind"], steps=STEPS + 2,
+        reasons=tuple(dict.fromkeys(reasons)), device=answers[0][0]["kind"], steps=STEPS + 2,
         snapshots=(old.folder.name, new.folder.name),
         when=datetime.now(UTC).isoformat(timespec="seconds"),
     )  # fmt: skip
-
-
-def _first(reasons: list[str]) -> str:
-    return (reasons[0] + (f" and {len(reasons) - 1} more" if reasons[1:] else "")) if reasons else ""
 
 
 def _unequal(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
@@ -259,17 +267,3 @@ def _run(side: Side, task: str, data: Path, device: str, trace: list[str]) -> di
         except (OSError, ValueError):
             last = (done.stderr.strip().splitlines() or [""])[-1]
             return {"error": f"exit status {done.returncode}: {last[:200]}"}
-
-
-def pairs(states: Iterable[tuple[State, Result]]) -> int:
-    """How many proofs so many results need at most: one for each code and each set of settings without seed."""
-    return len(
-        {
-            (result.fingerprint.get("code"), state.fingerprint.code, _without_seed(state.run))
-            for state, result in states
-        }
-    )
-
-
-def _without_seed(run: Run) -> str:
-    return json.dumps({name: value for name, value in run.settings.items() if name != "seed"}, sort_keys=True)

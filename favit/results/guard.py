@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from favit.components.literals import literals
 from favit.data import _index
@@ -130,7 +131,16 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
     for state, old in again:
         why = reasons.reason(state, results.fingerprinter)
         lines.append(f"  {state.run['dataset']} {state.run.name} ({old.seconds / 3600:.2f} h): {why}")
-    lines.append(
-        "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON"
-    )
+    proofs = {
+        (old.fingerprint.get("code"), state.fingerprint.code, _without_seed(state.run.settings))
+        for state, old in again
+    }
+    lines += [
+        f"To find out whether their numbers would change: favit accept --prove ({len(proofs)} proofs of a few steps)",
+        "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
+    ]
     return "\n".join(lines)
+
+
+def _without_seed(settings: Mapping[str, Any]) -> str:
+    return json.dumps({name: value for name, value in settings.items() if name != "seed"}, sort_keys=True)
