@@ -18,6 +18,7 @@ from favit.identity.closure import Closure, Reader
 Place = tuple[int, int]  # line from 1, column from 0, in bytes as the compiler counts
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
+_LOADS_BY_NAME = {"favit.components.registry"}
 _IN_BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.Match)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -59,6 +60,25 @@ def statements(code: Closure, reader: Reader) -> dict[str, list[Statement]]:
 def files(names: Iterable[str], reader: Reader) -> dict[str, Path]:
     """The files of modules."""
     return {name: path for name in names if (path := reader.file_of(name)) is not None}
+
+
+def callers(code: Closure) -> dict[str, set[str]]:
+    """Of each module those from which it can be called: they import it, at a remove or not, or load it by name."""
+    by_name = {root for root in code.roots if root in code.modules}
+    below = {
+        name: set(module.imports) | (by_name if _LOADS_BY_NAME & set(module.imports) else set())
+        for name, module in code.modules.items()
+    }
+    found: dict[str, set[str]] = {name: set() for name in code.modules}
+    for caller in below:
+        waiting, seen = [caller], {caller}
+        while waiting:
+            more = below.get(waiting.pop(), set()) - seen
+            seen |= more
+            waiting.extend(more)
+        for name in seen & found.keys():
+            found[name].add(caller)
+    return found
 
 
 def changed(

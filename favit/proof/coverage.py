@@ -75,12 +75,23 @@ def not_proved(
     wanted: Iterable[Statement],
     found: Mapping[str, Executed],
     settings: Iterable[str],
-    every: Iterable[Statement],
+    every: Mapping[str, Iterable[Statement]],
+    callers: Mapping[str, Iterable[str]],
 ) -> Iterator[str]:
-    """A reason for each statement whose equal numbers say nothing, by place."""
+    """A reason for each statement whose equal numbers say nothing, by place.
+
+    ``every`` are all statements of the code by module, ``callers`` the modules that may call something in each.
+    """
     fixed = {key.rpartition(".")[2] for key in settings} - _NOT_FIXED
-    caught = {name for s in every if isinstance(s.node, ast.ExceptHandler) for name in s.reads}
+    handled = {
+        module: {
+            name for s in those if isinstance(s.node, ast.ExceptHandler) for name in s.reads or {"Exception"}
+        }
+        for module, those in every.items()
+    }
     for statement in wanted:
+        around = {statement.module, *callers.get(statement.module, ())}
+        caught = {name for module in around for name in handled.get(module, ())}
         reason = _reason(statement, found.get(statement.module), fixed, caught)
         if reason:
             yield f"{statement.place}: {reason}"
@@ -153,7 +164,7 @@ def _only_refuses(node: ast.AST, caught: set[str]) -> bool:
 
 
 def _is_refusal(node: ast.AST, caught: set[str]) -> bool:
-    """Whether a statement ends the run with an error that nothing in its code catches."""
+    """Whether a statement ends the run with an error that nothing which may call it catches."""
     if not isinstance(node, ast.Raise) or node.exc is None:
         return False
     error = node.exc.func if isinstance(node.exc, ast.Call) else node.exc

@@ -229,8 +229,7 @@ def compare(old: Side, new: Side, task: str, data: Path, device: str) -> Proof:
         found = {
             name: coverage.executed(path, answer["arcs"].get(str(path), {})) for name, path in files.items()
         }
-        flat = [s for those in others.values() for s in those]
-        reasons += list(coverage.not_proved(statements, found, side.run, flat))
+        reasons += list(coverage.not_proved(statements, found, side.run, others, changes.callers(side.code)))
     return Proof(
         reasons=tuple(dict.fromkeys(reasons)), device=answers[0][0]["kind"], steps=STEPS + 2,
         snapshots=(old.folder.name, new.folder.name),

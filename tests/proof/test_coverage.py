@@ -129,4 +129,4 @@ def traced(
     finally:
         sys.settrace(before)
     found = {"favit.toy": coverage.executed(path, tracer.arcs.get(str(path), {}))}
-    return list(coverage.not_proved(wanted, found, ["clip", "seed"], every[1]["favit.toy"]))
+    return list(coverage.not_proved(wanted, found, ["clip", "seed"], every[1], {}))
