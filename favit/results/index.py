@@ -86,6 +86,9 @@ def _summary(path: Path) -> dict[str, Any]:
         content = json.loads(text)
         fingerprint = content["fingerprint"]
         parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
+        if isinstance(parts["versions"], dict) and isinstance(content.get("versions"), dict):
+            # A package that is counted only since then: the result says which it was made with.
+            parts["versions"] = {**content["versions"], **parts["versions"]}
         whole = (
             short_digest(content["run"]) == parts["settings"]
             and content["status"] in _DONE
