@@ -24,8 +24,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from favit.disk.cache import Cache
 from favit.identity import facts as analysis
 from favit.identity.closure import ROOT, Reader
 from favit.identity.digests import DIGITS
-from favit.identity.linking import Linker, Statement
+from favit.identity.linking import Linker
+from favit.identity.names import Facts
 from favit.sweeps.config import ConfigError
 
 _ANALYSER = (
@@ -87,83 +89,164 @@ class Code:
 
     roots: tuple[str, ...]
     digest: str
-    reached: tuple[Definition, ...]
-    whole: dict[str, str]
+    whole: Mapping[str, str]
     loaded: tuple[str, ...]
+    names: Mapping[str, Mapping[str, str]]
+    link: Callable[[], Linker] = field(repr=False, compare=False)
+
+    @cached_property
+    def reached(self) -> tuple[Definition, ...]:
+        """The definitions, by module, in the order of the files."""
+        return _reached(self.link())
 
     def definitions(self) -> dict[str, dict[str, str]]:
         """Digests of all definitions, methods apart, by module: enough to say later what was changed."""
-        found: dict[str, dict[str, str]] = {}
-        for definition in self.reached:
-            names = found.setdefault(definition.module, {})
-            names[definition.name] = definition.digest
-            names.update({name: _short(text) for name, text in definition.methods})
-        return found
+        return {module: dict(names) for module, names in self.names.items()}
 
 
 class Sources:
-    """The source files below ``root``; ``cache`` remembers what each holds, by content, and may be deleted."""
+    """The source files below ``root``; ``cache`` remembers codes as long as their files last, and may be deleted."""
 
     def __init__(self, root: Path = ROOT, cache: Path | None = None) -> None:
         self.root = root
         self._files = Reader(root=root)
         self._cache = Cache(cache, made_by=analyser())
-        self._facts: dict[str, dict[str, Any] | None] = {}
         self._texts: dict[str, bytes] = {}
-        self._codes: dict[tuple[str, ...], Code] = {}
+        self._begin()
 
-    def code(self, roots: Iterable[str]) -> Code:
-        """The code that is reached from these modules, in their order. ``ConfigError`` for what does not parse."""
+    def code(self, roots: Iterable[str], kept: frozenset[str] | None = None) -> Code:
+        """The code that is reached from these modules, in their order. ``ConfigError`` for what does not parse.
+
+        ``kept`` are the only modules that are there for it, as in a snapshot: any other cannot be imported.
+        """
         roots = tuple(roots)
-        if roots not in self._codes:
-            linker = Linker(self, [name for name in roots if self.exists(name)])
-            digest = hashlib.sha256(linker.text().encode()).hexdigest()[:DIGITS]
-            reached = tuple(
-                Definition(s.module, s.label, s.spelt(), s.methods()) for s in linker.statements()
+        view = _View(self, kept)
+        if (roots, kept) not in self._codes:
+            known = None if self._texts else self._cache.get(_key(roots))
+            if known is None or any(view.state(m) != state for m, state in known["asked"].items()):
+                known = self._linked(roots, view)
+            self._codes[roots, kept] = Code(
+                roots,
+                known["digest"],
+                known["whole"],
+                tuple(known["loaded"]),
+                known["names"],
+                lambda: Linker(_View(self, kept), list(roots)),
             )
-            self._codes[roots] = Code(roots, digest, reached, linker.whole_modules(), linker.loaded_modules())
-        return self._codes[roots]
-
-    def facts(self, module: str) -> dict[str, Any] | None:
-        """What a module holds; None for a folder without ``__init__.py`` and for what does not exist."""
-        if module not in self._facts:
-            self._facts[module] = self._analysed(module)
-        return self._facts[module]
-
-    def exists(self, module: str) -> bool:
-        """Whether it is a module, a package or a folder of modules."""
-        return self._files.file_of(module) is not None or (self.root / module.replace(".", "/")).is_dir()
+        return self._codes[roots, kept]
 
     def replace(self, module: str, source: str) -> None:
         """Look at a module as if its file held ``source``: what a change of it would do."""
         self._texts[module] = source.encode()
-        self._facts.pop(module, None)
-        self._codes.clear()
+        self._forget(module)
 
     def restore(self, module: str) -> None:
         """Look at a module's own file again."""
         self._texts.pop(module, None)
+        self._forget(module)
+
+    def save(self) -> None:
+        """Keep what was learnt for the next time."""
+        self._cache.save()
+
+    def content(self, module: str) -> bytes | None:
+        """The source of a module; None for a folder without ``__init__.py`` and for what does not exist."""
+        if module not in self._contents:
+            path = self._files.file_of(module)
+            self._contents[module] = None if path is None else self._texts.get(module, path.read_bytes())
+        return self._contents[module]
+
+    def is_folder(self, module: str) -> bool:
+        """Whether there is a folder of modules of that name."""
+        return (self.root / module.replace(".", "/")).is_dir()
+
+    def facts(self, module: str) -> Facts | None:
+        """What a module holds; None where it has no file."""
+        if module not in self._facts:
+            source, path = self.content(module), self._files.file_of(module)
+            try:
+                self._facts[module] = (
+                    None
+                    if source is None or path is None
+                    else _analysed(source, module, path.name == "__init__.py")
+                )
+            except SyntaxError as error:
+                raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
+        return self._facts[module]
+
+    def _begin(self) -> None:
+        self._contents: dict[str, bytes | None] = {}
+        self._facts: dict[str, Facts | None] = {}
+        self._codes: dict[tuple[tuple[str, ...], frozenset[str] | None], Code] = {}
+
+    def _forget(self, module: str) -> None:
+        self._contents.pop(module, None)
         self._facts.pop(module, None)
         self._codes.clear()
 
-    def save(self) -> None:
-        """Keep what was analysed for the next time."""
-        self._cache.save()
-
-    def _analysed(self, module: str) -> dict[str, Any] | None:
-        path = self._files.file_of(module)
-        if path is None:
-            return None
-        source = self._texts.get(module) or path.read_bytes()
-        key = f"{module}:{hashlib.sha256(source).hexdigest()}"
-        found: dict[str, Any] | None = self._cache.get(key)
-        if found is None:
-            try:
-                found = analysis.analyse(source.decode("utf-8-sig"), module, path.name == "__init__.py")
-            except SyntaxError as error:
-                raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
-            self._cache[key] = found
+    def _linked(self, roots: tuple[str, ...], view: _View) -> dict[str, Any]:
+        linker = Linker(view, list(roots))
+        found = {
+            "digest": hashlib.sha256(linker.text().encode()).hexdigest()[:DIGITS],
+            "whole": linker.whole_modules(),
+            "loaded": list(linker.loaded_modules()),
+            "names": _names(_reached(linker)),
+            "asked": {module: view.state(module) for module in sorted(view.asked)},
+        }
+        if not self._texts:
+            self._cache[_key(roots)] = found
         return found
+
+
+class _View:
+    """The modules of ``sources`` that are kept, as a linker asks for them; remembers which were asked for."""
+
+    def __init__(self, sources: Sources, kept: frozenset[str] | None) -> None:
+        self._sources, self._kept = sources, kept
+        self.asked: set[str] = set()
+
+    def facts(self, module: str) -> Facts | None:
+        """What a module holds, None where it has no file."""
+        self.asked.add(module)
+        return self._sources.facts(module) if self._is_kept(module) else None
+
+    def exists(self, module: str) -> bool:
+        """Whether it is a module, a package or a folder of modules."""
+        self.asked.add(module)
+        return self.state(module) != ""
+
+    def state(self, module: str) -> str:
+        """The digest of a module's content; ``folder`` for a folder without, empty for what does not exist."""
+        content = self._sources.content(module) if self._is_kept(module) else None
+        if content is not None:
+            return hashlib.sha256(content).hexdigest()
+        holds_any = self._kept is None or any(name.startswith(f"{module}.") for name in self._kept)
+        return "folder" if holds_any and self._sources.is_folder(module) else ""
+
+    def _is_kept(self, module: str) -> bool:
+        return self._kept is None or module in self._kept
+
+
+@functools.lru_cache(maxsize=4096)
+def _analysed(source: bytes, module: str, is_package: bool) -> Facts:
+    return analysis.analyse(source.decode("utf-8-sig"), module, is_package)
+
+
+def _reached(linker: Linker) -> tuple[Definition, ...]:
+    return tuple(Definition(s.module, s.label, s.spelt(), s.methods()) for s in linker.statements())
+
+
+def _names(reached: Iterable[Definition]) -> dict[str, dict[str, str]]:
+    found: dict[str, dict[str, str]] = {}
+    for definition in reached:
+        names = found.setdefault(definition.module, {})
+        names[definition.name] = definition.digest
+        names.update({name: _short(text) for name, text in definition.methods})
+    return found
+
+
+def _key(roots: tuple[str, ...]) -> str:
+    return " ".join(roots)
 
 
 def differing(old: Code, new: Code) -> dict[str, list[str]]:
@@ -171,21 +254,22 @@ def differing(old: Code, new: Code) -> dict[str, list[str]]:
 
     A definition that has only moved to another module is none of them.
     """
-    before, after = old.definitions(), new.definitions()
-    moved = {(name, digest) for names in before.values() for name, digest in names.items()} & {
-        (name, digest) for names in after.values() for name, digest in names.items()
-    }
+    return differing_names(old.names, new.names)
+
+
+def differing_names(
+    old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]
+) -> dict[str, list[str]]:
+    """The same for definitions as results record them: module -> name -> digest."""
+    before, after = ({(n, d) for names in code.values() for n, d in names.items()} for code in (old, new))
+    moved = before & after
     found: dict[str, list[str]] = {}
-    for module in sorted({*before, *after}):
-        then, now = before.get(module, {}), after.get(module, {})
-        names = [
-            n
-            for n in dict.fromkeys([*then, *now])
-            if then.get(n) != now.get(n)
-            and not all((n, d) in moved for d in (then.get(n), now.get(n)) if d is not None)
-        ]
-        if names:
-            found[module] = names
+    for module in sorted({*old, *new}):
+        then, now = old.get(module, {}), new.get(module, {})
+        for name in dict.fromkeys([*now, *then]):
+            sides = {(name, names[name]) for names in (then, now) if name in names}
+            if then.get(name) != now.get(name) and not sides <= moved:
+                found.setdefault(module, []).append(name)
     return found
 
 
@@ -193,4 +277,4 @@ def _short(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:8]
 
 
-__all__ = ["Code", "Definition", "Sources", "Statement", "analyser", "differing"]
+__all__ = ["Code", "Definition", "Sources", "analyser", "differing", "differing_names"]
