@@ -135,6 +135,10 @@ class Sources:
             )
         return self._codes[roots, kept]
 
+    def linker(self, roots: Iterable[str], like: Linker | None = None) -> Linker:
+        """What ``code`` is made of, made anew."""
+        return Linker(_View(self, None), list(roots), like)
+
     def replace(self, module: str, source: str) -> None:
         """Look at a module as if its file held ``source``: what a change of it would do."""
         self._texts[module] = source.encode()
@@ -204,16 +208,22 @@ class _View:
     def __init__(self, sources: Sources, kept: frozenset[str] | None) -> None:
         self._sources, self._kept = sources, kept
         self.asked: set[str] = set()
+        self._facts: dict[str, Facts | None] = {}
+        self._exists: dict[str, bool] = {}
 
     def facts(self, module: str) -> Facts | None:
         """What a module holds, None where it has no file."""
-        self.asked.add(module)
-        return self._sources.facts(module) if self._is_kept(module) else None
+        if module not in self._facts:
+            self.asked.add(module)
+            self._facts[module] = self._sources.facts(module) if self._is_kept(module) else None
+        return self._facts[module]
 
     def exists(self, module: str) -> bool:
         """Whether it is a module, a package or a folder of modules."""
-        self.asked.add(module)
-        return self.state(module) != ""
+        if module not in self._exists:
+            self.asked.add(module)
+            self._exists[module] = self.state(module) != ""
+        return self._exists[module]
 
     def state(self, module: str) -> str:
         """The digest of a module's content; ``folder`` for a folder without, empty for what does not exist."""

@@ -46,11 +46,15 @@ def _spelt(pieces: Pieces) -> str:
 class Linker(Importing):
     """Follows names from the roots, again and again until nothing new is learnt that changes what was read before."""
 
-    def __init__(self, files: Files, roots: list[str]) -> None:
+    def __init__(self, files: Files, roots: list[str], like: Linker | None = None) -> None:
+        """``like`` is a linker of almost the same files, what was learnt from which is taken for granted."""
         super().__init__(files)
         self._roots = roots
         self._reads: set[str] = set()
         self._words: set[str] = set()
+        if like is not None:
+            self._forced, self._escaped = dict(like._forced), set(like._escaped)
+            self._reads, self._words, self._everything = set(like._reads), set(like._words), like._everything
         while self._learnt:
             self._learnt = False
             self._link()
