@@ -27,12 +27,6 @@ def from_constructor(source: Source, room: str) -> dict[str, Setting]:
     found: dict[str, Setting] = {}
     for argument, default in keyword_arguments(source, room):
         setting = annotation.setting(source, argument, argument.arg, argument.annotation, default)
-        if setting is not None and setting.neutral is not None:
-            raise source.error(
-                argument,
-                f"{argument.arg}: a new setting of a component has what was done before as its default, and declares "
-                "no Neutral",
-            )
         if setting is not None:
             found[argument.arg] = setting
     return found
