@@ -59,7 +59,7 @@ def test_transient_errors_are_retried_after_a_look(
     assert len(submissions) == (1 if wrong == [LOST] else 2)
 
 
-@pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
+@pytest.mark.parametrize("moment", [pytest.param("kill-before", marks=pytest.mark.slow), "kill-after"])
 def test_killed_in_the_middle_of_a_submission(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, moment: str
 ) -> None:

@@ -52,7 +52,14 @@ def run_locally(w: Any, *options: str) -> str:
 @pytest.mark.parametrize(
     "keep", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keep-incomplete"]
 )
-@pytest.mark.parametrize("way", ["local executor", "plain", pytest.param("nested", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("local executor", marks=pytest.mark.slow),
+        "plain",
+        pytest.param("nested", marks=pytest.mark.slow),
+    ],
+)
 def test_forced_failure_keeps_the_file_as_it_was(local: Callable[[str], Any], way: str, keep: bool) -> None:
     w = local(FAILING.format(more=NESTED if way == "nested" else ""))
     (w.folder / "kept").write_text("before\n")
@@ -80,6 +87,7 @@ def test_second_attempt_begins_with_the_file_as_it_was(local: Callable[[str], An
     assert w.read("kept") == "before\nmore\n" and backups(w.folder) == []
 
 
+@pytest.mark.slow
 def test_folders_are_kept_too(local: Callable[[str], Any]) -> None:
     w = local(FOLDER)
     (w.folder / "kept").mkdir()

@@ -135,7 +135,6 @@ def test_wrong_requests_are_told_at_once(
     sweep: Callable[..., Any], wrong: str, says: str, offers: str
 ) -> None:
     s = sweep(SLEEPERS, "--default-resources", "mem_mb=100", "runtime=5", wrong)
-    begun = time.monotonic()
     assert s.run() == 1
-    assert time.monotonic() - begun < 15
+    assert "not submitted yet" not in s.text(), "it is not tried again"
     assert says.lower() in s.text().lower() and offers in s.text()
