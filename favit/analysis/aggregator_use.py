@@ -15,23 +15,20 @@ not owed to what these hold.
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 
-from favit.analysis import _figures
+from favit.analysis import _command, _figures
 from favit.analysis._trained_images import Trained, load
 from favit.analysis.names import AGGREGATOR_USE, AS_TRAINED, SHUFFLED
 from favit.components import registry
 from favit.models._fasa import FaSA
-from favit.results import made
 
 HAS_WEIGHTS = "has weights of its own and cannot be swapped in without training"
 
@@ -178,31 +175,15 @@ def figure_of(rows: Rows) -> Figure:
 
 def main(arguments: list[str] | None = None) -> int:
     """Write figure and CSV; 1 and one line on stderr where a run or its data will not do."""
-    parser = argparse.ArgumentParser(
-        prog="python -m favit.analysis.aggregator_use", description=__doc__.split("\n")[0]
+    chosen = _command.parser("aggregator_use", __doc__).parse_args(arguments)
+    device = _command.device(chosen)
+    return _command.write(
+        "aggregator_use",
+        AGGREGATOR_USE,
+        chosen,
+        lambda folder: measure(load(folder, chosen.data, device), chosen.images),
+        figure_of,
     )
-    parser.add_argument("runs", type=Path, nargs="+", help="folders with metrics.json and weights.pt")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
-    parser.add_argument("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
-    parser.add_argument("--images", type=int, default=0, help="test images, drawn at random (default: all)")
-    parser.add_argument("--device", default="auto", help="auto, cpu or cuda (default: %(default)s)")
-    parser.add_argument("--digest", default="", help="what the workflow makes it from; recorded beside it")
-    chosen = parser.parse_args(arguments)
-    device = chosen.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    try:
-        rows = []
-        for folder in chosen.runs:
-            rows += measure(load(folder, chosen.data, torch.device(device)), chosen.images)
-    except (ValueError, FileNotFoundError) as error:
-        print(error, file=sys.stderr)
-        return 1
-    written = _figures.write(chosen.out, AGGREGATOR_USE, figure_of(rows), rows)
-    if chosen.digest:
-        made.record(chosen.out / "aggregator_use.json", chosen.digest, written)
-    print(*written, sep="\n")
-    return 0
 
 
 if __name__ == "__main__":

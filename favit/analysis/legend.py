@@ -21,12 +21,19 @@ def caption(table: Table) -> str:
     return f"{state}{table.spec.caption.rstrip('. ')}." if table.spec.caption else state.strip()
 
 
+# What ProbSparse selects with is counted as it runs.
+_SELECTION = {
+    "classification": "selection included",
+    "forecasting": "ProbSparse's with all L x L scores, which are what runs, not the L log L of its paper",
+}
+
+
 def legend(table: Table) -> Iterable[str]:
     """Sentences below or after the caption."""
     yield from _recipe_legend(table)
     yield _mean_legend(table)
     if any(line.cost for line in table.lines):
-        yield "FLOPs are multiply-accumulates of one input at the size trained on, selection included."
+        yield f"FLOPs are multiply-accumulates of one input at the size trained on, {_SELECTION[table.spec.task]}."
     if any(params_1000(line) is not None for line in table.lines):
         yield "“1,000 cl.”: parameters with a head of 1,000 classes, as published."
     yield from _comparison_legend(table)

@@ -2,6 +2,7 @@
 # code or the results that they read change. No table needs them.
 
 import functools
+import shlex
 
 from favit.components import registry
 from favit.components.literals import families
@@ -13,6 +14,8 @@ LOOKED_UP = {
     "position_similarity": ["encodings"],
     "term_variance": ["encodings"],
     "aggregator_use": ["aggregators", "encodings", "models"],
+    "kept_keys": ["aggregators", "encodings", "models"],
+    "trained_encodings": ["encodings"],
 }
 
 
@@ -53,28 +56,51 @@ def with_all_four_terms(wildcards):
     return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
 
 
-# What asks what models have learned reads the runs that are there, and trains none.
-USE = drawn("aggregator-use")
+# What asks what models have learned reads the runs that are there and have kept their weights; it trains none.
+TRAINED = {
+    "aggregator_use": (
+        drawn("aggregator-use"),
+        "of FaViT",
+        lambda run: families()[run["model"]] == "favit",
+    ),
+    "kept_keys": (
+        drawn("kept-keys"),
+        "of FaViT with the aggregator probsparse",
+        lambda run: families()[run["model"]] == "favit" and run["aggregator"] == "probsparse",
+    ),
+    "trained_encodings": (
+        drawn("encodings-trained"),
+        "with the encoding learned",
+        lambda run: run["encoding"] == "learned",
+    ),
+}
 
 
 @functools.cache
-def trained_favits():
-    """The runs of FaViT that count and kept their weights; asked for only where an analysis is."""
-    of_favit = (s for s in STATES.values() if s.counts and families()[s.run["model"]] == "favit")
-    return [state for state in of_favit if RunFolder(state.folder).weights.is_file()]
+def trained(analysis):
+    """The runs that an analysis is of; looked for only where it is asked for."""
+    asked_for = TRAINED[analysis][2]
+    chosen = (state for state in STATES.values() if state.counts and asked_for(state.run))
+    return [state for state in chosen if RunFolder(state.folder).weights.is_file()]
 
 
-def of_favit(wildcards):
-    """These runs, by their metrics."""
-    if not trained_favits():
-        raise WorkflowError("no run of FaViT is finished and has kept its weights (keep: weights); train a sweep first")
-    anew_if_outdated("aggregator_use", USE, trained_favits())
-    return [str(state.folder / METRICS) for state in trained_favits()]
+def metrics_of(analysis):
+    """An input function: these runs, by their metrics."""
+
+    def found(wildcards):
+        files, words, _ = TRAINED[analysis]
+        if not trained(analysis):
+            raise WorkflowError(f"no run {words} is finished and has kept its weights (keep: weights); train one first")
+        anew_if_outdated(analysis, files, trained(analysis))
+        return [str(state.folder / METRICS) for state in trained(analysis)]
+
+    return found
 
 
 localrules:
     position_similarity,
     term_variance,
+    trained_encodings,
 
 
 rule position_similarity:
@@ -111,13 +137,13 @@ rule term_variance:
         "--data {params.data:q} --out {params.out:q} --digest {params.digest}"
 
 
-# A job of its own, on a GPU where runs have one: every model scores its test images once for each other aggregator.
-# The report shows the outcome.
+# Jobs of their own, on a GPU where runs have one: models score their test images, in the first once for each other
+# aggregator. The report shows what it finds.
 rule aggregator_use:
     output:
-        USE,
+        TRAINED["aggregator_use"][0],
     input:
-        of_favit,
+        metrics_of("aggregator_use"),
     message:
         "What trained models make of their aggregators"
     threads: config.get("resources", {}).get("cpus", 1)
@@ -127,10 +153,43 @@ rule aggregator_use:
         gpu=config.get("resources", {}).get("gpus", 0),
     params:
         python=sys.executable,
-        out=str(ANALYSES),
-        data=str(SETUP.data),
-        device=SETUP.device,
-        digest=lambda w: digest_of("aggregator_use", trained_favits()),
+        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--out", str(ANALYSES)]),
+        digest=lambda w: digest_of("aggregator_use", trained("aggregator_use")),
     shell:
-        "{params.python:q} -m favit.analysis.aggregator_use $(dirname {input:q}) --data {params.data:q} "
-        "--device {params.device} --out {params.out:q} --digest {params.digest}"
+        "{params.python:q} -m favit.analysis.aggregator_use $(dirname {input:q}) {params.where} --digest {params.digest}"
+
+
+rule kept_keys:
+    output:
+        TRAINED["kept_keys"][0],
+    input:
+        metrics_of("kept_keys"),
+    message:
+        "How far apart the samples are that ProbSparse keeps"
+    threads: config.get("resources", {}).get("cpus", 1)
+    resources:
+        mem_mb=config.get("resources", {}).get("mem_mb", 4000),
+        runtime=config.get("resources", {}).get("runtime", 60),
+        gpu=config.get("resources", {}).get("gpus", 0),
+    params:
+        python=sys.executable,
+        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--out", str(ANALYSES)]),
+        digest=lambda w: digest_of("kept_keys", trained("kept_keys")),
+    shell:
+        "{params.python:q} -m favit.analysis.kept_keys $(dirname {input:q}) {params.where} --digest {params.digest}"
+
+
+rule trained_encodings:
+    output:
+        TRAINED["trained_encodings"][0],
+    input:
+        metrics_of("trained_encodings"),
+    message:
+        "What learned encodings have become"
+    params:
+        python=sys.executable,
+        out=str(ANALYSES),
+        digest=lambda w: digest_of("trained_encodings", trained("trained_encodings")),
+    shell:
+        "{params.python:q} -m favit.analysis.trained_encodings $(dirname {input:q}) --out {params.out:q} "
+        "--digest {params.digest}"
