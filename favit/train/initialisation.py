@@ -15,6 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.modules import module as hooks
+from torch.nn.parameter import is_lazy
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from favit.train import seeds
@@ -50,7 +51,9 @@ class _Draws(TorchDispatchMode):
 
     def registered(self, parameter: nn.Parameter) -> None:
         """Another parameter is known by its name from here on."""
-        self._places[parameter.untyped_storage().data_ptr()] = len(self._parameters)
+        address = _address(parameter)
+        if address:
+            self._places[address] = len(self._parameters)
         self._parameters.append(parameter)
         self._between = True
 
@@ -62,7 +65,8 @@ class _Draws(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         if torch.Tag.nondeterministic_seeded in func.tags:
-            place = self._place(args[0]) if func._schema.is_mutable else None
+            filled = (kwargs or {}).get("out", args[0] if args else None) if func._schema.is_mutable else None
+            place = self._places.get(_address(filled))
             if place is not None:
                 self._begin("drawn", place)
             elif self._between:
@@ -70,15 +74,18 @@ class _Draws(TorchDispatchMode):
             self._between = False
         return func(*args, **(kwargs or {}))
 
-    def _place(self, tensor: Tensor) -> int | None:
-        return self._places.get(tensor.untyped_storage().data_ptr())
-
     def _begin(self, kind: str, place: int | None = None) -> None:
         """Where a parameter is drawn several times, as by its layer and then by its model, each time is another."""
         following = len(self._parameters) if place is None else place
         name = self._names[following] if following < len(self._names) else ""
         time = self._times[kind, name] = self._times.get((kind, name), -1) + 1
         torch.default_generator.manual_seed(seeds.derive(self._seed, "weights", name, kind, time))
+
+
+def _address(tensor: Any) -> int:
+    """Where its numbers are; 0 where there are none yet."""
+    there = isinstance(tensor, Tensor) and not is_lazy(tensor)
+    return tensor.untyped_storage().data_ptr() if there else 0
 
 
 @contextmanager

@@ -141,17 +141,24 @@ class Layer(nn.Module):
         self.extra = nn.Linear(3, 5) if extra else None
         self.early = nn.Parameter(torch.randn(40) / 9)
         self.late = nn.Parameter(torch.empty(40))
-        nn.init.trunc_normal_(self.late, std=0.02)
+        self.lazy, self.nothing = nn.LazyLinear(2), nn.Parameter(torch.empty(0).normal_())
+        torch.randn(40, out=self.late.data)
         self.twice = nn.Linear(6, 6)
         nn.init.orthogonal_(self.twice.weight)
         self.register_buffer("fixed", torch.rand(7))
+        self.last = nn.Parameter(torch.empty(30))
+        nn.init.trunc_normal_(self.last, a=-0.5, b=0.5)
+        self.tied = self.last
 
 
 @pytest.mark.parametrize("make", [lambda extra: nn.Sequential(Layer(extra), nn.Linear(4, 4)), Layer])
 def test_any_way_to_draw_follows_the_name(make: Callable[[bool], nn.Module]) -> None:
     plain, with_extra = (initialisation.named(lambda e=e: make(e), 5).state_dict() for e in (False, True))
     assert len(with_extra) == len(plain) + 2
-    assert [name for name in plain if not torch.equal(plain[name], with_extra[name])] == []
+    there = [name for name in plain if ".lazy" not in f".{name}"]
+    assert [name for name in there if not torch.equal(plain[name], with_extra[name])] == []
+    last = next(v for n, v in plain.items() if n.endswith("last"))
+    assert last.abs().max() <= 0.5 and len(set(last.tolist())) == 30
     early = next(v for n, v in plain.items() if n.endswith("early"))
     assert 0.05 < early.std() < 0.2 and len(set(early.tolist())) == 40
     weight = next(v for n, v in plain.items() if n.endswith("twice.weight"))
