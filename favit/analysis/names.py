@@ -1,4 +1,4 @@
-"""Headings of blocks, and what rows are."""
+"""Headings of blocks, what rows are, and the words of an analysis."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from typing import Any
 
 from favit.sweeps.names import axis_written, written
 from favit.sweeps.runs import AXES
+
+# Of the analysis of what trained models make of their aggregators, in its files and in the report.
+AGGREGATOR_USE = "aggregator-use"
+AS_TRAINED, SHUFFLED = "as trained", "shuffled"
 
 __all__ = ["group_title", "head", "written"]
 

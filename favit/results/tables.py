@@ -16,6 +16,8 @@ from favit.sweeps.runs import Cell, Run
 
 SUFFIXES = (".csv", ".tex", ".md")
 
+ANALYSES = "analysis"  # the folder of analyses, below that of results
+
 # Files besides Python source that tables are made with.
 _ASSETS = (".csv", ".j2", ".json")
 
@@ -58,8 +60,11 @@ def table_digest(
 
 
 def report_digest(results: Results, tables: Mapping[str, str]) -> str:
-    """The digest of all that the report depends on: the digests of all sweeps' tables, the code that makes it."""
-    return short_digest([_code(results, "favit.commands.report"), dict(tables)])
+    """The digest of all that the report depends on: the digests of all sweeps' tables, the code that makes it, and
+    the analysis that it shows."""
+    shown = results.root / ANALYSES / "aggregator_use.json"
+    measured = sha256_of(shown) if shown.is_file() else ""
+    return short_digest([_code(results, "favit.commands.report"), dict(tables), measured])
 
 
 def analysis_digest(results: Results, roots: Iterable[str], states: Iterable[State]) -> str:

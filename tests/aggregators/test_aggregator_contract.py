@@ -8,6 +8,7 @@ from torch.utils.checkpoint import checkpoint
 
 from favit.analysis.count import count
 from favit.components import registry
+from favit.components.flags import flag
 from favit.models.favit import FaViT, Shape
 
 BATCH, HEADS, CHANNELS, GRID, QUERIES = 3, 2, 5, (2, 3), 20
@@ -61,7 +62,8 @@ def test_gradients_reach_samples_and_parameters(name):
     samples.requires_grad_()
     fuse(samples, *rest).square().sum().backward()
     assert samples.grad.isfinite().all()
-    assert (samples.grad.flatten(2).abs().sum(2) > 0).all()  # in every image and head
+    reached = samples.grad.flatten(2).abs().sum(2) > 0
+    assert (reached == flag("aggregators", name, "USES_SAMPLES")).all()  # in every image and head
     assert all(p.grad.abs().sum() > 0 for p in fuse.parameters())
 
 

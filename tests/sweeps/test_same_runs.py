@@ -1,4 +1,7 @@
-"""The flat settings of a run are its identity: those of every sweep are what they were, to the last digit."""
+"""The flat settings of a run are its identity: those of every sweep are what they were, to the last digit.
+
+A sweep may have grown by rows and seeds since.
+"""
 
 from __future__ import annotations
 
@@ -35,5 +38,5 @@ def as_before(run: Run) -> str:
 
 @pytest.mark.parametrize("sweep", BEFORE)
 def test_every_run_resolves_to_the_same_settings(sweep: str) -> None:
-    found = [hashlib.sha256(as_before(run).encode()).hexdigest()[:16] for run in runs(CONFIG, sweep)]
-    assert found == BEFORE[sweep]
+    found = {hashlib.sha256(as_before(run).encode()).hexdigest()[:16] for run in runs(CONFIG, sweep)}
+    assert set(BEFORE[sweep]) <= found

@@ -7,6 +7,7 @@ import shlex
 from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
 from favit.results import guard
+from favit.results.ledger import Ledger
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -112,6 +113,14 @@ rule train:
         command=command,
     shell:
         "exec {params.command}"
+
+
+if workflow.is_main_process:
+    Ledger(RESULTS.root, next(map(str, workflow.configfiles), "config.yaml")).register(
+        state.fingerprint.settings for state in STATES.values()
+    )
+    for _line in guard.untracked(STATES.values(), RESULTS):
+        logger.warning(_line)
 
 
 onstart:
