@@ -94,7 +94,9 @@ def untracked(states: Iterable[State], results: Results) -> list[str]:
     """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
     codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
     found = [
-        line for code in codes.values() for line in outside.untracked(code, results.fingerprinter.reader)
+        line
+        for code in codes.values()
+        for line in outside.untracked(code.loaded, results.fingerprinter.reader)
     ]
     return list(dict.fromkeys(found))
 

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from favit.analysis.figures._base import WIDTH, Plot, Section, style
-from favit.analysis.layout import MINUS
+from favit.analysis.legend import MINUS
 from favit.analysis.names import AGGREGATOR_USE, AS_TRAINED, SHUFFLED
 from favit.analysis.table import Group, Row
 
