@@ -42,12 +42,18 @@ def main() -> None:
                     how = "paired" if paired_seeds else "unpaired"
                     print(f"  {pilot} {how:<8} {gain:.1f} {comparisons}: " + found)
     print(
-        "blocks without any gain that have a star: rows compared, correlation of MSE and MAE: together, apart"
+        "no difference, seeds added as planned (up to 60), all tested: pilot: share with a star, first look's"
     )
-    for rows in (2, 4):
+    for pilot in (3, 5):
+        both, first = looked_twice(rng, pilot, draws // 10)
+        print(f"  {pilot}: {both:.3f} {first:.3f}")
+    print(
+        "blocks without any gain that have a star: rows compared, seeds, correlation of MSE and MAE: together, apart"
+    )
+    for rows, seeds in ((1, 3), (1, 10), (4, 3), (4, 10)):
         for correlation in (0.5, 0.9):
-            together, apart = starred(rng, rows, correlation, draws // 10)
-            print(f"  {rows} {correlation:.1f}: {together:.3f} {apart:.3f}")
+            together, apart = starred(rng, rows, seeds, correlation, draws // 10)
+            print(f"  {rows} {seeds:>2} {correlation:.1f}: {together:.3f} {apart:.3f}")
 
 
 def pairing(
@@ -101,11 +107,29 @@ def _power(gain: float, deviation: float, seeds: int, alpha: float, paired: bool
     return float(stats.nct.sf(_quantile(alpha, df), df, noncentral))
 
 
-def starred(rng: np.random.Generator, rows: int, correlation: float, draws: int) -> tuple[float, float]:
-    """Share of blocks with a star, of ``rows`` rows with the baseline's mean, 3 seeds each and two metrics."""
+def looked_twice(rng: np.random.Generator, pilot: int, draws: int) -> tuple[float, float]:
+    """Share of rows without a difference that have a star after seeds were added to a first look, and at that look."""
+    first = second = 0
+    for _ in range(draws):
+        a, b = rng.normal(size=pilot), rng.normal(size=pilot)
+        seen = compare(Sample(a), Sample(b), paired=False)
+        if seen.p is not None and seen.p < 0.05:
+            first += 1
+        elif (seeds := seeds_to_settle(seen, 1)) <= 60:
+            more = max(1, int(seeds) - pilot)
+            whole = [Sample(np.append(x, rng.normal(size=more))) for x in (a, b)]
+            p = compare(*whole, paired=False).p
+            second += p is not None and p < 0.05
+    return (first + second) / draws, first / draws
+
+
+def starred(
+    rng: np.random.Generator, rows: int, seeds: int, correlation: float, draws: int
+) -> tuple[float, float]:
+    """Share of blocks with a star, of ``rows`` rows with the baseline's mean and two metrics."""
     together = apart = 0
     for _ in range(draws):
-        scores = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], (rows + 1, 3))
+        scores = rng.multivariate_normal([0, 0], [[1, correlation], [correlation, 1]], (rows + 1, seeds))
         p = [
             [compare(Sample(row[:, m]), Sample(scores[0, :, m]), paired=False).p or 1.0 for row in scores[1:]]
             for m in range(2)

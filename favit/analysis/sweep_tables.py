@@ -84,9 +84,7 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
 
 
 def _recipe(sweep: SweepConfig) -> str:
-    """``study, with lr 0.001``, or that there is none."""
-    if not sweep.recipe.name:
-        return "none, the program's defaults where the sweep sets nothing"
+    """``study, with lr 0.001``; empty where the sweep names no recipe."""
     changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items())
     return f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from favit.sweeps.resolve import Run, component_settings
@@ -16,24 +15,23 @@ def told_apart(runs: Iterable[Run]) -> dict[str, Run]:
         namesakes.setdefault((run["dataset"], run.mechanism, run["seed"]), {})[run.key] = run
     named = {}
     for group in namesakes.values():
-        values = {key: _with_defaults(run) for key, run in group.items()} if len(group) > 1 else {}
-        differing = _differing(list(values.values()))
+        differing = _differing([run.settings for run in group.values()])
         for key, run in group.items():
-            apart = tuple((name, _plain(values[key][name])) for name in differing if name in values[key])
-            named[key] = replace(run, apart=apart) if apart else run
+            apart = tuple((name, _written(run, name)) for name in differing if _has(run, name))
+            named[key] = Run(run.settings, run.chosen, apart) if apart else run
     return named
 
 
-def _with_defaults(run: Run) -> Mapping[str, Any]:
-    """A run's settings, with those of its components that are left at their defaults."""
-    defaults = {key: setting.default for key, setting in component_settings(run.settings).items()}
-    return {**defaults, **run.settings}
-
-
 def _differing(settings: list[Mapping[str, Any]]) -> list[str]:
-    names = sorted({name for each in settings for name in each})
-    return [name for name in names if len({repr(each.get(name)) for each in settings}) > 1]
+    """Names of the settings that are not equal in all; a component's setting that is its default is not among them."""
+    first, *others = settings
+    return sorted({k for each in others for k in {*first, *each} if first.get(k) != each.get(k)})
 
 
-def _plain(value: Any) -> str:
+def _has(run: Run, name: str) -> bool:
+    return name in run.settings or name in component_settings(run.settings)
+
+
+def _written(run: Run, name: str) -> str:
+    value = run.settings[name] if name in run.settings else component_settings(run.settings)[name].default
     return str(value).lower() if isinstance(value, bool) else str(value)

@@ -52,7 +52,9 @@ def cells(sweep: SweepConfig) -> list[Cell]:
         placed = _grouped(sweep, [_row(sweep.table, *each, axes) for each in resolved], axes)
         _check_table(sweep, combinations, placed, axes)
         named = told_apart(cell.run for cell in placed)
-        return [replace(cell, run=named[cell.run.key]) for cell in placed]
+        return [
+            cell if (run := named[cell.run.key]) is cell.run else replace(cell, run=run) for cell in placed
+        ]
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
 

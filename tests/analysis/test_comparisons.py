@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from favit.analysis.comparisons import pairs
 from favit.analysis.render import to_csv, to_markdown
 from favit.analysis.results import RunResult
 from favit.analysis.statistics import holm
@@ -51,6 +52,30 @@ def test_whether_seeds_are_paired_is_decided_before_their_scores(pairing, seeds,
             _plain(row, s, top1=70 + effect[s] + rng.normal(0, own)) for row in "ab" for s in range(seeds)
         ]
         assert make(_two(pairing=pairing), results).lines[1].scores["top1"].difference.paired is paired
+
+
+@pytest.mark.parametrize(
+    ("pairing", "shared", "seeds", "paired"),
+    [
+        ("auto", 5, 10, False),
+        ("auto", 6, 12, True),
+        ("auto", 6, 14, False),  # six of eight and six: what is left out would have been worth more
+        ("auto", 9, 19, True),  # one seed of ten diverged
+        ("paired", 2, 20, True),
+        ("paired", 1, 2, False),
+        ("unpaired", 9, 18, False),
+    ],
+)
+def test_seeds_without_a_partner_count_against_pairing(pairing, shared, seeds, paired):
+    assert pairs(pairing, shared, seeds) is paired
+
+
+def test_a_score_that_is_no_number_is_said_where_another_is_one():
+    results = [_plain(row, s, top1=70.0 + s, top5=90.0) for row in "ab" for s in range(2)]
+    results[0] = _plain("a", 0, top1=float("nan"), top5=90.0)
+    line = make(_two(), results).lines[0]
+    assert line.notes == ("seed 0 without a finite Top-1, left out there",)
+    assert line.scores["top1"].n == 1
 
 
 def test_stars_of_both_metrics_of_a_block_are_one_family(series):
