@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from favit.identity.closure import Closure, Reader
+from favit.identity.definitions import Code
 
 Place = tuple[int, int]  # line from 1, column from 0, in bytes as the compiler counts
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-_LOADS_BY_NAME = {"favit.components.registry"}
+_LOADS_BY_NAME, _TRAINING = "favit.components.registry", "favit.train."
 _IN_BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.Match)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -62,13 +63,30 @@ def files(names: Iterable[str], reader: Reader) -> dict[str, Path]:
     return {name: path for name in names if (path := reader.file_of(name)) is not None}
 
 
+def reached(those: Iterable[Statement], code: Code, reader: Reader) -> list[Statement]:
+    """Those of the statements that the code can execute, as far as its functions and classes are concerned."""
+    own: dict[str, set[str]] = {}
+    found = []
+    for statement in those:
+        module, top = statement.module, statement.owner.partition(".")[0]
+        if module not in own:
+            path = reader.file_of(module)
+            body = ast.parse(path.read_bytes()).body if path else []
+            own[module] = {node.name for node in body if isinstance(node, _DEFINITIONS)}
+        unreached = top in own[module] and top not in code.names.get(module, {})
+        if module in code.whole or not unreached:
+            found.append(statement)
+    return found
+
+
 def callers(code: Closure) -> dict[str, set[str]]:
     """Of each module those from which it can be called: they import it, at a remove or not, or load it by name."""
-    by_name = {root for root in code.roots if root in code.modules}
-    below = {
-        name: set(module.imports) | (by_name if _LOADS_BY_NAME & set(module.imports) else set())
-        for name, module in code.modules.items()
-    }
+    named = {root for root in code.roots if root in code.modules}
+    components = {root for root in named if not root.startswith(_TRAINING)}
+    below = {name: set(module.imports) for name, module in code.modules.items()}
+    for name, imported in below.items():
+        if _LOADS_BY_NAME in imported:
+            imported |= named if name.startswith(_TRAINING) else components
     found: dict[str, set[str]] = {name: set() for name in code.modules}
     for caller in below:
         waiting, seen = [caller], {caller}

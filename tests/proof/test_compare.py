@@ -72,6 +72,8 @@ HARMLESS = [
     ("train/tasks/forecasting.py", '    unit = "windows"', '    unit = "win" "dows"'),
     ("train/schedule.py", 'if chosen.schedule == "constant":', 'if "constant" == chosen.schedule:'),
     ("train/loop.py", "from typing import Any\n", "import typing\nfrom typing import Any\n"),
+    # What no run of it reaches
+    ("attention/full.py", FIRST, FIRST + "\n\ndef _unused():\n    return 1\n"),
 ]  # fmt: skip
 
 # Changes after which all numbers of a probe are equal, and why that says nothing.
@@ -84,7 +86,6 @@ UNSEEN = [
     ("train/evaluation.py", "        found.append(rows(batch).float())", "        found.append(rows(batch).float() * torch.get_num_threads())", "reads the number of threads"),
     ("train/ema.py", "self._decay = decay", "self._decay = decay / 2", "was not"),
     ("train/distributed.py", "return value[None]", "return value[None] + 0 if world.rank == 0 else value[None]", "one way only"),
-    ("attention/full.py", FIRST, FIRST + "\n\ndef unused():\n    return 1\n", "was not called"),
 ]  # fmt: skip
 
 HARMFUL = {

@@ -335,7 +335,7 @@ def test_odd_things_in_a_place_are_passed_over(config: Config) -> None:
         '{"made_by": "other", "entries": {"a": 1}}',
     ],
 )
-@pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json"])
+@pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json", "definitions.json"])
 def test_a_damaged_cache_is_no_harm(config: Config, name: str, text: str) -> None:
     finish(states(config)[0])
     states(config)
@@ -348,7 +348,7 @@ def test_definitions_in_another_order_are_named(config: Config) -> None:
     modules = Results(config).fingerprinter.code(state.run).definitions()
     finish(state, code="0" * 16, modules=modules)
     reason = reasons.reason(states(config)[0], Results(config).fingerprinter)
-    assert reason == "code: the order of definitions"
+    assert reason == "code: the order of definitions or imports"
 
 
 def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tmp_path: Path) -> None:
