@@ -114,7 +114,41 @@ def changed(
                     only[0].extend(before[a:b])
                     only[1].extend(after[c:d])
     names = _bound([*only[0], *only[1]], [*_all(old), *_all(new)])
-    return _with_readers(only[0], old, names), _with_readers(only[1], new, names)
+    others = _named_anew(*only)
+    one, other = (
+        _with(own, side, names, _called(others, side)) for own, side in ((only[0], old), (only[1], new))
+    )
+    return one, other
+
+
+def _named_anew(before: list[Statement], after: list[Statement]) -> set[str]:
+    """Names that what differs uses on one side only, and definitions that are there on one side only.
+
+    What they stand for is called elsewhere or otherwise than before, though nothing in it may have changed.
+    """
+    uses = [{name for statement in side for name in statement.reads} for side in (before, after)]
+    heads = [
+        {s.owner.rpartition(".")[2] for s in side if isinstance(s.node, _DEFINITIONS)}
+        for side in (before, after)
+    ]
+    return (uses[0] ^ uses[1]) | (heads[0] ^ heads[1])
+
+
+def _called(names: set[str], side: Mapping[str, list[Statement]]) -> set[tuple[str, str]]:
+    """Module and owner of all functions and classes that go by these names, and of what they may call."""
+    by_name: dict[str, list[Statement]] = {}
+    for statement in _all(side):
+        for part in set(statement.owner.split(".")) - {""}:
+            by_name.setdefault(part, []).append(statement)
+    found: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        seen |= waiting
+        reached = [s for name in waiting for s in by_name.get(name, ())]
+        found |= {(s.module, s.owner) for s in reached}
+        waiting = {name for s in reached for name in s.reads} - seen
+    return found
 
 
 def _bound(seeds: list[Statement], every: list[Statement]) -> set[str]:
@@ -127,11 +161,13 @@ def _bound(seeds: list[Statement], every: list[Statement]) -> set[str]:
         names |= more
 
 
-def _with_readers(
-    own: list[Statement], side: Mapping[str, list[Statement]], names: set[str]
+def _with(
+    own: list[Statement], side: Mapping[str, list[Statement]], names: set[str], called: set[tuple[str, str]]
 ) -> list[Statement]:
+    """A side's own statements, those that read one of the names, and those of the functions that are called anew."""
     mine = {id(statement) for statement in own}
-    return own + [s for s in _all(side) if id(s) not in mine and s.reads & names]
+    others = (s for s in _all(side) if id(s) not in mine)
+    return own + [s for s in others if s.reads & names or (s.module, s.owner) in called]
 
 
 def _all(side: Mapping[str, list[Statement]]) -> Iterator[Statement]:
