@@ -30,6 +30,7 @@ from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
 from favit.identity.closure import ROOT
 from favit.identity.fingerprint import Fingerprint
+from favit.identity.settings import settings_digest
 from favit.identity.versions import differing
 from favit.results.guard import MOST_UNASKED
 from favit.results.ledger import Ledger
@@ -110,7 +111,7 @@ def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[
         files = RunFolder(folder)
         if files.is_finished or folder in asked.folders or not _left_alone(folder):
             continue
-        if asked.is_given_up(_fingerprint(_content(files.request)).get("settings"), stale):
+        if asked.is_given_up(_settings(_content(files.request)), stale):
             yield folder
 
 
@@ -193,6 +194,12 @@ def _snapshots(folder: RunFolder) -> Iterator[str]:
         yield from (str(content.get("snapshot")), str(_fingerprint(content).get("code")))
     for record in _acceptances(folder.acceptances):
         yield str(record.get("snapshot"))  # from which a later proof may go on
+
+
+def _settings(content: dict[str, Any]) -> str | None:
+    """The digest of a request's settings, as states compare it."""
+    run = content.get("run")
+    return settings_digest(run) if isinstance(run, dict) else None
 
 
 def _fingerprint(content: dict[str, Any]) -> dict[str, Any]:

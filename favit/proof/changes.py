@@ -14,11 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from favit.identity.closure import Closure, Reader
+from favit.identity.definitions import Code
 
 Place = tuple[int, int]  # line from 1, column from 0, in bytes as the compiler counts
 
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")
-_LOADS_BY_NAME = {"favit.components.registry"}
+_LOADS_BY_NAME, _TRAINING = "favit.components.registry", "favit.train."
 _IN_BLOCKS = (ast.If, ast.For, ast.While, ast.With, ast.Try, ast.AsyncFor, ast.AsyncWith, ast.Match)
 _DEFINITIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
@@ -62,13 +63,30 @@ def files(names: Iterable[str], reader: Reader) -> dict[str, Path]:
     return {name: path for name in names if (path := reader.file_of(name)) is not None}
 
 
+def reached(those: Iterable[Statement], code: Code, reader: Reader) -> list[Statement]:
+    """Those of the statements that the code can execute, as far as its functions and classes are concerned."""
+    own: dict[str, set[str]] = {}
+    found = []
+    for statement in those:
+        module, top = statement.module, statement.owner.partition(".")[0]
+        if module not in own:
+            path = reader.file_of(module)
+            body = ast.parse(path.read_bytes()).body if path else []
+            own[module] = {node.name for node in body if isinstance(node, _DEFINITIONS)}
+        unreached = top in own[module] and top not in code.names.get(module, {})
+        if module in code.whole or not unreached:
+            found.append(statement)
+    return found
+
+
 def callers(code: Closure) -> dict[str, set[str]]:
     """Of each module those from which it can be called: they import it, at a remove or not, or load it by name."""
-    by_name = {root for root in code.roots if root in code.modules}
-    below = {
-        name: set(module.imports) | (by_name if _LOADS_BY_NAME & set(module.imports) else set())
-        for name, module in code.modules.items()
-    }
+    named = {root for root in code.roots if root in code.modules}
+    components = {root for root in named if not root.startswith(_TRAINING)}
+    below = {name: set(module.imports) for name, module in code.modules.items()}
+    for name, imported in below.items():
+        if _LOADS_BY_NAME in imported:
+            imported |= named if name.startswith(_TRAINING) else components
     found: dict[str, set[str]] = {name: set() for name in code.modules}
     for caller in below:
         waiting, seen = [caller], {caller}
@@ -96,7 +114,41 @@ def changed(
                     only[0].extend(before[a:b])
                     only[1].extend(after[c:d])
     names = _bound([*only[0], *only[1]], [*_all(old), *_all(new)])
-    return _with_readers(only[0], old, names), _with_readers(only[1], new, names)
+    others = _named_anew(*only)
+    one, other = (
+        _with(own, side, names, _called(others, side)) for own, side in ((only[0], old), (only[1], new))
+    )
+    return one, other
+
+
+def _named_anew(before: list[Statement], after: list[Statement]) -> set[str]:
+    """Names that what differs uses on one side only, and definitions that are there on one side only.
+
+    What they stand for is called elsewhere or otherwise than before, though nothing in it may have changed.
+    """
+    uses = [{name for statement in side for name in statement.reads} for side in (before, after)]
+    heads = [
+        {s.owner.rpartition(".")[2] for s in side if isinstance(s.node, _DEFINITIONS)}
+        for side in (before, after)
+    ]
+    return (uses[0] ^ uses[1]) | (heads[0] ^ heads[1])
+
+
+def _called(names: set[str], side: Mapping[str, list[Statement]]) -> set[tuple[str, str]]:
+    """Module and owner of all functions and classes that go by these names, and of what they may call."""
+    by_name: dict[str, list[Statement]] = {}
+    for statement in _all(side):
+        for part in set(statement.owner.split(".")) - {""}:
+            by_name.setdefault(part, []).append(statement)
+    found: set[tuple[str, str]] = set()
+    seen: set[str] = set()
+    waiting = set(names)
+    while waiting:
+        seen |= waiting
+        reached = [s for name in waiting for s in by_name.get(name, ())]
+        found |= {(s.module, s.owner) for s in reached}
+        waiting = {name for s in reached for name in s.reads} - seen
+    return found
 
 
 def _bound(seeds: list[Statement], every: list[Statement]) -> set[str]:
@@ -109,11 +161,13 @@ def _bound(seeds: list[Statement], every: list[Statement]) -> set[str]:
         names |= more
 
 
-def _with_readers(
-    own: list[Statement], side: Mapping[str, list[Statement]], names: set[str]
+def _with(
+    own: list[Statement], side: Mapping[str, list[Statement]], names: set[str], called: set[tuple[str, str]]
 ) -> list[Statement]:
+    """A side's own statements, those that read one of the names, and those of the functions that are called anew."""
     mine = {id(statement) for statement in own}
-    return own + [s for s in _all(side) if id(s) not in mine and s.reads & names]
+    others = (s for s in _all(side) if id(s) not in mine)
+    return own + [s for s in others if s.reads & names or (s.module, s.owner) in called]
 
 
 def _all(side: Mapping[str, list[Statement]]) -> Iterator[Statement]:

@@ -18,6 +18,7 @@ Arcs = Mapping[
 ]  # of one file: key of a code -> offsets that followed on each other
 
 # Values of a run that do not change while it is trained. The seed is none: one probe speaks for all seeds.
+_ENTERING = {"RESUME", "MAKE_CELL", "COPY_FREE_VARS", "RETURN_GENERATOR"}  # executed before a trace begins
 _NOT_FIXED = {"seed", "lr", "min_lr"}
 
 
@@ -63,7 +64,7 @@ def executed(path: Path, arcs: Arcs) -> Executed:
             if place is None or place.lineno is None or place.col_offset is None:
                 continue
             spot = spots.setdefault((code.co_qualname, (place.lineno, place.col_offset)), Spot())
-            spot.executed |= instruction.offset in seen
+            spot.executed |= instruction.offset in seen or (bool(seen) and instruction.opname in _ENTERING)
             if is_condition:
                 negated = "IF_FALSE" in instruction.opname or "IF_NONE" in instruction.opname
                 ways = after.get(instruction.offset, set())

@@ -21,6 +21,7 @@ from typing import Any
 from favit.disk.files import sha256_of, write_atomic
 from favit.identity import snapshot
 from favit.identity.closure import Closure, Reader
+from favit.identity.definitions import Sources
 from favit.identity.digests import short_digest
 from favit.identity.versions import differing
 from favit.proof import changes, coverage
@@ -208,7 +209,10 @@ def compare(old: Side, new: Side, task: str, data: Path, device: str) -> Proof:
     """Run both codes and compare them. Raises ``Unprovable`` where one of them does not come to its end."""
     readers = [Reader(root=side.folder.resolve()) for side in (old, new)]
     every = [changes.statements(side.code, reader) for side, reader in zip((old, new), readers, strict=True)]
-    wanted = changes.changed(*every)
+    wanted = [
+        changes.reached(those, Sources(reader.root).code(side.code.roots), reader)
+        for those, side, reader in zip(changes.changed(*every), (old, new), readers, strict=True)
+    ]
     answers = []
     for side, reader, statements, word in zip(
         (old, new), readers, wanted, ("the result's", "today's"), strict=True

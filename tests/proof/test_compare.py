@@ -19,7 +19,6 @@ from tests.proof.conftest import SETTINGS
 
 pytestmark = pytest.mark.slow
 
-FIRST = "from __future__ import annotations\n"
 RUN = resolve(
     {
         "dataset": "csv",
@@ -72,6 +71,8 @@ HARMLESS = [
     ("train/tasks/forecasting.py", '    unit = "windows"', '    unit = "win" "dows"'),
     ("train/schedule.py", 'if chosen.schedule == "constant":', 'if "constant" == chosen.schedule:'),
     ("train/loop.py", "from typing import Any\n", "import typing\nfrom typing import Any\n"),
+    # What no run of it reaches
+    ("train/ema.py", "def _tensors(", "def _unused() -> int:\n    return 1\n\n\ndef _tensors("),
 ]  # fmt: skip
 
 # Changes after which all numbers of a probe are equal, and why that says nothing.
@@ -84,7 +85,6 @@ UNSEEN = [
     ("train/evaluation.py", "        found.append(rows(batch).float())", "        found.append(rows(batch).float() * torch.get_num_threads())", "reads the number of threads"),
     ("train/ema.py", "self._decay = decay", "self._decay = decay / 2", "was not"),
     ("train/distributed.py", "return value[None]", "return value[None] + 0 if world.rank == 0 else value[None]", "one way only"),
-    ("attention/full.py", FIRST, FIRST + "\n\ndef unused():\n    return 1\n", "was not called"),
 ]  # fmt: skip
 
 HARMFUL = {

@@ -82,6 +82,18 @@ CASES: dict[str, tuple[str, str, Sequence[object], str]] = {
     "a with statement": (
         "def f(x):\n    return x\n", "import contextlib\ndef f(x):\n    with contextlib.nullcontext():\n        return x\n", [1], "",
     ),
+    "another function is called": (
+        "def g(x):\n    if x > 100:\n        return 0\n    return x\ndef f(x):\n    return x\n", "def g(x):\n    if x > 100:\n        return 0\n    return x\ndef f(x):\n    return g(x)\n", [1], "line 2: holds",
+    ),
+    "another function is called, at a remove": (
+        "def g(x):\n    return 0 if x > 100 else x\ndef h(x):\n    return g(x)\ndef f(x):\n    return x\n", "def g(x):\n    return 0 if x > 100 else x\ndef h(x):\n    return g(x)\ndef f(x):\n    return h(x)\n", [1], "line 2: holds",
+    ),
+    "an override that is gone": (
+        "class A:\n    def g(self, x):\n        return 0 if x > 100 else x\nclass B(A):\n    def g(self, x):\n        return x\ndef f(x):\n    return B().g(x)\n", "class A:\n    def g(self, x):\n        return 0 if x > 100 else x\nclass B(A):\n    pass\ndef f(x):\n    return B().g(x)\n", [1], "line 3: holds",
+    ),
+    "a function that is taken out of another": (
+        "def f(x):\n    y = x + 1\n    return y * 2\n", "def g(x):\n    return x + 1\ndef f(x):\n    y = g(x)\n    return y * 2\n", [1], "",
+    ),
     "a generator": (
         "def f(x):\n    return list(g(x))\ndef g(x):\n    yield x\n", "def f(x):\n    return list(g(x))\ndef g(x):\n    yield x\n    yield x\n", [1], "",
     ),
