@@ -16,11 +16,13 @@ from favit.components import declared
 from favit.components.facts import feed_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
+from favit.identity import outside
 from favit.identity.closure import Closure, Reader
 from favit.identity.definitions import Code, Sources, analyser
 from favit.identity.digests import data_digests, short_digest, text_digest
 from favit.identity.settings import neutral, settings_digest
-from favit.identity.versions import cut, installed
+from favit.identity.versions import cut, import_name, installed, unknown_package
+from favit.sweeps.config import ConfigError
 from favit.sweeps.runs import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
@@ -86,6 +88,8 @@ class Fingerprinter:
         policy: Mapping[str, str] = DEFAULT_POLICY,
         reader: Reader | None = None,
     ) -> None:
+        if problem := unknown_package(policy):
+            raise ConfigError(f"versions: {problem}")
         self.reader = reader or Reader(cache=cache and cache / "modules.json")
         self._sources = Sources(self.reader.root, cache and cache / "definitions.json")
         self.differences: dict[tuple[str, str], list[str]] = {}  # what differs between two codes, told once
@@ -131,6 +135,7 @@ class Fingerprinter:
         key = (begin, *_components(run))
         if key not in self._closures:
             self._closures[key] = self.reader.closure([begin, *named(run)])
+            outside.check(self._closures[key], self.reader)
         return self._closures[key]
 
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
@@ -141,7 +146,8 @@ class Fingerprinter:
 
     def _versions_of(self, closure: Closure) -> Mapping[str, str]:
         if closure.digest not in self._versions:
-            used = [package for package in VERSIONED if package in closure.outside]
+            counted = dict.fromkeys([*VERSIONED, *self._policy])
+            used = [package for package in counted if import_name(package) in closure.outside]
             self._versions[closure.digest] = {package: installed(package) for package in used}
         return self._versions[closure.digest]
 
@@ -158,7 +164,10 @@ def named(run: Run) -> list[str]:
 
 
 class FileDigests:
-    """SHA-256 of files, computed anew only where size or time of modification differ."""
+    """SHA-256 of files, computed anew where size, inode, or time of modification or of change differ.
+
+    A time of modification alone is what `cp -p` and restored backups bring along.
+    """
 
     def __init__(self, cache: Path | None) -> None:
         self._cache = Cache(cache)
@@ -166,12 +175,13 @@ class FileDigests:
     def digest(self, path: Path) -> str:
         """The digest of one file."""
         stat = path.stat()
-        key, seen = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        key = str(path.resolve())
+        seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
         known = self._cache.get(key)
-        if known is None or known[:2] != seen:
+        if known is None or known[:-1] != seen:
             known = [*seen, sha256_of(path)]
             self._cache[key] = known
-        return str(known[2])
+        return str(known[-1])
 
     def save(self) -> None:
         """Keep the digests for the next time."""

@@ -132,6 +132,9 @@ def _checked(content: dict[str, Any]) -> dict[str, Any]:
     """The summary of a whole result; raises where it is none."""
     fingerprint, snapshot = content["fingerprint"], content.get("snapshot")
     parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
+    if isinstance(parts["versions"], dict) and isinstance(content.get("versions"), dict):
+        # A package that is counted only since then: the result says which it was made with.
+        parts["versions"] = {**content["versions"], **parts["versions"]}
     whole = (
         short_digest(content["run"]) == parts["settings"]
         and content["status"] in _DONE

@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snakemake_executor_plugin_submitit.settings import several_clusters
+from snakemake_interface_common.exceptions import WorkflowError
 
 KINDS = """
 rule all:
@@ -192,7 +194,11 @@ def test_a_second_command_is_told_in_one_line(local: Callable[[str], Any]) -> No
 
 @pytest.mark.parametrize(
     ("snakefile", "env"),
-    [("    resources: clusters='a'", {}), ("", {"SBATCH_CLUSTERS": "a"}), ("", {"SLURM_CLUSTERS": "a,b"})],
+    [
+        ("    resources: clusters='a'", {}),
+        ("", {"SBATCH_CLUSTERS": "a"}),
+        pytest.param("", {"SLURM_CLUSTERS": "a,b"}, marks=pytest.mark.slow),
+    ],
     ids=["resource", "sbatch", "all clients"],
 )
 def test_several_clusters_end_in_one_clear_line(
@@ -205,6 +211,14 @@ def test_several_clusters_end_in_one_clear_line(
     assert text.count("the cluster that SLURM_CONF names") == 1
 
 
+def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CLUSTERS", "a")
+    several_clusters()
+    monkeypatch.setenv("SLURM_CLUSTERS", "a,b")
+    with pytest.raises(WorkflowError, match="the cluster that SLURM_CONF names"):
+        several_clusters()
+
+
 def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     text = local(
         'rule b:\n    input: "a"\n    output: "b"\n    group: "g"\n    shell: "echo cause >&2; exit 3"\n'
@@ -213,13 +227,16 @@ def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     assert "failed" in text and "exit code" in text and "| cause" in text
 
 
-def test_why_a_job_is_nested_is_said_on_request(local: Callable[[str], Any]) -> None:
-    w = local('rule a:\n    output: "{i}.a"\n    benchmark: "{i}.b"\n    shell: "touch {output}"\n')
-    assert "a nested Snakemake" not in w.succeed("1.a")
-    text = w.succeed("--submitit-explain-nested", "--", "2.a", "3.a")
+def test_why_a_job_is_nested_is_said_on_request(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+    """When it is submitted: what comes of it is another matter, and this SLURM takes nothing."""
+    fake_slurm.behave(sbatch=["error sbatch: error: invalid partition specified: x"] * 2)
+    w = on_fake_slurm('rule a:\n    output: "{i}.a"\n    benchmark: "{i}.b"\n    shell: "touch {output}"\n')
+    assert "a nested Snakemake" not in w.fail("1.a")
+    text = w.fail("--submitit-explain-nested", "--", "2.a", "3.a")
     assert text.count("Rule a runs as a nested Snakemake: its rule uses benchmark.") == 1
 
 
+@pytest.mark.slow  # in short: `temp` above
 def test_temporary_outputs_need_no_nested_snakemake(local: Callable[[str], Any]) -> None:
     w = local(
         'rule b:\n    input: "a"\n    output: "b"\n    shell: "cat a > b"\n'

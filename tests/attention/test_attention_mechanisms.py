@@ -37,7 +37,7 @@ def test_full_equals_reference(heads: Heads, reference: ModuleType, causal: bool
 
 
 @CAUSAL
-@pytest.mark.parametrize("measure", ["max_mean", "kl"])
+@pytest.mark.parametrize("measure", ["max_mean", "kl_uniform_attention"])
 @pytest.mark.parametrize("exact", [False, True])
 def test_probsparse_equals_reference(
     heads: Heads, reference: ModuleType, causal: bool, measure: str, exact: bool
@@ -57,7 +57,7 @@ def test_the_measures_differ(heads: Heads) -> None:
         (measure, exact): Sparse(length=LENGTH, factor=1, measure=measure, exact=exact)
         .eval()
         .select(*heads[:2])
-        for measure in ("max_mean", "kl")
+        for measure in ("max_mean", "kl_uniform_attention")
         for exact in (False, True)
     }
     chosen = {key: tuple(value.sort(-1).values.flatten().tolist()) for key, value in kept.items()}
@@ -244,8 +244,10 @@ def test_dropout_falls_on_the_weights_in_training_only(heads: Heads, name: str) 
 
 
 def test_wrong_settings_name_the_valid_ones(heads: Heads) -> None:
-    with pytest.raises(ValueError, match="'max_mean', 'kl'"):
+    with pytest.raises(ValueError, match="'max_mean', 'kl_uniform_attention'"):
         Sparse(length=4, measure="max")
+    with pytest.raises(ValueError, match="'kl_uniform_attention', not 'kl'"):
+        Sparse(length=4, measure="kl")  # as it was called before
     with pytest.raises(ValueError, match="at least 1"):
         Sparse(length=4, factor=0)
     with pytest.raises(ValueError, match="'probsparse', 'full'"):

@@ -264,7 +264,7 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
         finish(state, code="0" * 16)
     results = Results(config)
     for state in states(config):
-        accept.accept(state, accept.candidate(state), "ada", "only a variable was renamed")
+        accept.accept(state, accept.candidate(state), results, "ada", "only a variable was renamed")
     after = states(config)
     assert {s.name for s in after} == {"accepted"}
     assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]

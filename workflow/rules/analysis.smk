@@ -1,11 +1,19 @@
 # Analyses, each a target of its own: a figure and its numbers under results/analysis, made anew when their
 # code or the results that they read change. No table needs them.
 
+import functools
+
 from favit.components import registry
+from favit.components.literals import families
 from favit.results.made import is_current
 
-ANALYSES = RESULTS.root / "analysis"
-ENCODINGS = [f"favit.encodings.{name}" for name in registry.names("encodings")]
+ANALYSES = RESULTS.root / made_tables.ANALYSES
+# The components that an analysis looks up by name, which no import shows.
+LOOKED_UP = {
+    "position_similarity": ["encodings"],
+    "term_variance": ["encodings"],
+    "aggregator_use": ["aggregators", "encodings", "models"],
+}
 
 
 def drawn(*figures):
@@ -14,7 +22,8 @@ def drawn(*figures):
 
 
 def digest_of(analysis, states=()):
-    return made_tables.analysis_digest(RESULTS, [f"favit.analysis.{analysis}", *ENCODINGS], states)
+    components = [f"favit.{kind}.{name}" for kind in LOOKED_UP[analysis] for name in registry.names(kind)]
+    return made_tables.analysis_digest(RESULTS, [f"favit.analysis.{analysis}", *components], states)
 
 
 def anew_if_outdated(analysis, files, states=()):
@@ -42,6 +51,25 @@ def with_all_four_terms(wildcards):
         raise WorkflowError("no sweep has the aggregator cross_terms with all four terms")
     anew_if_outdated("term_variance", VARIANCE, ALL_FOUR_TERMS)
     return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
+
+
+# What asks what models have learned reads the runs that are there, and trains none.
+USE = drawn("aggregator-use")
+
+
+@functools.cache
+def trained_favits():
+    """The runs of FaViT that count and kept their weights; asked for only where an analysis is."""
+    of_favit = (s for s in STATES.values() if s.counts and families()[s.run["model"]] == "favit")
+    return [state for state in of_favit if RunFolder(state.folder).weights.is_file()]
+
+
+def of_favit(wildcards):
+    """These runs, by their metrics."""
+    if not trained_favits():
+        raise WorkflowError("no run of FaViT is finished and has kept its weights (keep: weights); train a sweep first")
+    anew_if_outdated("aggregator_use", USE, trained_favits())
+    return [str(state.folder / METRICS) for state in trained_favits()]
 
 
 localrules:
@@ -81,3 +109,28 @@ rule term_variance:
     shell:
         "{params.python:q} -m favit.analysis.term_variance $(dirname {input:q}) "
         "--data {params.data:q} --out {params.out:q} --digest {params.digest}"
+
+
+# A job of its own, on a GPU where runs have one: every model scores its test images once for each other aggregator.
+# The report shows the outcome.
+rule aggregator_use:
+    output:
+        USE,
+    input:
+        of_favit,
+    message:
+        "What trained models make of their aggregators"
+    threads: config.get("resources", {}).get("cpus", 1)
+    resources:
+        mem_mb=config.get("resources", {}).get("mem_mb", 4000),
+        runtime=config.get("resources", {}).get("runtime", 60),
+        gpu=config.get("resources", {}).get("gpus", 0),
+    params:
+        python=sys.executable,
+        out=str(ANALYSES),
+        data=str(SETUP.data),
+        device=SETUP.device,
+        digest=lambda w: digest_of("aggregator_use", trained_favits()),
+    shell:
+        "{params.python:q} -m favit.analysis.aggregator_use $(dirname {input:q}) --data {params.data:q} "
+        "--device {params.device} --out {params.out:q} --digest {params.digest}"
