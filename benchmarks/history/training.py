@@ -80,7 +80,8 @@ class Inside:
 def complete(
     table: Table, commits: Sequence[str], checkouts: Sequence[Path], runs: Mapping[str, Any], ask: Ask
 ) -> None:
-    """Note the complete settings of all runs at each commit at which they may differ from before."""
+    """Note the complete settings of these runs at each commit at which they may differ from before."""
+    table.stated |= {name: dict(run) for name, run in runs.items()}
     before = ""
     for commit, checkout in zip(commits, checkouts, strict=True):
         declared = digest(
