@@ -93,7 +93,9 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
 def untracked(states: Iterable[State], results: Results) -> list[str]:
     """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
     programs = {id(p): p for p in (results.fingerprinter.program(state.run) for state in states)}
-    found = [line for p in programs.values() for line in outside.untracked(p.modules, results.fingerprinter.reader)]
+    found = [
+        line for p in programs.values() for line in outside.untracked(p.modules, results.fingerprinter.reader)
+    ]
     return list(dict.fromkeys(found))
 
 
