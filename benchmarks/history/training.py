@@ -176,6 +176,9 @@ def fill(
                 say(f"{commits[place]} {name}: {answer.get('failed', answer.get('weights'))}")
                 if len(table.rows) % SAVED_EVERY == 0:
                     table.save()
+            for name in tasks[place]:
+                if (commits[place], name) not in table.rows:
+                    table.add(commits[place], name, {"failed": "the checkout cannot be imported"})
             table.save()
 
 

@@ -194,3 +194,14 @@ def test_a_run_that_states_other_settings_is_forgotten(
     again = Table(tmp_path)
     again.forget_others({**both, "other": {**RUN, "seed": 2}})
     assert {run for _, run in again.rows} == set(again.settings) == {"full"}
+
+
+def test_a_checkout_that_answers_nothing_is_unknown(
+    history: tuple[list[str], list[Path]], tmp_path: Path
+) -> None:
+    (_, *commits), checkouts = history
+    table = Table(tmp_path)
+    training.complete(table, commits, checkouts, {"full": RUN}, completed)
+    training.fill(table, commits, checkouts, {"full": RUN}, lambda *_: iter(()), lambda text: None)
+    found = list(judging.cases(table, commits, checkouts, {"full": RUN}, tmp_path / "numbers"))
+    assert found[3].bits == "the checkout cannot be imported"
