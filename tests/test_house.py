@@ -39,9 +39,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "planning": {"components", "data", "disk", "identity", "models", "results", "sweeps", "train", "train.life"},
     "analysis": {
         "attention", "aggregators", "components", "disk", "encodings", "identity", "models", "results", "sweeps",
+        "train", "train.augment",  # to score a trained model as its training does
     },
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps"},
-    "analysis.page": {"analysis", "analysis.figures", "disk"},
+    "analysis.page": {"analysis", "analysis.figures", "disk", "results"},
     "commands": {
         "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "proof", "results",
         "sweeps", "train", "train.life",

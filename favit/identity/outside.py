@@ -77,10 +77,10 @@ def check(closure: Closure, reader: Reader) -> None:
                 )
 
 
-def untracked(closure: Closure, reader: Reader) -> list[str]:
+def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
     """A line for each place where a mechanism reads what no fingerprint holds: files, environment, docstrings."""
     found = []
-    for name in closure.modules:
+    for name in modules:
         path = reader.file_of(name)
         if path is None or not name.startswith(_MECHANISMS):
             continue

@@ -45,6 +45,9 @@ def test_b0_to_the_last_multiplication():
         ("favit_b0", {"aggregator": "max_pool"}, 3_427_704),
         ("favit_b0", {"aggregator": "avg_pool"}, 3_427_704),
         ("favit_b0", {"aggregator": "probsparse"}, 3_427_704),
+        ("favit_b0", {"aggregator": "random"}, 3_427_704),
+        ("favit_b0", {"aggregator": "top_norm"}, 3_427_704),
+        ("favit_b0", {"aggregator": "zero"}, 3_427_704),
     ],
 )
 def test_parameters_by_aggregator(variant, settings, params):
@@ -53,7 +56,18 @@ def test_parameters_by_aggregator(variant, settings, params):
 
 @pytest.mark.parametrize("size", [(224, 224), (64, 64), (33, 95)])
 @pytest.mark.parametrize(
-    "aggregator", ["published", "max_pool", "avg_pool", "linear", "pointwise_conv", "probsparse"]
+    "aggregator",
+    [
+        "published",
+        "max_pool",
+        "avg_pool",
+        "linear",
+        "pointwise_conv",
+        "probsparse",
+        "random",
+        "top_norm",
+        "zero",
+    ],
 )
 def test_the_formula_agrees_with_the_counter(aggregator, size):
     counted = on_meta("favit_b0", size, aggregator=aggregator, num_classes=10)

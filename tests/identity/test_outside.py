@@ -92,7 +92,7 @@ def test_the_shipped_mechanisms_read_nothing_untracked() -> None:
         for path in (reader.root / "favit" / room).glob("[!_]*.py")
     ]
     closure = reader.closure(names)
-    assert len(closure.modules) > 20 and outside.untracked(closure, reader) == []
+    assert len(closure.modules) > 20 and outside.untracked(closure.modules, reader) == []
     outside.check(closure, reader)
 
 

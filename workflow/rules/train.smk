@@ -42,6 +42,26 @@ def asked(name, default):
     return by_sweep(lambda a_sweep: a_sweep.resources.get(name, default))
 
 
+def labels():
+    """Folder name -> what the run's job and its log are called: what tells it from all others of its sweep."""
+    data = {name: {cell.run["dataset"] for cell in in_sweep} for name, in_sweep in CELLS.items()}
+    found = {}
+    for digest, a_state in MISSING.items():
+        run = a_state.run
+        several = len(data[FIRST_SWEEP[run.key].name]) > 1
+        found[digest] = f"{run['dataset']}.{run.name}" if several else run.name
+    return found
+
+
+LABELS = labels()
+# A plain text where wildcards are enough, which the executor fills in: Snakemake calls functions many times a job.
+job_label = (
+    "{model}.{aggregator}.{encoding}.seed{seed}"
+    if all(LABELS[d] == f"{s.run.mechanism}.seed{s.run['seed']}" for d, s in MISSING.items())
+    else lambda wildcards: LABELS[wildcards.digest]
+)
+
+
 def why(wildcards):
     run = state(wildcards).run
     return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
@@ -85,8 +105,7 @@ rule train:
         gpu=asked("gpus", 0),
         nodes=asked("nodes", 1),
         why=why,
-        # The executor fills in wildcards.
-        job_label="{model}.{aggregator}.{encoding}.seed{seed}",
+        job_label=job_label,
         array_label=by_sweep(lambda a_sweep: f"{a_sweep.name}.train"),
         # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
         progress=f"{FOLDER}/{CHECKPOINTS}",
