@@ -138,7 +138,8 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
         for state, old in again
     }
     lines += [
-        f"To find out whether their numbers would change: favit accept --prove ({len(proofs)} proofs of a few steps)",
+        "To find out whether their numbers would change: favit accept --prove "
+        f"(short trainings with old and new code: {len(proofs)})",
         "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
     ]
     return "\n".join(lines)
