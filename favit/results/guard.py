@@ -92,9 +92,11 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:
     """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
-    programs = {id(p): p for p in (results.fingerprinter.program(state.run) for state in states)}
+    codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
     found = [
-        line for p in programs.values() for line in outside.untracked(p.modules, results.fingerprinter.reader)
+        line
+        for code in codes.values()
+        for line in outside.untracked(code.loaded, results.fingerprinter.reader)
     ]
     return list(dict.fromkeys(found))
 
@@ -136,7 +138,8 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
         for state, old in again
     }
     lines += [
-        f"To find out whether their numbers would change: favit accept --prove ({len(proofs)} proofs of a few steps)",
+        "To find out whether their numbers would change: favit accept --prove "
+        f"(short trainings with old and new code: {len(proofs)})",
         "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
     ]
     return "\n".join(lines)

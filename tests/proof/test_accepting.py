@@ -317,3 +317,14 @@ def test_without_why_and_without_proof_nothing_is_accepted(
         with pytest.raises(SystemExit):
             favit("accept", words)
         assert "name RUN... and say --why, or --prove" in capsys.readouterr().err
+
+
+def test_the_question_before_retraining_offers_a_proof(place: Path) -> None:
+    configure({**MATRIX, "seed": [0, 1, 2, 3, 4]})
+    finish(*states())
+    config = load()
+    results = Results(config)
+    with pytest.raises(guard.NeedsConfirmation) as asked:
+        guard.before_training(config, results, results.states(runs(config)))
+    assert "5 finished runs" in str(asked.value)
+    assert "favit accept --prove (short trainings with old and new code: 1)" in str(asked.value)
