@@ -101,6 +101,8 @@ class Linker(Importing):
         main = dict(self._loaded)
         for module in self._loaded if self._everything else self._roots:
             self._number(Node(module))
+        for module in self._loaded:
+            self._learn(self._reads, self._renamed_reads(module))
         events = list(self._events)
         head = "|".join(
             e if isinstance(e, str) else f"<{self._number(Node(e.module))}:{e.place}>" for e in events
@@ -131,6 +133,16 @@ class Linker(Importing):
                 self._force(name, "imported by a function, with effects")
         names = [e if isinstance(e, str) else f"<{self._number(Node(e.module))}:{e.place}>" for e in events]
         return f"late {'|'.join(names)}"
+
+    def _renamed_reads(self, module: str) -> set[str]:
+        """What a module may look at under another name: ``from typing import get_type_hints as hints``."""
+        facts = self._files.facts(module)
+        return {
+            kind
+            for statement in (facts["statements"] if facts else ())
+            if any(attribute not in (None, name) for name, _, attribute in statement.get("imports", ()))
+            for kind in statement["reads"]
+        }
 
     # -- nodes
 

@@ -336,6 +336,12 @@ CASES: list[Case] = [
          a="async def g():\n    return 1\ndef f(x):\n    y = g()\n    getattr(y, 'close', int)()\n    return type(y).__name__\n"),
     case("a parameter's place", "a", "n, /", "n", root=CALL,
          a="def g(n, /):\n    return 1\ndef f(x):\n    try:\n        return g(n=1)\n    except TypeError:\n        return 2\n"),
+    case("annotations by get_type_hints under another name", "a", "n: int", "n: float", root=CALL,
+         a="from favit.b import hints\ndef g(n: int):\n    pass\ndef f(x):\n    return hints(g)\n",
+         b="from typing import get_type_hints as look\ndef hints(g):\n    return str(look(g))\n"),
+    case("an error read by exc_info under another name", "a", "'one'", "'two'", root=CALL,
+         a="from sys import exc_info as caught\ndef g():\n    raise ValueError('one')\ndef f(x):\n    try:\n        g()\n"
+           "    except ValueError:\n        return str(caught()[1])\n"),
     # -- texts
     case("the text of an error that is read", "a", "'one'", "'two'", root=CALL,
          a="def g():\n    raise ValueError('one')\ndef f(x):\n    try:\n        g()\n    except ValueError as e:\n        return str(e)\n"),

