@@ -42,9 +42,11 @@ def main(arguments: list[str] | None = None) -> int:
             return 1
         table.made_on = this_machine()
         folder = data.make(options.scratch / "data", options.series)
-        if not table.settings:
+        table.forget_others(runs())
+        new = {name: run for name, run in runs().items() if name not in table.settings}
+        if new:
             with Inside("resolve", folder) as ask:
-                training.complete(table, commits, checkouts, runs(), ask)
+                training.complete(table, commits, checkouts, new, ask)
             table.save()
         chosen = {name: run for name, run in runs().items() if not options.only or name in options.only}
         with Inside("train", folder) as ask:

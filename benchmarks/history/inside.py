@@ -181,6 +181,8 @@ def answer_all(verb: str, checkout: Path, runs: dict[str, Any], data: Path) -> N
             importlib.import_module(name)
     for name, settings in runs.items():
         answer = in_a_child(partial(train, name, settings, data, trace)) if trace else _resolved(settings)
+        if "failed" in answer:
+            answer["failed"] = answer["failed"].replace(str(data), "data").replace(str(checkout), "checkout")
         print(json.dumps({"name": name, **answer}), flush=True)
 
 

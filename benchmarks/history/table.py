@@ -45,6 +45,7 @@ class Table:
         self.rows: dict[tuple[str, str], Row] = {}  # by commit and run
         # of each run, the commits at which its complete settings are others than before; a text says why it has none
         self.settings: dict[str, dict[str, dict[str, Any] | str]] = {}
+        self.stated: dict[str, dict[str, Any]] = {}  # what each run stated of them
         self.made_on: dict[str, str] = {}
         self._names: list[str] = []
         self._sets: dict[str, str] = {}
@@ -55,6 +56,12 @@ class Table:
         executed = self._set(answer["executed"]) if "executed" in answer else ""
         known = {f.name: answer[f.name] for f in fields(Row) if f.name in answer and f.name != "executed"}
         self.rows[commit, run] = Row(commit, run, executed=executed, **known)
+
+    def forget_others(self, runs: Mapping[str, Mapping[str, Any]]) -> None:
+        """Forget runs that are not among these, and those that state other settings now."""
+        for run in [run for run, stated in self.stated.items() if stated != runs.get(run)]:
+            del self.stated[run], self.settings[run]
+            self.rows = {key: row for key, row in self.rows.items() if row.run != run}
 
     def executed(self, row: Row) -> set[str]:
         """The functions that a training executed, ``module:name``."""
@@ -68,7 +75,10 @@ class Table:
         writer.writeheader()
         writer.writerows(asdict(self.rows[key]) for key in sorted(self.rows))
         write_atomic(self._folder / "table.csv", text.getvalue())
-        runs = ",\n".join(f'"{run}": {json.dumps(known)}' for run, known in self.settings.items())
+        runs = ",\n".join(
+            f'"{run}": {json.dumps({"stated": self.stated[run], "complete": known})}'
+            for run, known in self.settings.items()
+        )
         write_atomic(self._folder / "settings.json", f"{{\n{runs}\n}}\n")
         write_atomic(self._folder / "made_on.json", json.dumps(self.made_on, indent=1) + "\n")
         lists = {"names": self._names, "sets": self._sets}
@@ -90,7 +100,9 @@ class Table:
         try:
             with (self._folder / "table.csv").open(newline="") as file:
                 self.rows = {(row["commit"], row["run"]): Row(**row) for row in csv.DictReader(file)}
-            self.settings = json.loads((self._folder / "settings.json").read_text())
+            both = json.loads((self._folder / "settings.json").read_text())
+            self.settings = {run: known["complete"] for run, known in both.items()}
+            self.stated = {run: known["stated"] for run, known in both.items()}
             lists = json.loads((self._folder / "executed.json").read_text())
             self._names, self._sets = lists["names"], lists["sets"]
             self.made_on = json.loads((self._folder / "made_on.json").read_text())

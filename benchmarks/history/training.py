@@ -80,7 +80,8 @@ class Inside:
 def complete(
     table: Table, commits: Sequence[str], checkouts: Sequence[Path], runs: Mapping[str, Any], ask: Ask
 ) -> None:
-    """Note the complete settings of all runs at each commit at which they may differ from before."""
+    """Note the complete settings of these runs at each commit at which they may differ from before."""
+    table.stated |= {name: dict(run) for name, run in runs.items()}
     before = ""
     for commit, checkout in zip(commits, checkouts, strict=True):
         declared = digest(
@@ -175,6 +176,9 @@ def fill(
                 say(f"{commits[place]} {name}: {answer.get('failed', answer.get('weights'))}")
                 if len(table.rows) % SAVED_EVERY == 0:
                     table.save()
+            for name in tasks[place]:
+                if (commits[place], name) not in table.rows:
+                    table.add(commits[place], name, {"failed": "the checkout cannot be imported"})
             table.save()
 
 

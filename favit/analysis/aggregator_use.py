@@ -143,7 +143,7 @@ def _row(trained: Trained, name: str, images: int, sums: list[float] | None, bas
             "top1": 100 * right / images,
             "top1_change": 100 * (right - base) / images,
             "changed_percent": 100 * otherwise / images,
-            "logits_moved_percent": 100 * (moved / norm) ** 0.5,
+            "logits_moved_percent": 100 * (moved / norm) ** 0.5 if norm else 0.0,
         }
     return {**row, **scores, "recorded_top1": trained.scores["top1"], "note": "" if sums else HAS_WEIGHTS}
 

@@ -143,8 +143,9 @@ class _Analysis:
             and isinstance(target, ast.Name)
             and node.value is not None
         ):
-            return [*late, "value ", *writer.written(node.value)]  # a constant's own name says nothing
-        return [*late, *writer.written(node)]
+            # a constant's own name says nothing
+            return [*late, "value ", *writer.written(node.value), *writer.local_names()]
+        return [*late, *writer.written(node), *writer.local_names()]
 
     def _of_class(self, node: ast.ClassDef, freeze: bool) -> dict[str, Any]:
         before = len(self._purity.bases)

@@ -44,6 +44,8 @@ class Importing(Names):
             self._told[module] = told
         for place, statement in enumerate(facts["statements"]):
             self._epochs[Node(module, place)] = self._epoch
+            if statement["kind"] == "import" and "everything" in statement["needs"] and not self._everything:
+                self._everything = self._learnt = True
             for name in statement["loads"]:
                 self._import(name)
             self._epochs[Node(module, place)] = self._epoch

@@ -99,8 +99,8 @@ class Linker(Importing):
         for root in self._roots:
             self._load(root)
         main = dict(self._loaded)
-        for root in self._roots:
-            self._number(Node(root))
+        for module in self._loaded if self._everything else self._roots:
+            self._number(Node(module))
         events = list(self._events)
         head = "|".join(
             e if isinstance(e, str) else f"<{self._number(Node(e.module))}:{e.place}>" for e in events
@@ -199,7 +199,9 @@ class Linker(Importing):
         wide = self._everything or any("imports" in s["needs"] for s in facts["statements"])
         for name, target, attribute in statement["imports"]:
             text = name
-            if wide or (held and self._is_read(name, statement)):
+            if attribute == "*":
+                text += "=" + self._shown(self._target(target, None, [], ()), False)
+            elif wide or (held and self._is_read(name, statement)):
                 text += "=" + self._shown(self._target(target, attribute, [], ()), False)
             elif not is_own(target):
                 text += f"={target}:{attribute}"
@@ -222,6 +224,11 @@ class Linker(Importing):
                 words.append(self._shown(self._target(piece[1], piece[2], piece[3], ()), False))
             elif kind == "l":
                 words += [self._load_shown(name) for name in piece[1]]
+            elif kind == "p":
+                for name in [m for m in self._loaded if m.rpartition(".")[0] == piece[1]]:
+                    if name not in self._roots and not name.rpartition(".")[2].startswith("_"):
+                        self._escape(name)
+                        words.append(f"<{self._number(Node(name))}>")
             elif kind == "o":
                 if piece[1] in self._reads:
                     words.append(self._joined(piece[2], module, whole))
@@ -234,7 +241,7 @@ class Linker(Importing):
             standard = name.partition(".")[0] in STANDARD
             return "" if standard or name in self._outside else f"<load {name}>"
         if not self._files.exists(name):
-            return ""
+            return f"<absent {name}>"
         if name not in self._loaded and name not in self._late:
             self._late[name] = len(self._late)
         return f"<late {self._late[name]}>" if name in self._late else ""

@@ -3,7 +3,7 @@
 *Needs* are ``module`` (it may look up any name of its module when it runs: the file counts whole), ``imports`` (and
 any module that this one imports) and ``everything`` (frames, modules, subclasses: all files count whole). *Reads* are
 what is left out of canonical texts unless some code reads it: ``doc``, ``annotation``, ``text`` of exceptions,
-``names`` of objects' attributes, ``paths`` of modules.
+``names`` of objects' attributes, ``paths`` of modules, ``locals`` of other functions.
 """
 
 from __future__ import annotations
@@ -44,6 +44,10 @@ _EVERYTHING = {
         "cell_contents",
         "getouterframes",
         "get_source",
+        "resolve_name",
+        "spec_from_file_location",
+        "run_path",
+        "SourceFileLoader",
     ),
 }
 _INSPECT = {
@@ -60,6 +64,12 @@ _INSPECT = {
 _MODULE = {"globals", "eval", "exec", "execfile"}
 # These see the names of a function.
 _LOCALS = {"locals", "vars", "dir", "eval", "exec", "query", "evaluate"}
+_IMPORTERS = {"import_module", "__import__"}
+# With another name, or as a whole, they are not recognised where they are used.
+_RENAMED = (
+    _MODULE | _IMPORTERS | {"locals", "vars", "dir", "getattr", "attrgetter", "methodcaller", "modules"}
+)
+_NO_BUILTINS = {"query", "evaluate"}
 _DYNAMIC = {"getattr", "setattr", "delattr", "hasattr"}
 _DYNAMIC_GETTERS = {"attrgetter", "methodcaller"}
 _READS = {
@@ -97,15 +107,36 @@ def looks(node: ast.stmt, imported: dict[str, Target]) -> tuple[set[str], set[st
             needs.add("everything")
     if words & _EVERYTHING:
         needs.add("everything")
+    handed = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in called}
+    handed |= {
+        n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and id(n) not in called
+    } & _IMPORTERS
+    handed &= _LOCALS | _MODULE | _IMPORTERS
     if words & _MODULE and _calls(node, _MODULE):
         needs |= {"module", "imports"}
     reads = {kind for kind, signs in _READS.items() if words & signs}
     if _reads_exceptions(node):
         reads.add("text")
+    if handed & _MODULE or _renames(node) or handed & _IMPORTERS:
+        needs.add("everything")  # called elsewhere, they look at another module or function
+    if handed & (_LOCALS - _NO_BUILTINS) or "everything" in needs:
+        reads.add("locals")
     if "module" in needs:
         reads.add("names")
     freeze = _calls(node, _LOCALS) or "everything" in needs
     return needs, reads, attributes, freeze
+
+
+def _renames(node: ast.AST) -> bool:
+    """``import builtins``, ``from builtins import eval``, ``from importlib import import_module as find``."""
+    for n in ast.walk(node):
+        if isinstance(n, ast.Import) and any(a.name == "builtins" for a in n.names):
+            return True
+        if isinstance(n, ast.ImportFrom) and (
+            n.module == "builtins" or any(a.asname and a.name in _RENAMED for a in n.names)
+        ):
+            return True
+    return False
 
 
 def _sees_everything(node: ast.AST, imported: dict[str, Target]) -> bool:
@@ -151,7 +182,7 @@ def _is_membership(node: ast.Compare) -> bool:
 def _calls(node: ast.AST, names: set[str]) -> bool:
     """Whether one of these is named at all; ``model.eval()``, a method without arguments, is none."""
     for n in ast.walk(node):
-        if isinstance(n, ast.Name) and n.id in names - {"query", "evaluate"}:
+        if isinstance(n, ast.Name) and n.id in names - _NO_BUILTINS:
             return True
         if isinstance(n, ast.Call) and isinstance(n.func, ast.Attribute) and n.func.attr in names and n.args:
             return True

@@ -25,7 +25,7 @@ class PieceWriter:
     def __init__(self, module: str, package: str, bound: set[str], freeze: bool = False) -> None:
         self._module, self._package, self._bound = module, package, bound
         self._freeze = freeze
-        self._count = 0
+        self._numbered: list[str] = []
         self._class: list[str] = []
         self._stack: list[Pieces] = [[]]
 
@@ -34,6 +34,10 @@ class PieceWriter:
         self._stack.append([])
         self._write(node, scope)
         return self._stack.pop()
+
+    def local_names(self) -> Pieces:
+        """The names of local variables, in the order of their numbers, for code that looks at those of others."""
+        return [["o", "locals", [f" locals {' '.join(self._numbered)}"]]] if self._numbered else []
 
     # -- pieces
 
@@ -131,8 +135,8 @@ class PieceWriter:
                 )  # until it is bound, the class sees the module's
         else:
             if holder.local[name] is None:
-                holder.local[name] = self._count
-                self._count += 1
+                holder.local[name] = len(self._numbered)
+                self._numbered.append(name)
             self._text(f"v{holder.local[name]}{attributes}")
 
     def _global(self, name: str, chain: list[str], load: bool) -> None:

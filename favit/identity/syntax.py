@@ -31,6 +31,23 @@ def loaded_by(node: ast.Call, package: str) -> str | None:
     return scopes.absolute(first.value.lstrip("."), dots, package)
 
 
+def may_load(node: ast.Call, package: str) -> str | None:
+    """The package of a call ``import_module(f"favit.room.{name}")``, if only the last part is made at run time."""
+    name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", None)
+    if (
+        name not in ("import_module", "__import__")
+        or not node.args
+        or not isinstance(node.args[0], ast.JoinedStr)
+    ):
+        return None
+    first, *rest = node.args[0].values
+    text = first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else ""
+    if len(rest) != 1 or not text.endswith("."):
+        return None
+    dots = len(text) - len(text.lstrip("."))
+    return scopes.absolute(text[dots:-1], dots, package)
+
+
 def plain_text(node: ast.AST) -> str:
     """An expression as it is spelt, written down in a form of our own."""
     parts = []

@@ -92,11 +92,9 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:
     """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
-    codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
+    programs = {id(p): p for p in (results.fingerprinter.program(state.run) for state in states)}
     found = [
-        line
-        for code in codes.values()
-        for line in outside.untracked(code.loaded, results.fingerprinter.reader)
+        line for p in programs.values() for line in outside.untracked(p.modules, results.fingerprinter.reader)
     ]
     return list(dict.fromkeys(found))
 

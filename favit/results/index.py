@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.disk.cache import Cache
-from favit.disk.run_folder import RunFolder
+from favit.disk.run_folder import ACCEPTANCES, METRICS, RunFolder
 from favit.identity.definitions import analyser
 from favit.identity.digests import short_digest
 from favit.identity.settings import declarations, settings_digest
@@ -70,26 +70,27 @@ class Index:
                 names = sorted(e.name for e in entries if not e.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [result for name in names if (result := self._result(place / name))]
+        root = os.path.abspath(place)  # noqa: PTH100 - text, as below
+        return [result for name in names if (result := self._result(place, name, f"{root}{os.sep}{name}"))]
 
     def save(self) -> None:
         """Keep what was read for the next time."""
         self._cache.save()
         self._codes.save()
 
-    def _result(self, folder: Path) -> Result | None:
-        files = RunFolder(folder)
+    def _result(self, place: Path, name: str, path: str) -> Result | None:
+        """The result in a folder, whose absolute ``path`` is text: there may be tens of thousands of them."""
         try:
-            stat = files.metrics.stat()
+            stat = os.stat(f"{path}{os.sep}{METRICS}")  # noqa: PTH116 - a Path costs more than the call
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return None
             raise  # a file server that does not answer is no reason to train
-        key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
-        known = self._cache.get(key)
+        seen, known = [stat.st_size, stat.st_mtime_ns], self._cache.get(path)
+        folder = place / name
         if known is None or known["seen"] != seen:
-            known = {"seen": seen, **self._summary(files.metrics)}
-            self._cache[key] = known
+            known = {"seen": seen, **self._summary(RunFolder(folder).metrics)}
+            self._cache[path] = known
         if not known["readable"]:
             return None
         code = self._codes.digest(known["snapshot"]) if known["snapshot"] else None
@@ -101,14 +102,14 @@ class Index:
             known["stamp"],
             {**self._cache.get(known["shared"]), "seed": known["seed"]},
             known["finished"],
-            functools.partial(self._made_of, known["snapshot"], files.metrics),
-            _acceptances(files.acceptances),
+            functools.partial(self._made_of, known["snapshot"], folder),
+            _acceptances(f"{path}{os.sep}{ACCEPTANCES}"),
         )
 
-    def _made_of(self, snapshot: str, metrics: Path) -> Any:
+    def _made_of(self, snapshot: str, folder: Path) -> Any:
         found = self._codes.definitions(snapshot) if snapshot else None
         if found is None:
-            then = json.loads(metrics.read_text())["fingerprint"]
+            then = json.loads(RunFolder(folder).metrics.read_text())["fingerprint"]
             found = then.get("modules") if then.get("analyser") == analyser() else None
         return found
 
@@ -159,11 +160,11 @@ def _is_of_text(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
 
 
-def _acceptances(path: Path) -> tuple[Mapping[str, Any], ...]:
-    if not path.exists():
+def _acceptances(path: str) -> tuple[Mapping[str, Any], ...]:
+    if not os.path.exists(path):  # noqa: PTH110 - as above
         return ()
     try:
-        records = json.loads(path.read_text())
+        records = json.loads(Path(path).read_text())
     except (OSError, ValueError):
         return ()
     return tuple(r for r in records if _is_acceptance(r)) if isinstance(records, list) else ()

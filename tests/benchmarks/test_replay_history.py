@@ -182,3 +182,26 @@ def test_commits_at_which_a_run_cannot_be_resolved_are_not_trained() -> None:
     own = [Segment(0, None, {}), Segment(1, RUN, {}), Segment(2, RUN, {"m": "1"})]
     assert wanted(own, lambda s: None) == [1, 2]
     assert wanted(own[:1], lambda s: None) == []
+
+
+def test_a_run_that_states_other_settings_is_forgotten(
+    history: tuple[list[str], list[Path]], tmp_path: Path
+) -> None:
+    (_, *commits), checkouts = history
+    table, both = Table(tmp_path), {"full": RUN, "other": {**RUN, "seed": 1}}
+    training.complete(table, commits, checkouts, both, completed)
+    training.fill(table, commits, checkouts, both, Trained(), lambda text: None)
+    again = Table(tmp_path)
+    again.forget_others({**both, "other": {**RUN, "seed": 2}})
+    assert {run for _, run in again.rows} == set(again.settings) == {"full"}
+
+
+def test_a_checkout_that_answers_nothing_is_unknown(
+    history: tuple[list[str], list[Path]], tmp_path: Path
+) -> None:
+    (_, *commits), checkouts = history
+    table = Table(tmp_path)
+    training.complete(table, commits, checkouts, {"full": RUN}, completed)
+    training.fill(table, commits, checkouts, {"full": RUN}, lambda *_: iter(()), lambda text: None)
+    found = list(judging.cases(table, commits, checkouts, {"full": RUN}, tmp_path / "numbers"))
+    assert found[3].bits == "the checkout cannot be imported"

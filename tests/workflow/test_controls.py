@@ -15,7 +15,7 @@ def test_controls_stand_in_the_table_that_they_are_trained_for(project) -> None:
     pytest.importorskip("sklearn")
     config = project.config()
     assert "keep: weights" in (project.root / "config.yaml").read_text()
-    config["recipes"]["demo-images"] |= {"epochs": 1, "limit_train": 128, "limit_test": 60}
+    config["recipes"]["demo-images"] |= {"epochs": 1, "limit_train": 64, "limit_test": 20}
     config["device"] = "cpu"
     project.configure(config)
     project.snakemake("demo-controls")

@@ -80,7 +80,9 @@ TRAINED = {
 def trained(analysis):
     """The runs that an analysis is of; looked for only where it is asked for."""
     asked_for = TRAINED[analysis][2]
-    chosen = (state for state in STATES.values() if state.counts and asked_for(state.run))
+    # One that diverged is a result, too, and has nothing to ask.
+    ended = (state for state in STATES.values() if state.counts and state.result.content["status"] == "finished")
+    chosen = (state for state in ended if asked_for(state.run))
     return [state for state in chosen if RunFolder(state.folder).weights.is_file()]
 
 
