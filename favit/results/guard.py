@@ -92,11 +92,7 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:
     """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
-<<<<<<< HEAD
     codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
-=======
-    programs = {id(p): p for p in (results.fingerprinter.program(state.run) for state in states)}
->>>>>>> proof
     found = [
         line
         for code in codes.values()
