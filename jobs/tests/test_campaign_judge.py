@@ -109,9 +109,9 @@ def test_the_tally_counts_each_kind() -> None:
 @pytest.fixture
 def job(tmp_path: Path) -> tuple[list[str], workload.Job]:
     """The command of a job of three steps, in its folder."""
-    jobs = {"j000": workload.Job("low", 3, 0.2, [])}
+    jobs = {"j000": workload.Job("low", 3, 0.5, [])}
     workload.write(tmp_path, jobs)
-    return ["python3", "-I", "-S", "job.py", "j000", "3", "0.2", "out/j000"], jobs["j000"]
+    return ["python3", "-I", "-S", "job.py", "j000", "3", "0.5", "out/j000"], jobs["j000"]
 
 
 def words(folder: Path) -> list[str]:

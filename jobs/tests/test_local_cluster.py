@@ -114,7 +114,7 @@ rule all:
 rule a:
     output: "{i}"
     resources: gpu=1
-    shell: "echo + $CUDA_VISIBLE_DEVICES >> log; sleep 0.3; echo - $CUDA_VISIBLE_DEVICES >> log; touch {output}"
+    shell: "echo + $CUDA_VISIBLE_DEVICES >> log; sleep 1.5; echo - $CUDA_VISIBLE_DEVICES >> log; touch {output}"
 """
     )
     w.succeed("--submitit-local-cpus", "3", "--submitit-local-gpus", "4,7")

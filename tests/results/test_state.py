@@ -220,7 +220,7 @@ def test_more_than_three_finished_runs_are_not_retrained_unasked(config: Config)
         guard.before_training(config, Results(config), states(config))
     message = str(stopped.value)
     assert "4 finished runs, 4.00 device hours" in message
-    assert message.count("code:") == 4 and "retrain=yes" in message
+    assert message.count("h): code:") == 4 and "retrain=yes" in message
     assert not (config.results / "snapshots").exists()
     summary = guard.before_training(replace(config, retrain=True), Results(config), states(config))
     assert "5 to train" in summary and "never run before" in summary
