@@ -46,9 +46,10 @@ test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
 
 # Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
+# The thousands of mutants of test_mutants.py are left to test-slow.
 test-sweeps: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis jobs/tests
+	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py
 
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
