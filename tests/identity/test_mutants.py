@@ -28,11 +28,6 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="module")
-def few(tmp_path_factory: pytest.TempPathFactory) -> Lines:
-    return executed(list(FEW), tmp_path_factory.mktemp("few"))
-
-
-@pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Lines:
     return executed(list(MANY), tmp_path_factory.mktemp("many"))
 
@@ -76,20 +71,18 @@ def missed(lines: Lines, number: int, seed: int, anew: bool) -> list[str]:
     return found
 
 
-def test_no_change_of_executed_code_is_missed(few: Lines, seed: int) -> None:
+def test_no_change_of_executed_code_is_missed(tmp_path: Path, seed: int) -> None:
+    few = executed(list(FEW), tmp_path)
+    assert {"favit/train/loop.py", "favit/models/informer.py"} <= set(few["series"])
+    assert {"favit/train/learner.py", "favit/models/favit.py", "favit/train/augment/mix.py"} <= set(
+        few["images"]
+    )
     assert missed(few, 200, seed, anew=False) == []
 
 
 @pytest.mark.slow
 def test_none_of_many_changes_is_missed(many: Lines, seed: int) -> None:
     assert missed(many, 2000, seed, anew=True) == []
-
-
-def test_the_trace_saw_both_families_at_work(few: Lines) -> None:
-    assert {"favit/train/loop.py", "favit/models/informer.py"} <= set(few["series"])
-    assert {"favit/train/learner.py", "favit/models/favit.py", "favit/train/augment/mix.py"} <= set(
-        few["images"]
-    )
 
 
 def test_what_no_name_reaches_changes_nothing() -> None:
