@@ -5,14 +5,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
+# Tests wait as much as they compute: two at a time for each core, each with one thread.
+TESTERS ?= $(shell expr 2 \* $(CORES))
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-campaign lint format bench report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
 	@echo "make demo        train a small ablation on this machine and print its tables"
 	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
-	@echo "                 test-slurm (starts a private SLURM), test-slurm-campaign (SEED=1 EVENTS=1000)"
+	@echo "                 test-slurm (starts a private SLURM), test-slurm-long (its long forms),"
+	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
 	@echo "make lint        ruff and mypy; make format lays the code out"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make report      results/report.html"
@@ -37,18 +40,24 @@ demo: $(READY)
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	$(BIN)/python -m pytest -m 'not slow and not slurm' -n $(CORES) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal
 
 test-slow: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
 
 # Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
+# The thousands of mutants of test_mutants.py are left to test-slow.
 test-sweeps: $(READY)
-	$(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis jobs/tests
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
+	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py
 
+# Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
+# test-slurm-long, and a short one here.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m slurm
+	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile
+
+test-slurm-long: $(READY)
+	$(BIN)/python -m pytest -m 'slurm and slow'
 
 # About 40 minutes for 1000 events. It ends with the jobs that were lost, doubled or falsely failed.
 SEED   ?= 1

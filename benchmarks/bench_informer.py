@@ -3,10 +3,11 @@
     python benchmarks/bench_informer.py [--quick] [--threads N]
 
 The first lines give seconds a step of ours and of ``plain_informer``, timed in
-turn, and their ratio. The last ones train a synthetic series with the real
-loop and say which share of an epoch of ETTh1's 268 steps is spent outside
-forward, backward and optimizer: cutting windows, sampling, bookkeeping, and at
-its end saving.
+turn, and their ratio. The next ones time how ProbSparse selects its queries, by
+all L x L scores, against computing only the sampled ones. The last ones train a
+synthetic series with the real loop and say which share of an epoch of ETTh1's
+268 steps is spent outside forward, backward and optimizer: cutting windows,
+sampling, bookkeeping, and at its end saving.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from __future__ import annotations
 import argparse
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from interleave import compare
 from plain_informer import PlainInformer
 from torch import Tensor, nn
 
+from favit.attention._sparse import ProbSparse, sparsity
 from favit.models.informer import build
 
 BATCH, INPUT, LABEL, HORIZON = 32, 64, 48, 24
@@ -152,6 +154,30 @@ def outside(steps: int, threads: int) -> None:
     )
 
 
+def gathered_measure(q_bhld: Tensor, k_bhld: Tensor, keys_lu: Tensor) -> Tensor:
+    """The sampled scores alone, from a copy of the sampled keys, as the authors' code takes them: (B, H, L)."""
+    scores_bhlu = (k_bhld[:, :, keys_lu] @ q_bhld.unsqueeze(-1)).squeeze(-1)
+    return sparsity(scores_bhlu, "max_mean", len(keys_lu))
+
+
+def selection(lengths: Sequence[int], repeats: int) -> None:
+    """Print from which length computing only the sampled scores would pay."""
+    for length in lengths:
+        sparse = ProbSparse(length=length, causal=False, factor=5, measure="max_mean", exact=False).eval()
+        q, k = torch.randn(1, 8, length, 64), torch.randn(1, 8, length, 64)
+        keys, kept = sparse.evaluation_keys, sparse.kept
+
+        def sampled(q: Tensor = q, k: Tensor = k, keys: Tensor = keys, kept: int = kept) -> None:
+            gathered_measure(q, k, keys).topk(kept, sorted=False)
+
+        def ours(sparse: ProbSparse = sparse, q: Tensor = q, k: Tensor = k) -> None:
+            sparse.select(q, k)
+
+        with torch.no_grad():
+            result = compare(sampled, ours, repeats=repeats)
+        print(result.line(f"queries of {length} steps selected, sampled scores only / ours"), flush=True)
+
+
 def main() -> None:
     """Print the comparisons."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
@@ -165,6 +191,7 @@ def main() -> None:
         assert sum(p.numel() for p in ours.parameters()) == sum(p.numel() for p in plain.parameters())
         result = compare(stepper(ours), stepper(plain), repeats=3 if chosen.quick else 10)
         print(result.line(f"Informer {aggregator}, training step, ours / plain"), flush=True)
+    selection((64, 336, 672, 2048, 4096, 8192), repeats=3 if chosen.quick else 10)
     outside(steps=8 if chosen.quick else 40, threads=chosen.threads)
 
 

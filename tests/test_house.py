@@ -35,15 +35,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train.life": {"train", "identity", "disk", "models"},  # models: for what they set of a CPU, once a process
     "prepare": {"components", "data", "disk"},
     "results": {"components", "data", "disk", "identity", "sweeps"},
+    "proof": {"data", "disk", "identity", "results", "sweeps", "train"},
     "planning": {"components", "data", "disk", "identity", "models", "results", "sweeps", "train", "train.life"},
     "analysis": {
         "attention", "aggregators", "components", "disk", "encodings", "identity", "models", "results", "sweeps",
+        "train", "train.augment",  # to score a trained model as its training does
     },
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps"},
-    "analysis.page": {"analysis", "analysis.figures", "disk"},
+    "analysis.page": {"analysis", "analysis.figures", "disk", "results"},
     "commands": {
-        "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "results", "sweeps",
-        "train", "train.life",
+        "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "proof", "results",
+        "sweeps", "train", "train.life",
     },
 }  # fmt: skip
 

@@ -7,19 +7,28 @@ of a pool over windows follows the FaViT-ProbSparse study.
 from __future__ import annotations
 
 import math
-from contextlib import AbstractContextManager, nullcontext
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from torch import Tensor, nn
 
 from favit.aggregators._contract import Grid, KeyMap
+from favit.aggregators._selection import (
+    POSITIONS,
+    by_window,
+    full,
+    gathered,
+    in_windows,
+    top,
+    without_autocast,
+)
 from favit.components.bounds import AtLeast
 from favit.components.checks import checked
 
-_POSITIONS = 49
 _SAMPLES = 5  # sampled keys: 5 ceil(ln L_K)
-_LARGEST = 80.0  # score above the mean whose exponential still sums in single precision; attention is one-hot by then
+_LARGEST = (
+    40.0  # its exponential, times itself and summed over all keys, is far from overflow in single precision
+)
 _QUERIES_AT_ONCE = 1024  # bounds the memory of the exact measure
 
 
@@ -49,7 +58,7 @@ class Aggregator(nn.Module):
     ) -> None:
         super().__init__()
         self.factor, self.measure, self.pool = factor, measure, pool
-        self.keys = windows * _POSITIONS
+        self.keys = windows * POSITIONS
         self.register_buffer("evaluation_sample", evenly_spread(self.keys), persistent=False)
         self.register_buffer("training_sample", evenly_spread(self.keys), persistent=False)
 
@@ -65,13 +74,10 @@ class Aggregator(nn.Module):
         """Samples (B, heads, 49, windows, channels) to tokens (B, heads, 49, channels)."""
         if samples.shape[3] == 1:
             return samples.squeeze(3)
-        # Windows before positions is how the samples lie in memory: this view costs nothing.
-        samples_blhc = samples.permute(0, 3, 2, 1, 4).flatten(1, 2)
-        with torch.no_grad(), _without_autocast(samples.device):
-            chosen_bht = self.select(_full(samples_blhc), _full(queries), key_map, grid)
-        index = in_windows(chosen_bht, grid).transpose(1, 2).unsqueeze(3)
-        tokens_bthc = samples_blhc.gather(1, index.expand(-1, -1, -1, samples.shape[4]))
-        return tokens_bthc.transpose(1, 2)
+        samples_blhc = by_window(samples)
+        with torch.no_grad(), without_autocast(samples.device):
+            chosen_bht = self.select(full(samples_blhc), full(queries), key_map, grid)
+        return gathered(samples_blhc, chosen_bht, grid)
 
     def elementwise_macs(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> int:
         """Multiply-accumulates of ``forward`` that are written as elementwise products or a matrix times a vector."""
@@ -94,17 +100,16 @@ class Aggregator(nn.Module):
 
         ``samples_blhc`` (B, windows x 49, heads, channels) counts windows, then positions within a window.
         """
-        weight, bias = (_full(x) for x in key_map())
+        weight, bias = (full(x) for x in key_map())
         count = samples_blhc.shape[1]
         sample = None if self.measure == "exact" else in_windows(self._sample(count), grid)
         sampled_blhc = samples_blhc if sample is None else samples_blhc.index_select(1, sample)
         keys_bhlc = (sampled_blhc @ weight.T).transpose(1, 2)  # the bias shifts all of a query's scores alike
-        measure_bhn = sparsity(queries_bhnc, keys_bhlc)
+        measure_bhn = kl_attention_uniform(queries_bhnc, keys_bhlc)
         top_bhu = measure_bhn.topk(self.voters(queries_bhnc.shape[2]), dim=2).indices
         voters_bhuc = queries_bhnc.gather(2, top_bhu.unsqueeze(3).expand(-1, -1, -1, queries_bhnc.shape[3]))
         scores_bhl = self._scores(samples_blhc, voters_bhuc, weight, bias)
-        order = by_map(scores_bhl, grid).sort(dim=2, descending=True, stable=True).indices
-        return order[:, :, :_POSITIONS].sort(dim=2).values
+        return top(scores_bhl, grid)
 
     def _sample(self, count: int) -> Tensor:
         if count != self.keys:
@@ -128,18 +133,21 @@ class Aggregator(nn.Module):
         return torch.stack(scores).amax(dim=0).transpose(1, 2)
 
 
-def sparsity(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
-    """D_KL(P_i || U) = log L + sum_j P_i(j) log P_i(j) of each query (B, heads, N); P_i is its attention.
+def kl_attention_uniform(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
+    """D_KL(P_i || U) = log L + sum_j P_i(j) log P_i(j) of each query (B, heads, N); P_i is its attention, U uniform.
 
-    Zhou et al. 2021, equation 2; L is the number of keys given, a sample or all. Computed from scores less their
-    mean, so that nearly uniform attention, as before training, is told from uniform attention: log L and the
-    entropy cancel to all digits there.
+    The divergence in the study's order; that of Informer's equation 2 is D_KL(U || P_i), which its attention calls
+    ``kl_uniform_attention``. L is the number of keys given, a sample or all. Computed from scores less their mean,
+    so that nearly uniform attention, as before training, is told from uniform attention: log L and the entropy
+    cancel to all digits there. Where the largest exceeds ``_LARGEST`` all scores of the query are lowered alike,
+    which P_i does not see.
     """
     scale = queries_bhnc.shape[3] ** -0.5
     keys_bhcl = (keys_bhlc - keys_bhlc.mean(dim=2, keepdim=True)).transpose(2, 3) * scale
     parts = []
     for part_bhnc in queries_bhnc.split(_QUERIES_AT_ONCE, dim=2):
-        scores = (part_bhnc @ keys_bhcl).clamp(max=_LARGEST)
+        scores = part_bhnc @ keys_bhcl
+        scores = scores - (scores.amax(dim=3, keepdim=True) - _LARGEST).clamp(min=0)
         growth = scores.expm1()
         excess = growth.mean(dim=3)  # mean exp(score) - 1
         parts.append((growth * scores + scores).mean(dim=3) / (1 + excess) - excess.log1p())
@@ -155,29 +163,3 @@ def evenly_spread(keys: int) -> Tensor:
     """A fixed sample of distinct key indices, spread over all of them."""
     size = sample_size(keys)
     return torch.tensor([(2 * i + 1) * keys // (2 * size) for i in range(size)])
-
-
-def by_map(scores_bhl: Tensor, grid: Grid) -> Tensor:
-    """Reorder the last axis from windows, then positions to rows, then columns of the map of all samples."""
-    rows, columns = grid
-    scores = scores_bhl.unflatten(2, (rows, columns, 7, 7))
-    return scores.transpose(3, 4).flatten(2)
-
-
-def in_windows(index: Tensor, grid: Grid) -> Tensor:
-    """Where samples counted by row, then column of the map stand when counted by window, then position."""
-    width = 7 * grid[1]
-    row, column = index // width, index % width
-    window = row // 7 * grid[1] + column // 7
-    return window * _POSITIONS + row % 7 * 7 + column % 7
-
-
-def _without_autocast(device: torch.device) -> AbstractContextManager[Any]:
-    if torch.amp.is_autocast_available(device.type):
-        return torch.autocast(device.type, enabled=False)
-    return nullcontext()
-
-
-def _full(x: Tensor) -> Tensor:
-    """At least single precision: half precision would make ties of what is not."""
-    return x.detach().to(torch.promote_types(x.dtype, torch.float32))

@@ -61,20 +61,27 @@ def fasa_macs(
 def aggregator_macs(
     aggregator: str, heads: int, windows: int, channels: int, queries: int, factor: int
 ) -> int:
-    """One head group's fusion. Means and maxima multiply nothing."""
-    if aggregator in ("published", "avg_pool", "max_pool"):
+    """One head group's fusion. Means, maxima, and taking samples at random or none multiply nothing."""
+    if aggregator in ("published", "avg_pool", "max_pool", "random", "zero"):
         return 0
     if aggregator in ("linear", "pointwise_conv"):
         return heads * WINDOW * windows * channels**2
     if aggregator == "probsparse":
         return 0 if windows == 1 else _selection_macs(heads, windows * WINDOW, channels, queries, factor)
+    if aggregator == "top_norm":
+        keys = windows * WINDOW
+        return 0 if windows == 1 else _fold_macs(channels) + heads * keys * channels * (channels + 1)
     raise ValueError(f"no formula for the aggregator '{aggregator}'")
 
 
 def _selection_macs(heads: int, keys: int, channels: int, queries: int, factor: int) -> int:
     sampled = min(keys, 5 * math.ceil(math.log(keys)))
-    fold = channels**3 + channels**2  # both projections of a token in one, once a batch
     to_keys = heads * sampled * channels**2
     measure = heads * queries * sampled * (channels + 1)  # scores, then P log P
     score = heads * channels**2 + heads * keys * channels  # the pooled query folded, then against all samples
-    return fold + to_keys + measure + score
+    return _fold_macs(channels) + to_keys + measure + score
+
+
+def _fold_macs(channels: int) -> int:
+    """Both projections of a token, weight and bias, folded into one map to its key, once a batch."""
+    return channels**3 + channels**2

@@ -1,20 +1,20 @@
-"""What a reader sees of a table before it becomes LaTeX, Markdown or HTML: columns, footnotes, legend."""
+"""What a reader sees of a table before it becomes LaTeX, Markdown or HTML: columns and footnotes."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal, cast
 
+from favit.analysis.legend import MINUS, caption, legend, params_1000
 from favit.analysis.results import METRICS
 
 if TYPE_CHECKING:
-    from favit.analysis.statistics import Difference
     from favit.analysis.table import Line, Score, Table
     from favit.sweeps.published import Published
 
-MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
 
 
@@ -99,12 +99,26 @@ def lay_out(table: Table) -> Layout:
     footnotes = Footnotes()
     labels = tuple(Cell(text=line.row.label, marks=footnotes.mark(line.notes)) for line in table.lines)
     columns = [*_cost_columns(table, footnotes), _seeds_column(table), *_score_columns(table, footnotes)]
-    shown = tuple(c for c in columns if c.always or any(not cell.empty for cell in c.cells))
-    head = "Aggregator" if table.spec.task == "classification" else "Attention and encoding"
-    return Layout(head, labels, shown, tuple(footnotes.items), _caption(table), tuple(_legend(table)))
+    shown = _named([c for c in columns if c.always or any(not cell.empty for cell in c.cells)])
+    default = "Aggregator" if table.spec.task == "classification" else "Attention and encoding"
+    head = table.spec.head or default
+    return Layout(head, labels, shown, tuple(footnotes.items), caption(table), tuple(legend(table)))
 
 
+def _named(columns: Sequence[Column]) -> tuple[Column, ...]:
+    """A column alone in its section is not told from others: nothing is "ours" where nobody else's is shown."""
+    in_section = Counter(column.section for column in columns)
+    return tuple(
+        replace(column, title="")
+        if column.title in ("ours", _SCORE) and in_section[column.section] == 1
+        else column
+        for column in columns
+    )
+
+
+MODELS_ONLY = "interval over test examples, this trained model only"
 _SEEDS = "n"
+_SCORE = "score"
 
 
 def _seeds_column(table: Table) -> Column:
@@ -125,7 +139,7 @@ def _cost_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     params, flops = "Params (M)", "FLOPs (G)"
     return [
         column(params, "ours", lambda line: None if line.cost is None else line.cost.params / 1e6),
-        column(params, "1,000 cl.", _params_1000),
+        column(params, "1,000 cl.", params_1000),
         published(params, lambda line: line.published_params),
         column(flops, "ours", lambda line: None if line.cost is None else line.cost.macs / 1e9),
         published(flops, lambda line: line.published_flops),
@@ -138,21 +152,15 @@ def _decimals(values: Iterable[float | None]) -> int:
     return min(5, max(2, 2 - math.floor(math.log10(smallest))))
 
 
-def _params_1000(line: Line) -> float | None:
-    """Shown only beside a published value, which it makes comparable."""
-    if line.cost is None or line.cost.params_1000 is None or line.published_params is None:
-        return None
-    return line.cost.params_1000 / 1e6
-
-
 def _score_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     columns = []
     for metric in METRICS[table.spec.task]:
         scores = [line.scores[metric.key] for line in table.lines]
         section, digits = metric.title, metric.decimals
-        columns.append(Column(section, "mean ± std", "spread", tuple(_mean(s) for s in scores), always=True))
+        columns.append(_mean_column(section, scores))
         if metric.headline:
-            differences = tuple(_difference(s, footnotes) for s in scores)
+            mixed = any(s.p is not None for s in scores)
+            differences = tuple(_difference(s, footnotes, mixed) for s in scores)
             columns.append(Column(section, "Δ", "number", differences))
             columns.append(Column(section, "95 % CI", "text", tuple(_interval(s) for s in scores)))
         minus = tuple(_number(s.minus_published, digits, signed=True) for s in scores)
@@ -163,6 +171,15 @@ def _score_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     return columns
 
 
+def _mean_column(section: str, scores: Sequence[Score]) -> Column:
+    """Named for what it shows: a spread where some row has one."""
+    spread = any(score.std is not None for score in scores)
+    title, kind = ("mean ± std", "spread") if spread else (_SCORE, "number")
+    return Column(
+        section, title, cast(Literal["number", "spread"], kind), tuple(map(_mean, scores)), always=True
+    )
+
+
 def _mean(score: Score) -> Cell:
     if score.mean is None:
         return Cell()
@@ -171,14 +188,14 @@ def _mean(score: Score) -> Cell:
     return Cell(f"{score.mean:.{digits}f}", std, place=score.place)
 
 
-def _difference(score: Score, footnotes: Footnotes) -> Cell:
+def _difference(score: Score, footnotes: Footnotes, mixed: bool) -> Cell:
+    """mixed: other intervals of the column are over seeds, so that one that is not says so."""
     d = score.difference
     if d is None:
         return Cell()
     partial = [f"Δ over the {d.seeds} seeds that this row and the baseline share"] if d.left_out else []
-    return Cell(
-        signed(d.estimate, score.metric.decimals), star=score.significant, marks=footnotes.mark(partial)
-    )
+    marks = footnotes.mark([*partial, *([MODELS_ONLY] if d.models_only and mixed else [])])
+    return Cell(signed(d.estimate, score.metric.decimals), star=score.significant, marks=marks)
 
 
 def _interval(score: Score) -> Cell:
@@ -204,88 +221,3 @@ def _number(value: float | None, digits: int, signed: bool = False) -> Cell:
 def signed(value: float, digits: int) -> str:
     """A difference with its sign, in ASCII."""
     return f"{value:+.{digits}f}"
-
-
-def _caption(table: Table) -> str:
-    state = "" if not table.partial else f"Partial: {table.averaged} of {table.asked} runs are in. "
-    return f"{state}{table.spec.caption.rstrip('. ')}." if table.spec.caption else state.strip()
-
-
-def _legend(table: Table) -> Iterable[str]:
-    """Sentences below or after the caption: only those about something that the table shows."""
-    classification = table.spec.task == "classification"
-    yield "Mean and standard deviation over n seeds" + (", last epoch." if classification else ".")
-    if any(line.cost for line in table.lines):
-        yield "FLOPs are multiply-accumulates of one input at the size trained on, selection included."
-    if any(_params_1000(line) is not None for line in table.lines):
-        yield "“1,000 cl.”: parameters with a head of 1,000 classes, as published."
-    yield from _comparison_legend(table)
-    if any(score.published for line in table.lines for score in line.scores.values()):
-        yield f"Published: {'; '.join(_sources(table))}."
-    for group in table.groups:
-        if group.repeat_last:
-            where = f" ({group.title})" if group.title else ""
-            scores = [f"{key.upper()} {value:.3f}" for key, value in group.repeat_last.items()]
-            yield f"Repeating the last input step scores {', '.join(scores)}{where}."
-
-
-def _comparison_legend(table: Table) -> Iterable[str]:
-    differences = [s.difference for line in table.lines for s in line.scores.values() if s.difference]
-    if not differences:
-        return
-    baseline = next(row.label for row in table.spec.rows if row.id == table.spec.baseline)
-    yield f"Δ: difference to {baseline}."
-    known = [d for d in differences if d.low is not None]
-    if not known:
-        yield "Intervals need two seeds a row."
-        return
-    yield (
-        f"CI: 95 % interval over {_sources_of_variance(known)}, {_pairing(known)}: the closed form of a bootstrap, "
-        "with Student's quantiles, because percentiles drawn from a few seeds would be too narrow."
-    )
-    yield (
-        "*: p < 0.05, corrected (Holm) for all comparisons of a metric within a block. "
-        "Bold: best mean, underlined: second, whether significant or not."
-    )
-    yield from _more_seeds(table)
-
-
-def _sources_of_variance(differences: Sequence[Difference]) -> str:
-    counted = {bool(d.example_df) for d in differences}
-    if counted == {True}:
-        return "seeds and test examples together"
-    return (
-        "seeds" if counted == {False} else "seeds, and test examples where predictions of both rows are there"
-    )
-
-
-def _pairing(differences: Sequence[Difference]) -> str:
-    paired = {d.paired for d in differences}
-    if paired == {True}:
-        return "paired by seed"
-    return "seeds not paired" if paired == {False} else "paired where rows share the randomness of two seeds"
-
-
-def _more_seeds(table: Table) -> Iterable[str]:
-    """How many more seeds would settle what is open, best-known metric first."""
-    for metric in [m for m in METRICS[table.spec.task] if m.headline]:
-        parts = []
-        for group in table.groups:
-            open_rows = [(line.row.label, line.scores[metric.key].more_seeds) for line in group.lines]
-            told = [f"{label}: {_count(more)}" for label, more in open_rows if more]
-            if told:
-                parts.append((f"({group.title}) " if group.title else "") + "; ".join(told))
-        if parts:
-            yield (
-                f"Further seeds a row that would settle a {metric.label} difference of the size seen "
-                f"(80 % power): {'; '.join(parts)}."
-            )
-
-
-def _count(more: float) -> str:
-    return f"{more:.0f}" if math.isfinite(more) else "over 1,000"
-
-
-def _sources(table: Table) -> list[str]:
-    published = [s.published for line in table.lines for s in line.scores.values() if s.published]
-    return sorted({p.source for p in published})

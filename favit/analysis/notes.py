@@ -28,6 +28,10 @@ def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, 
     broken = [run for run in counted if all(run.score(m.key) is None for m in metrics)]
     if broken:
         notes.append(f"{_seeds(broken)} without a finite score, left out")
+    for metric in metrics:
+        without = [run for run in counted if run not in broken and _not_finite(run, metric)]
+        if without:
+            notes.append(f"{_seeds(without)} without a finite {metric.label}, left out there")
     accepted = [run for run in counted if run.state == "accepted"]
     if accepted:
         notes.append(f"{_seeds(accepted)} counted although out of date{_reasons(accepted)}")
@@ -35,6 +39,11 @@ def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, 
     if noted:
         notes.append(f"{_seeds(noted)}: {'; '.join(sorted({run.note for run in noted}))}")
     return tuple(notes)
+
+
+def _not_finite(run: RunResult, metric: Metric) -> bool:
+    value = (run.metrics or {}).get("metrics", {}).get(metric.key)
+    return value is not None and run.score(metric.key) is None
 
 
 def _seeds(runs: Sequence[RunResult]) -> str:

@@ -62,14 +62,16 @@ def tables(dim: int, length: int, seed: int = 0) -> dict[str, Tensor]:
                 torch.manual_seed(seed)
                 encoding = module.Encoding(dim, length=length, **choice)
             untrained = any(True for _ in encoding.parameters())
-            notes = [*(f"{k}={v}" for k, v in choice.items()), *(["untrained"] if untrained else [])]
+            said = (k if v is True else f"{k}={v}" for k, v in choice.items() if v is not False)
+            notes = [*said, *(["untrained"] if untrained else [])]
             label = f"{name} ({', '.join(notes)})" if notes else name
             found[label] = encoding(length).detach().double()
     return found
 
 
 def _choices(settings: Mapping[str, Setting]) -> Iterator[dict[str, Any]]:
-    listed = {name: setting.choices for name, setting in settings.items() if setting.choices}
+    values_of = {name: (False, True) if s.kind is bool else s.choices for name, s in settings.items()}
+    listed = {name: values for name, values in values_of.items() if values}
     for values in product(*listed.values()):
         yield dict(zip(listed, values, strict=True))
 

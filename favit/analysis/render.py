@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from favit.analysis import latex
-from favit.analysis.layout import DASH, MINUS, Cell, Column, Layout, lay_out
+from favit.analysis.layout import DASH, Cell, Column, Layout, lay_out
+from favit.analysis.legend import MINUS
 from favit.disk.files import write_atomic
 
 if TYPE_CHECKING:
+    from favit.analysis.statistics import Difference
     from favit.analysis.table import Line, Score, Table
 
 _TEMPLATES = Path(__file__).with_name("templates")
@@ -110,6 +112,7 @@ def _score_record(score: Score) -> dict[str, Any]:
         f"{label} difference to baseline{points}": d and d.estimate,
         f"{label} difference low 95{points}": d and d.low,
         f"{label} difference high 95{points}": d and d.high,
+        f"{label} difference interval over": d and _interval_over(d),
         f"{label} difference paired": d and int(d.paired),
         f"{label} difference seeds": d and d.seeds,
         f"{label} p": d and d.p,
@@ -119,6 +122,14 @@ def _score_record(score: Score) -> dict[str, Any]:
         f"{label} ours minus published{points}": score.minus_published,
         f"{label} published remark": score.published and score.published.note,
     }
+
+
+def _interval_over(d: Difference) -> str:
+    if d.low is None:
+        return "no interval"
+    if d.models_only:
+        return "examples, these trained models only"
+    return "seeds and examples" if d.example_df else "seeds"
 
 
 def _best_epoch(score: Score) -> dict[str, Any]:
@@ -239,7 +250,11 @@ def to_markdown(table: Table) -> str:
 def _plain_title(column: Column) -> str:
     if not column.section:
         return column.title
-    return column.section if column.title in ("ours", "mean ± std") else f"{column.section} {column.title}"
+    return (
+        column.section
+        if column.title in ("ours", "mean ± std", "score", "")
+        else f"{column.section} {column.title}"
+    )
 
 
 def _markdown_line(layout: Layout, index: int) -> list[str]:

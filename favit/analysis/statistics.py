@@ -1,4 +1,4 @@
-"""Differences between two mechanisms: interval, p-value and the seeds that would settle it.
+"""Differences between two mechanisms: interval, p-value and what they are corrected for.
 
 A score varies for two reasons: the seed it was trained with and the examples it was tested on. Both are
 counted. The score of seed ``s`` on example ``e`` is
@@ -29,13 +29,19 @@ slightly careful. Simulated coverage at 95 % (the tests repeat a part of this):
     5 paired seeds              95.0  95.4  96.3  96.6  96.5  95.7
 
 Satterthwaite's pooled degrees of freedom would be tighter, but cover only 92 % where seeds dominate.
+
+With a single seed on a side nothing is known of S. What is left is the examples' interval of the models as they
+were trained, with I in it (``models_only``): it says nothing of another seed and so has no p-value.
+
+How many seeds would settle a difference is in favit.analysis.power, when seeds are paired in
+favit.analysis.comparisons. ``benchmarks/bench_statistics.py`` simulates all of it.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -43,9 +49,6 @@ from numpy.typing import NDArray
 from scipy import optimize, special
 
 Floats = NDArray[np.float64]
-
-MOST_SEEDS = 1000
-"""Where the search for a sufficient number of seeds ends."""
 
 
 @dataclass(frozen=True)
@@ -65,9 +68,12 @@ class Sample:
 class Difference:
     """``a - b`` with its interval. ``low``, ``high`` and ``p`` are None where the data cannot tell.
 
+    seeds: of the side that has fewer.
     seed_variances: s^2 of one seed, of the differences if paired, else of each side.
+    seed_df: degrees of freedom of their sum as estimated.
     example_variance: V_example, that part of the variance that more seeds do not make smaller.
     left_out: seeds of either side that have no partner, where others are paired.
+    models_only: the interval is over test examples and holds for these trained models, not for their mechanisms.
     """
 
     estimate: float
@@ -77,43 +83,72 @@ class Difference:
     seeds: int
     paired: bool
     seed_variances: tuple[float, ...] = ()
+    seed_df: float = 0.0
     example_variance: float = 0.0
     example_df: int | None = None
     left_out: int = 0
+    models_only: bool = False
 
 
 def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> Difference:
     """Mean of ``a`` minus mean of ``b``; ``paired``: a.scores[i] and b.scores[i] share their randomness.
 
-    There is no interval where a side has less than two seeds, or where nothing varies at all.
+    Where a side has one seed, the interval is that of the trained models over the test examples, without a
+    p-value. There is none where that needs examples that are not there, or where nothing varies at all.
     """
     if paired and len(a.scores) != len(b.scores):
         raise ValueError(
             f"paired samples need equal numbers of seeds, not {len(a.scores)} and {len(b.scores)}"
         )
     estimate = float(np.mean(a.scores) - np.mean(b.scores))
-    fewest = min(len(a.scores), len(b.scores))
-    if fewest < 2:
-        return Difference(estimate, None, None, None, fewest, paired)
+    _check_examples(a, b)
+    if min(len(a.scores), len(b.scores)) < 2:
+        return _of_these_models(a, b, estimate, confidence)
     sides = [a.scores - b.scores] if paired else [a.scores, b.scores]
     spread = _Spread(
         seed_variances=tuple(float(np.var(side, ddof=1)) for side in sides),
         seeds=tuple(len(side) for side in sides),
         example_variance=_example_variance(a, b, paired),
-        example_df=None if a.examples is None or b.examples is None else a.examples.shape[1] - 1,
+        example_df=_example_df(a, b),
     )
     half = spread.half_width(1 - confidence)
-    known = half > 1e-12 * max(1.0, abs(estimate))
+    known = half > _NOTHING * max(1.0, abs(estimate))
     return Difference(
         estimate,
         estimate - half if known else None,
         estimate + half if known else None,
         spread.p_value(abs(estimate)) if known else None,
-        fewest,
+        min(len(a.scores), len(b.scores)),
         paired,
         spread.seed_variances,
+        spread.seed_df,
         spread.example_variance,
         spread.example_df,
+    )
+
+
+# What rounding leaves of a half-width of nothing, in units of the estimate.
+_NOTHING = 1e-12
+
+
+def _of_these_models(a: Sample, b: Sample, estimate: float, confidence: float) -> Difference:
+    """Student's t interval of the mean difference by example, for the models as they were trained."""
+    unknown = Difference(estimate, None, None, None, min(len(a.scores), len(b.scores)), False)
+    df = _example_df(a, b)
+    if a.examples is None or b.examples is None or df is None:
+        return unknown
+    difference = a.examples.mean(axis=0) - b.examples.mean(axis=0)  # (K,)
+    variance = float(np.var(difference, ddof=1)) / len(difference)
+    half = _half_width(1 - confidence, df, variance)
+    if half <= _NOTHING * max(1.0, abs(estimate)):
+        return replace(unknown, example_df=df)
+    return replace(
+        unknown,
+        low=estimate - half,
+        high=estimate + half,
+        example_variance=variance,
+        example_df=df,
+        models_only=True,
     )
 
 
@@ -125,27 +160,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
     result = np.empty(len(order))
     result[order] = adjusted
     return [float(p) for p in result]
-
-
-def seeds_to_settle(
-    difference: Difference, comparisons: int, alpha: float = 0.05, power: float = 0.8
-) -> float:
-    """Seeds a mechanism in all that would settle a difference of the size and spread seen.
-
-    Settled means: rejected at ``alpha / comparisons`` (Holm's first step) with the ``power`` asked for.
-    ``inf``: no number of seeds, or none up to `MOST_SEEDS`; ``nan``: the spread is not known.
-    """
-    if difference.low is None:
-        return math.nan
-    seeds = np.arange(2, MOST_SEEDS + 1)
-    variance = sum(difference.seed_variances) / seeds
-    df = _welch_df(difference.seed_variances, (1,) * len(difference.seed_variances)) * (seeds - 1)
-    t_seed = _quantile(alpha / comparisons, df)
-    example = _half_width(alpha / comparisons, difference.example_df, difference.example_variance)
-    half = np.hypot(t_seed * np.sqrt(variance), example)
-    margin = special.ndtri(power) * np.sqrt(variance + difference.example_variance)
-    enough = np.flatnonzero(abs(difference.estimate) >= half + margin)
-    return float(seeds[enough[0]]) if len(enough) else math.inf
 
 
 def block_means(examples: Floats, length: int) -> Floats:
@@ -178,11 +192,18 @@ class _Spread:
     example_variance: float
     example_df: int | None
 
+    @property
+    def _of_means(self) -> list[float]:
+        return [v / n for v, n in zip(self.seed_variances, self.seeds, strict=True)]
+
+    @property
+    def seed_df(self) -> float:
+        return welch_df(self._of_means, [n - 1 for n in self.seeds])
+
     def half_width(self, alpha: float) -> float:
-        variances = [v / n for v, n in zip(self.seed_variances, self.seeds, strict=True)]
-        df = _welch_df(variances, [n - 1 for n in self.seeds])
         return math.hypot(
-            _half_width(alpha, df, sum(variances)), _half_width(alpha, self.example_df, self.example_variance)
+            _half_width(alpha, self.seed_df, sum(self._of_means)),
+            _half_width(alpha, self.example_df, self.example_variance),
         )
 
     def p_value(self, distance: float) -> float:
@@ -200,15 +221,15 @@ class _Spread:
 
 
 def _half_width(alpha: float, df: float | None, variance: float) -> float:
-    return 0.0 if df is None or variance == 0 else float(_quantile(alpha, df)) * math.sqrt(variance)
+    return 0.0 if df is None or variance == 0 else float(quantile(alpha, df)) * math.sqrt(variance)
 
 
-def _quantile(alpha: float, df: Any) -> Any:
+def quantile(alpha: float, df: Any) -> Any:
     """Student's t that ``alpha`` exceeds on both sides together (what scipy.stats.t wraps, at 1/50 of its time)."""
     return -special.stdtrit(df, alpha / 2)
 
 
-def _welch_df(variances: Sequence[float], df: Sequence[float]) -> float:
+def welch_df(variances: Sequence[float], df: Sequence[float]) -> float:
     """Welch-Satterthwaite degrees of freedom of a sum of independent variances."""
     total = sum(variances)
     if total == 0:
@@ -216,15 +237,24 @@ def _welch_df(variances: Sequence[float], df: Sequence[float]) -> float:
     return total**2 / sum(v**2 / f for v, f in zip(variances, df, strict=True))
 
 
+def _check_examples(a: Sample, b: Sample) -> None:
+    if a.examples is None or b.examples is None or a.examples.shape[1] == b.examples.shape[1]:
+        return
+    raise ValueError(f"samples were tested on {a.examples.shape[1]} and {b.examples.shape[1]} examples")
+
+
+def _example_df(a: Sample, b: Sample) -> int | None:
+    """Degrees of freedom of the examples' part; None where the examples are not known, or there is only one."""
+    if a.examples is None or b.examples is None or a.examples.shape[1] < 2:
+        return None
+    return a.examples.shape[1] - 1
+
+
 def _example_variance(a: Sample, b: Sample, paired: bool) -> float:
     """V_example = (variance over examples of the mean difference - what interaction puts there) / N."""
-    if a.examples is None or b.examples is None:
+    if a.examples is None or b.examples is None or _example_df(a, b) is None:
         return 0.0
-    if a.examples.shape[1] != b.examples.shape[1]:
-        raise ValueError(f"samples were tested on {a.examples.shape[1]} and {b.examples.shape[1]} examples")
     count = a.examples.shape[1]
-    if count < 2:
-        return 0.0
     if paired:
         by_example, interaction = _two_way(a.examples - b.examples)
     else:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.analysis import costs, tables
+from favit.analysis.names import head
 from favit.analysis.tables import Row, RunResult, Table, TableSpec
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
@@ -17,7 +18,7 @@ from favit.results.reasons import reason
 from favit.results.state import Results, State
 from favit.results.tables import distinct, files, folder, note, table_digest
 from favit.sweeps.config import Config, SweepConfig
-from favit.sweeps.runs import Cell, Run, cells
+from favit.sweeps.runs import Cell, cells
 
 
 def build(config: Config, sweep: SweepConfig, results: Results) -> tuple[Table, list[RunResult]]:
@@ -50,7 +51,7 @@ def _build(
     spec = table_spec(sweep, in_sweep)
     asked = {state.fingerprint.settings for state in states.values()}
     placed = [(cell, states[cell.run.key]) for cell in in_sweep]
-    runs = [run_result(cell, state, _stale(state, asked, results)) for cell, state in placed]
+    runs = [run_result(cell, state, _stale(state, asked, results), spec.pairing) for cell, state in placed]
     table = tables.make(
         spec, runs, {(spec.key(dict(cell.group)), cell.row): counted.cost(cell.run) for cell in in_sweep}
     )
@@ -64,7 +65,7 @@ def _states(in_sweep: list[Cell], results: Results) -> dict[str, State]:
 
 def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     """What the configuration says about a sweep's table."""
-    rows = {cell.row: Row(cell.row, cell.label, cell.reference or None) for cell in in_sweep}
+    rows = {c.row: Row(c.row, c.label, c.reference or None, dict(c.values)) for c in in_sweep}
     groups = {cell.group: dict(cell.group) for cell in in_sweep}
     return TableSpec(
         name=sweep.name,
@@ -75,7 +76,17 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
         baseline=sweep.table.baseline or None,
         group_by=tuple(name for name, _ in in_sweep[0].group),
         groups=tuple(groups.values()),
+        pairing=sweep.table.pairing,
+        head=head(sweep.table.rows),
+        recipe=_recipe(sweep),
+        against_published=sweep.recipe.published,
     )
+
+
+def _recipe(sweep: SweepConfig) -> str:
+    """``study, with lr 0.001``; empty where the sweep names no recipe."""
+    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items())
+    return f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
 
 
 def _stale(state: State, asked: set[str], results: Results) -> str:
@@ -91,13 +102,13 @@ def _stale(state: State, asked: set[str], results: Results) -> str:
     return reason(replace(state, others=own), results.fingerprinter) if own else ""
 
 
-def run_result(cell: Cell, state: State, stale: str = "") -> RunResult:
+def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto") -> RunResult:
     """A run as the table sees it; ``stale`` says why there is only a result that does not count."""
     common: dict[str, Any] = {
         "row_id": cell.row,
         "group": dict(cell.group),
         "seed": cell.run["seed"],
-        "randomness": _randomness(cell.run),
+        "randomness": _randomness(cell, pairing),
     }
     if state.result is not None:
         return RunResult(
@@ -112,7 +123,14 @@ def run_result(cell: Cell, state: State, stale: str = "") -> RunResult:
     return RunResult(**common, state="stale" if stale else "missing", note=stale)
 
 
-def _randomness(run: Run) -> str:
-    """Equal for runs that differ in nothing but their mechanism: they see the same examples in the same order."""
-    shared = {k: v for k, v in run.settings.items() if k not in ("aggregator", "encoding") and "." not in k}
+def _randomness(cell: Cell, pairing: str) -> str:
+    """Equal for runs that share their randomness by construction.
+
+    These differ in nothing but their mechanism: they see the same examples in the same order, and what their models
+    have in common starts from the same values. A sweep that says ``paired`` pairs all runs of a seed and block.
+    """
+    if pairing == "paired":
+        return json.dumps([cell.group, cell.run["seed"]])
+    settings = cell.run.settings
+    shared = {k: v for k, v in settings.items() if k not in ("aggregator", "encoding") and "." not in k}
     return json.dumps(shared, sort_keys=True)

@@ -17,11 +17,16 @@ GroupKey = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """One mechanism. ``reference`` names a ``row`` of ``published.csv``."""
+    """What a row stands for, mostly one mechanism.
+
+    reference: names a ``row`` of ``published.csv``.
+    values: what tells this row from others besides its mechanism, where that is no group: its model, say.
+    """
 
     id: str
     label: str
     reference: str | None = None
+    values: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,9 @@ class TableSpec:
     group_by: what separates the blocks of the table: keys of ``RunResult.group``.
     groups: the blocks in order, each a mapping of ``group_by``; others follow, sorted.
     caption, label: plain text, escaped where needed; the label is that of LaTeX's ``\\ref``.
+    pairing: which seeds of two rows are paired, see favit.analysis.comparisons.
+    head: what rows are, above their labels.
+    recipe: what the runs were trained with, in words; against_published: how that relates to published values.
     """
 
     name: str
@@ -44,6 +52,10 @@ class TableSpec:
     baseline: str | None = None
     group_by: tuple[str, ...] = ("dataset", "model")
     groups: tuple[Mapping[str, Any], ...] = ()
+    pairing: str = "auto"
+    head: str = ""
+    recipe: str = ""
+    against_published: str = ""
 
     def __post_init__(self) -> None:
         if self.task not in METRICS:
@@ -76,7 +88,7 @@ class Score:
     """One metric of one row: over its counted seeds, against the baseline and against the published value.
 
     place: 1 for the best of its group, 2 for the second, else 0.
-    p: Holm-corrected over the comparisons of the group in this metric.
+    p: Holm-corrected over the comparisons of the group, see favit.analysis.comparisons.
     more_seeds: to settle a difference of the size seen; 0 if settled, inf if seeds cannot, None if unknown.
     """
 

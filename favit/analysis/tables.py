@@ -91,22 +91,24 @@ def _group(
     metrics = METRICS[spec.task]
     rows = [row for row in spec.rows if row.id in cells]
     found = differences(spec, cells)
-    scores: dict[str, dict[str, Score]] = {row.id: {} for row in rows}
-    for metric in metrics:
-        column = [
-            _score(cells[row.id], metric, published.find(key, row.reference, metric.key)) for row in rows
-        ]
-        compared = corrected(column, [found.get(row.id, {}).get(metric.key) for row in rows])
-        for row, score in zip(rows, _placed(compared, metric), strict=True):
-            scores[row.id][metric.key] = score
+    place = {row.id: {**key, **row.values} for row in rows}
+    alone = [
+        {
+            m.key: _score(cells[row.id], m, published.find(place[row.id], row.reference, m.key))
+            for m in metrics
+        }
+        for row in rows
+    ]
+    compared = _placed(corrected(metrics, alone, [found.get(row.id, {}) for row in rows]), metrics)
+    scores = {row.id: of_row for row, of_row in zip(rows, compared, strict=True)}
     lines = tuple(
         Line(
             row=row,
             scores=scores[row.id],
             states=Counter(run.state for run in cells[row.id]),
             cost=costs.get((spec.key(key), row.id)),
-            published_params=published.find(key, row.reference, "params"),
-            published_flops=published.find(key, row.reference, "flops"),
+            published_params=published.find(place[row.id], row.reference, "params"),
+            published_flops=published.find(place[row.id], row.reference, "flops"),
             notes=remarks(cells[row.id], metrics),
         )
         for row in rows
@@ -125,16 +127,18 @@ def _score(runs: Sequence[RunResult], metric: Metric, reference: Published | Non
     )
 
 
-def _placed(scores: Sequence[Score], metric: Metric) -> list[Score]:
-    """Mark best and second (all of them, where they are equal); one alone is not the best of anything."""
-    means = [score.mean for score in scores]
-    distinct = sorted({m for m in means if m is not None}, reverse=metric.higher_is_better)
-    if len(distinct) < 2:
-        return list(scores)
-    places = {distinct[0]: 1, distinct[1]: 2} if len(distinct) > 2 else {distinct[0]: 1}
-    return [
-        replace(s, place=0 if m is None else places.get(m, 0)) for s, m in zip(scores, means, strict=True)
-    ]
+def _placed(rows: Sequence[dict[str, Score]], metrics: Sequence[Metric]) -> list[dict[str, Score]]:
+    """Mark best and second of each metric (all, where some are equal); one alone is not the best of anything."""
+    placed = [dict(row) for row in rows]
+    for metric in metrics:
+        means = [row[metric.key].mean for row in rows]
+        distinct = sorted({m for m in means if m is not None}, reverse=metric.higher_is_better)
+        if len(distinct) < 2:
+            continue
+        places = {distinct[0]: 1, distinct[1]: 2} if len(distinct) > 2 else {distinct[0]: 1}
+        for row, mean in zip(placed, means, strict=True):
+            row[metric.key] = replace(row[metric.key], place=0 if mean is None else places.get(mean, 0))
+    return placed
 
 
 def _repeat_last(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> dict[str, float]:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from favit.attention._softmax import softmax_attention
 from favit.components.checks import check_shapes
 
-Measure = Literal["max_mean", "kl"]
+Measure = Literal["max_mean", "kl_uniform_attention"]
 
 # Evaluation samples the same keys in every process: a fixed seed, of no meaning.
 _EVALUATION_SEED = 0
@@ -27,10 +27,11 @@ def sparsity(scores_bhlu: Tensor, measure: Measure, n_keys: int) -> Tensor:
 
     ``max_mean``: ``max_j s_j - (1/L_K) sum_j s_j``, the division being by the number of
     all keys even where only a sample is summed, as the authors' code has it.
-    ``kl``: ``ln sum_j exp s_j - mean_j s_j`` of the scores given (the paper's M(q, K), from the
-    Kullback-Leibler divergence; scaled scores are needed, unlike for the other).
+    ``kl_uniform_attention``: ``ln sum_j exp s_j - mean_j s_j`` of the scores given, which must be scaled, unlike
+    for the other. It is the paper's M(q, K) (equation 2): D_KL(U || P) of the uniform distribution U from the
+    attention P, and ln L. (The aggregator ``probsparse`` measures D_KL(P || U).)
     """
-    if measure == "kl":
+    if measure == "kl_uniform_attention":
         return scores_bhlu.logsumexp(-1) - scores_bhlu.mean(-1)
     return scores_bhlu.amax(-1) - scores_bhlu.sum(-1) / n_keys
 
@@ -84,10 +85,11 @@ class ProbSparse(nn.Module):
     @torch.no_grad()
     def select(self, q_bhld: Tensor, k_bhld: Tensor) -> Tensor:
         """Positions of the kept queries: (B, H, kept), in no particular order."""
-        # All scores at once, then the sampled ones picked: one matrix product, and less
-        # memory than gathering a copy of the sampled keys while L < kept * d.
+        # All L x L scores, then the sampled ones picked: one matrix product, and less memory than gathering a copy
+        # of the sampled keys while L < kept * d. So L log L, the paper's count, is not what runs. Gathering was
+        # measured slower up to 2,048 steps and faster from 4,096 (`benchmarks/bench_informer.py`, one thread, d = 64).
         scores_bhll = q_bhld @ k_bhld.mT
-        if self.measure == "kl":
+        if self.measure == "kl_uniform_attention":
             scores_bhll = scores_bhll / math.sqrt(q_bhld.shape[-1])
         if not self.exact:
             keys_lu = self.training_keys if self.training else self.evaluation_keys

@@ -44,7 +44,7 @@ class Attention(nn.Module):
         *,
         base: Literal["probsparse", "full"] = "probsparse",
         factor: Annotated[int, AtLeast(1)] = 5,
-        measure: Literal["max_mean", "kl"] = "max_mean",
+        measure: Literal["max_mean", "kl_uniform_attention"] = "max_mean",
         exact: bool = False,
     ) -> None:
         super().__init__()

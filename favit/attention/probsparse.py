@@ -19,7 +19,8 @@ class Attention(ProbSparse):
     """ProbSparse by its settings.
 
     ``factor``: queries kept and keys sampled, in units of ``ceil(ln L)``.
-    ``measure``: ``max_mean`` as in the authors' code, or ``kl`` as derived in the paper.
+    ``measure``: ``max_mean`` as in the authors' code, or ``kl_uniform_attention``, D_KL(U || P) of uniform
+    attention U from a query's own P, as derived in the paper.
     ``exact``: measure on all keys instead of a sample.
 
     ``dropout`` is accepted like in the other mechanisms and, as published, not applied.
@@ -33,7 +34,7 @@ class Attention(ProbSparse):
         dropout: float = 0.0,
         *,
         factor: Annotated[int, AtLeast(1)] = 5,
-        measure: Literal["max_mean", "kl"] = "max_mean",
+        measure: Literal["max_mean", "kl_uniform_attention"] = "max_mean",
         exact: bool = False,
     ) -> None:
         super().__init__(length=length, causal=causal, factor=factor, measure=measure, exact=exact)

@@ -1,8 +1,10 @@
-"""Declare results valid under today's code: ``favit accept RUN... --why "renamed a variable"``.
+"""Declare results valid under today's code: ``favit accept RUN... --why "a new name"``, or ``--prove [RUN...]``.
 
 For a person who judged a change of code or versions harmless. The record lies
 beside the result, says who, when and why, and is marked in every table.
-Results with other settings or other data cannot be accepted. Free of torch.
+Results with other settings or other data cannot be accepted. With ``--prove``
+nobody judges: the code that made each result and today's train a few steps, and
+results are accepted where every number is equal to the bit. Free of torch.
 """
 
 from __future__ import annotations
@@ -10,14 +12,21 @@ from __future__ import annotations
 import getpass
 import json
 import sys
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock
+
 from favit.commands.main import add_config, command_line
 from favit.disk.files import write_atomic
 from favit.disk.run_folder import RunFolder
+from favit.identity import snapshot
+from favit.identity.snapshot import CodeChanged
+from favit.proof.prove import Proof, Prover, Unprovable, counts_for
 from favit.results.reasons import differences, reason
 from favit.results.selection import select
 from favit.results.state import Result, Results, State, same_input
@@ -35,9 +44,7 @@ def candidate(state: State, named: Path | None = None) -> Result:
     Raises ``Unacceptable`` where there is none, where the named one has other settings or data, and where results of
     several codes qualify: only a person can know which was meant.
     """
-    same = [r for r in state.others if same_input(r, state.fingerprint)]
-    if named is not None:
-        same = [r for r in same if r.folder.resolve() == named]
+    same = _same_input(state, named)
     if not same:
         raise Unacceptable("no finished result has its settings and data")
     made = {
@@ -49,38 +56,74 @@ def candidate(state: State, named: Path | None = None) -> Result:
     return max(same, key=lambda r: str(r.content.get("finished", "")))
 
 
-def accept(state: State, result: Result, who: str, why: str) -> None:
-    """Record beside a result that it counts under the code and versions of today's fingerprint."""
-    record: Mapping[str, Any] = {
+def _same_input(state: State, named: Path | None) -> list[Result]:
+    """The results with today's settings and data, or the one of them that was named."""
+    same = [r for r in state.others if same_input(r, state.fingerprint)]
+    return same if named is None else [r for r in same if r.folder.resolve() == named]
+
+
+def accept(
+    state: State, result: Result, results: Results, who: str, why: str, proof: Proof | None = None
+) -> None:
+    """Record beside a result that it counts under the code and versions of today's fingerprint.
+
+    Today's code is kept as a snapshot, from which a later proof may go on.
+    """
+    fingerprinter, lock = results.fingerprinter, results.root / ".cache" / "accepting.lock"
+    program, code = fingerprinter.program(state.run), fingerprinter.code(state.run)
+    record: dict[str, Any] = {
         "from": result.fingerprint.get("code"),
         "code": state.fingerprint.code,
         "versions": dict(state.fingerprint.versions),
+        "snapshot": snapshot.keep(program, code, results.root, fingerprinter.reader).name,
         "who": who,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
         "why": why,
+        **({"proof": asdict(proof)} if proof else {}),
     }
-    text = json.dumps([*result.accepted, record], indent=1) + "\n"
-    write_atomic(RunFolder(result.folder).acceptances, text)
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(lock):  # two who accept at once both stay on record
+        path = RunFolder(result.folder).acceptances
+        text = json.dumps([*_recorded(path), record], indent=1) + "\n"
+        write_atomic(path, text)
+
+
+def _recorded(path: Path) -> list[Any]:
+    try:
+        found = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return []
+    return found if isinstance(found, list) else []
 
 
 def main(arguments: Sequence[str]) -> int:
     """Accept the results of the named runs."""
     parser = command_line("accept", __doc__)
-    parser.add_argument("runs", nargs="+", help="runs as `favit explain` names them, folders, or sweeps")
-    parser.add_argument("--why", required=True, help="why the change cannot have changed the results")
+    parser.add_argument("runs", nargs="*", help="runs as `favit explain` names them, folders, or sweeps")
+    parser.add_argument("--why", help="why the change cannot have changed the results")
     parser.add_argument("--who", default=getpass.getuser(), help="default: %(default)s")
+    parser.add_argument(
+        "--prove", action="store_true", help="accept what a few steps with both codes prove equal to the bit"
+    )
+    parser.add_argument(
+        "--device", choices=("auto", "cpu", "cuda"), help="where to prove; default: the configuration's"
+    )
     add_config(parser)
     options = parser.parse_args(arguments)
+    if not options.prove and not (options.runs and options.why):
+        parser.error("name RUN... and say --why, or --prove")
     config = load(options.config)
     results = Results(config)
     wanted: dict[str, tuple[Run, Path | None]] = {}
-    for name in options.runs:
+    for name in options.runs or ["all"]:
         wanted.update({run.key: (run, _named_folder(name)) for run in select(config, name)})
     states = results.states(run for run, _ in wanted.values())
-    outcomes = [
-        _accepted(state, named, results, options.who, options.why)
-        for state, (_, named) in zip(states, wanted.values(), strict=True)
-    ]
+    pairs = list(zip(states, (named for _, named in wanted.values()), strict=True))
+    if options.prove:
+        return int(
+            not _all_proved(pairs, results, Prover(results, config.data, options.device or config.device))
+        )
+    outcomes = [_accepted(state, named, results, options.who, options.why) for state, named in pairs]
     return int(not all(outcomes))
 
 
@@ -104,6 +147,34 @@ def _accepted(state: State, named: Path | None, results: Results, who: str, why:
     except Unacceptable as error:
         print(f"{name}: nothing accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
-    accept(state, result, who, why)
+    accept(state, result, results, who, why)
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")
     return True
+
+
+def _all_proved(pairs: Sequence[tuple[State, Path | None]], results: Results, prover: Prover) -> bool:
+    """Accept what can be proved, one run after the other; whether no finished run is left unproved."""
+    proved, finished, reasons = 0, 0, Counter[str]()
+    for state, named in pairs:
+        same = [] if state.counts else _same_input(state, named)
+        why = ""
+        for result in sorted(same, key=lambda r: str(r.content.get("finished", "")), reverse=True):
+            try:
+                proof = prover.prove(state, result)
+                why = counts_for(proof, result) or ""
+            except (Unprovable, CodeChanged, OSError) as error:
+                why = str(error)
+                continue
+            if not why:
+                accept(state, result, results, "favit", proof.words, proof)
+                break
+        finished += bool(same)
+        proved += bool(same) and not why
+        if why:
+            reasons[why] += 1
+    for why, number in reasons.most_common():
+        print(f"  {number} x {why}")
+    if reasons:
+        print("  Whoever knows better: favit accept RUN... --why REASON")
+    print(f"{proved} of {finished} finished runs proved equal")
+    return not reasons

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 
 from favit.commands.main import add_config, command_line
+from favit.results import guard
 from favit.results.reasons import line
 from favit.results.selection import select
 from favit.results.state import Results
@@ -19,6 +21,9 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     config = load(options.config)
     results = Results(config)
-    for state in results.states(select(config, options.what)):
+    states = results.states(select(config, options.what))
+    for state in states:
         print(line(state, results.fingerprinter))
+    for remark in guard.untracked(states, results):
+        print(remark, file=sys.stderr)
     return 0

@@ -1,11 +1,13 @@
-"""List what no sweep asks for, and with ``--yes`` move it to the trash: ``favit prune [--stale] [--yes]``.
+"""List what no sweep asks for any more, and with ``--yes`` move it to the trash: ``favit prune [--stale] [--yes]``.
 
 A run is asked for when a sweep has its settings, whatever code it was made
-with: going back to that code finds it. ``--stale`` lists those, too, that are
-asked for but were made with other code, data or versions than today's. Runs
-that did not finish, and snapshots of code that no run was prepared with, are
-listed once they have been left alone for long. The trash is ``.trash`` in the
-results folder, by day; ``--empty-trash`` deletes it. Free of torch.
+with: going back to that code finds it. Of a folder that several configurations
+share only what this one once asked for is listed, and nothing that another one
+asks for; ``--unknown`` adds what nobody is known to have asked for. ``--stale``
+lists those, too, that are asked for but were made with other code or data than
+today's. Runs that did not finish, and snapshots of code that no run was
+prepared with, are listed once they have been left alone for long. The trash is
+``.trash`` in the results folder, by day; ``--empty-trash`` deletes it. Free of torch.
 """
 
 from __future__ import annotations
@@ -14,7 +16,8 @@ import json
 import shutil
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,7 +29,11 @@ from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
 from favit.identity.closure import ROOT
+from favit.identity.fingerprint import Fingerprint
+from favit.identity.settings import settings_digest
+from favit.identity.versions import differing
 from favit.results.guard import MOST_UNASKED
+from favit.results.ledger import Ledger
 from favit.results.state import Result, Results
 from favit.sweeps.config import Config, ConfigError, load
 from favit.sweeps.runs import runs
@@ -39,32 +46,63 @@ TRASH = ".trash"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the sweeps ask for today: digests of settings, snapshots of code, and where results lie or will lie."""
+    """What the sweeps ask for today: digests of settings, snapshots of code, and where results lie or will lie.
 
-    settings: frozenset[str]
+    ``today`` has the fingerprint of each digest of settings, ``ever`` are the settings that this configuration has
+    asked for at any time, ``others`` those that other configurations of the folder ask for, with the file of one.
+    """
+
+    today: Mapping[str, Fingerprint]
     snapshots: frozenset[str]
     folders: frozenset[Path]
+    ever: frozenset[str]
+    others: Mapping[str, str]
+    unknown: bool = False  # whether what nobody is known to have asked for is this configuration's, too
+
+    def is_given_up(self, settings: object, stale: bool = False) -> bool:
+        """Whether what has these settings is this configuration's to discard."""
+        if settings in self.others:
+            return False
+        if settings in self.today:
+            return stale
+        return settings in self.ever or self.unknown
 
 
-def asked_for(config: Config, results: Results) -> Asked:
-    """What all sweeps together ask for."""
+def asked_for(config: Config, results: Results, file: Path | str, unknown: bool = False) -> Asked:
+    """What all sweeps of the configuration in ``file`` together ask for."""
     distinct = {run.key: run for name in config.sweeps for run in runs(config, name)}
     states = results.states(distinct.values())
+    today = {state.fingerprint.settings: state.fingerprint for state in states}
+    ledger = Ledger(results.root, file)
+    ledger.register(today)
     return Asked(
-        frozenset(state.fingerprint.settings for state in states),
+        today,
         frozenset(results.fingerprinter.program(state.run).digest for state in states),
         frozenset(state.folder for state in states),
+        ledger.ever(),
+        ledger.others(),
+        unknown,
     )
 
 
 def superfluous(asked: Asked, results: Results, stale: bool = False) -> Iterator[Result]:
-    """Finished results that are not asked for, in the order of their folders."""
-    for place in sorted({folder.parent for folder in _folders(results)}):
-        for result in results.in_place(place):
-            if result.folder in asked.folders or holder_of(result.folder):
-                continue
-            if stale or result.fingerprint["settings"] not in asked.settings:
-                yield result
+    """Finished results that are not asked for any more, in the order of their folders."""
+    for result in _results(results):
+        if result.folder in asked.folders or holder_of(result.folder):
+            continue
+        if asked.is_given_up(result.fingerprint["settings"], stale):
+            yield result
+
+
+def left_alone(asked: Asked, results: Results) -> Iterator[str]:
+    """A line for each kind of results that are not this configuration's to discard."""
+    rest = [s for r in _results(results) if (s := r.fingerprint["settings"]) not in asked.today]
+    for file, number in sorted(Counter(asked.others[s] for s in rest if s in asked.others).items()):
+        there = "" if Path(file).is_file() else ", which is not there: its note lies in .configurations"
+        yield f"{number} results are left: {file} asks for them{there}"
+    unknown = sum(s not in asked.others and s not in asked.ever for s in rest)
+    if unknown and not asked.unknown:
+        yield f"{unknown} results are left: this configuration never asked for them; --unknown lists them, too"
 
 
 def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[Path]:
@@ -73,7 +111,7 @@ def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[
         files = RunFolder(folder)
         if files.is_finished or folder in asked.folders or not _left_alone(folder):
             continue
-        if stale or _fingerprint(_content(files.request)).get("settings") not in asked.settings:
+        if asked.is_given_up(_settings(_content(files.request)), stale):
             yield folder
 
 
@@ -105,6 +143,24 @@ def _check_clean() -> None:
         )
 
 
+def _check_versions(asked: Asked, found: Iterable[Result]) -> None:
+    """``ConfigError`` where results are stale by what is installed here: in another environment they count."""
+    other = [
+        difference
+        for result in found
+        if (today := asked.today.get(result.fingerprint["settings"])) is not None
+        for difference in list(differing(result.fingerprint["versions"] or {}, today.versions, today.policy))[
+            :1
+        ]
+    ]
+    if other:
+        package, before, now = other[0]
+        raise ConfigError(
+            f"{package} {now} is installed here, and {len(other)} stale results were made with other versions, such as "
+            f"{package} {before}, with which they may count; prune where that is installed, or add --other-versions"
+        )
+
+
 def _check_meant(results: int, count: int | None) -> None:
     """Ask before more than a few results go; ``ConfigError`` where that is denied, or nobody is there to ask."""
     if results <= MOST_UNASKED or results == count:
@@ -113,6 +169,12 @@ def _check_meant(results: int, count: int | None) -> None:
         raise ConfigError(f"{results} results would go to the trash; to do it unasked, add --count {results}")
     if input(f"Move {results} results to the trash? [y/N] ").strip().lower() not in ("y", "yes"):
         raise ConfigError("nothing was moved")
+
+
+def _results(results: Results) -> Iterator[Result]:
+    """Every finished one."""
+    for place in sorted({folder.parent for folder in _folders(results)}):
+        yield from results.in_place(place)
 
 
 def _folders(results: Results) -> list[Path]:
@@ -130,11 +192,26 @@ def _snapshots(folder: RunFolder) -> Iterator[str]:
     for content in (_content(folder.request), _content(folder.metrics)):
         # Before snapshots had a digest of their own they were named by that of the code.
         yield from (str(content.get("snapshot")), str(_fingerprint(content).get("code")))
+    for record in _acceptances(folder.acceptances):
+        yield str(record.get("snapshot"))  # from which a later proof may go on
+
+
+def _settings(content: dict[str, Any]) -> str | None:
+    """The digest of a request's settings, as states compare it."""
+    run = content.get("run")
+    return settings_digest(run) if isinstance(run, dict) else None
 
 
 def _fingerprint(content: dict[str, Any]) -> dict[str, Any]:
     found = content.get("fingerprint")
     return found if isinstance(found, dict) else {}
+
+
+def _acceptances(path: Path) -> list[dict[str, Any]]:
+    try:
+        return [record for record in json.loads(path.read_text()) if isinstance(record, dict)]
+    except (OSError, ValueError, TypeError):
+        return []
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -156,6 +233,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument(
         "--stale", action="store_true", help="also those of asked-for runs that are not today's"
     )
+    parser.add_argument(
+        "--other-versions",
+        action="store_true",
+        help="with --stale, also those made with other versions of packages",
+    )
+    parser.add_argument(
+        "--unknown", action="store_true", help="also what no configuration is known to have asked for"
+    )
     add_config(parser)
     options = parser.parse_args(arguments)
     config = load(options.config)
@@ -166,16 +251,18 @@ def main(arguments: Sequence[str]) -> int:
     if options.stale:
         _check_clean()
     results = Results(config)
-    asked = asked_for(config, results)
-    finished = {
-        result.folder: f"{result.seconds / 3600:.2f} device hours"
-        for result in superfluous(asked, results, options.stale)
-    }
+    asked = asked_for(config, results, options.config, options.unknown)
+    doomed = list(superfluous(asked, results, options.stale))
+    if options.stale and not options.other_versions:
+        _check_versions(asked, doomed)
+    finished = {result.folder: f"{result.seconds / 3600:.2f} device hours" for result in doomed}
     begun = dict.fromkeys(unfinished(asked, results, options.stale), "not finished")
     code = dict.fromkeys(unused_snapshots(asked, results, {*finished, *begun}), "code of no run")
     found = finished | begun | code
     for folder, what in found.items():
         print(f"{folder}  {what}")
+    for line in left_alone(asked, results):
+        print(line)
     if options.yes:
         _check_meant(len(finished), options.count)
         for folder in found:

@@ -12,6 +12,7 @@ from favit.components.source import Source
 _KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 _TYPING = ("typing", "typing_extensions")
 _BOUNDS = "favit.components.bounds"
+_NEUTRAL = "favit.components.neutral.Neutral"
 _ALLOWED = "write int, float, str, bool, Literal[...] of such, or Annotated[...] of one of them with bounds"
 
 
@@ -23,6 +24,7 @@ class Annotation:
     choices: tuple[Value, ...] = ()
     bounds: tuple[Bound, ...] = ()
     doc: str = ""
+    neutral: Value | None = None
 
 
 def setting(
@@ -40,7 +42,7 @@ def setting(
     if default is None:
         raise source.error(where, f"the setting {name} has no default; every setting states one")
     try:
-        return Setting(read.kind, _literal(default), read.bounds, read.choices, read.doc)
+        return Setting(read.kind, _literal(default), read.bounds, read.choices, read.doc, read.neutral)
     except ValueError as error:
         raise source.error(where, f"the setting {name}: {error}") from None
 
@@ -99,9 +101,14 @@ def _literal_choices(source: Source, name: str, node: ast.Subscript) -> Annotati
 
 
 def _with_part(source: Source, name: str, read: Annotation, part: ast.expr) -> Annotation:
-    """An annotation and one more thing that ``Annotated`` says: a bound, or a line of documentation."""
+    """An annotation and one more thing that ``Annotated`` says: a bound, a neutral value, or documentation."""
     if isinstance(part, ast.Constant) and isinstance(part.value, str):
         return replace(read, doc=part.value)
+    if isinstance(part, ast.Call) and source.meaning(part.func) == _NEUTRAL:
+        try:
+            return replace(read, neutral=_literal(_only_argument(part)))
+        except ValueError as error:
+            raise source.error(part, f"the neutral value of the setting {name}: {error}") from None
     kind = BOUNDS.get(_name_in_bounds(source, part))
     limits = _arguments(part)
     if kind is None or len(limits) != 1:
@@ -117,6 +124,14 @@ def _with_part(source: Source, name: str, read: Annotation, part: ast.expr) -> A
     if isinstance(limit, bool | str) or read.kind not in (int, float) or read.choices:
         raise source.error(part, f"the setting {name}: a bound is a number, and of a number")
     return replace(read, bounds=(*read.bounds, kind(limit)))
+
+
+def _only_argument(call: ast.Call) -> ast.expr:
+    """The one argument of ``Neutral``, by position or as ``value=``."""
+    given = [*call.args, *(k.value for k in call.keywords if k.arg == "value")]
+    if len(given) != 1 or len(call.args) + len(call.keywords) != 1:
+        raise ValueError("write it out, as in Neutral(0)")
+    return given[0]
 
 
 def _arguments(call: ast.expr) -> list[ast.expr]:

@@ -58,7 +58,14 @@ def settings(room: str, name: str) -> Mapping[str, Setting]:
         raise ValueError(
             f"{read.file} declares settings twice, in Settings and in a signature; keep one of them"
         )
-    return own or keywords
+    found = own or keywords
+    for setting_name, setting in found.items():
+        if setting.neutral is not None:
+            raise ValueError(
+                f"{read.file}: {setting_name} declares Neutral, which is for settings of training; where a component's "
+                "setting is not given its default holds: let that do what was done before"
+            )
+    return found
 
 
 @cache

@@ -11,6 +11,9 @@ DEFAULTS: dict[str, dict[str, bool]] = {
         "TIME": True,  # a forecaster sees the calendar
         "ADDS_POSITION": True,  # its vectors are added, or reach the attention; models skip it otherwise
     },
+    "aggregators": {
+        "USES_SAMPLES": True,  # its tokens depend on the windows' samples, and so on the image
+    },
     "attention": {
         "POSITION_INSIDE": False,  # takes position as arguments of its own instead of at the model's input
     },

@@ -8,6 +8,40 @@ from typing import Any
 
 from favit.components.setting import Setting
 
+# What other programs and papers call settings and axes of ours.
+_MEANT = {
+    "lr": "learning_rate base_lr learningrate",
+    "min_lr": "lr_min final_lr eta_min",
+    "batch_size": "batch bs batchsize train_batch_size",
+    "epochs": "n_epochs num_epochs max_epochs train_epochs",
+    "weight_decay": "wd decay l2",
+    "optimizer": "optim opt optimiser",
+    "schedule": "scheduler lr_scheduler lr_schedule lradj sched",
+    "warmup_epochs": "warmup warm_up",
+    "cooldown_epochs": "cooldown cool_down",
+    "clip_grad": "grad_clip gradient_clip max_norm clip_norm",
+    "ema": "model_ema ema_decay",
+    "precision": "dtype amp fp16 bf16 mixed_precision use_amp",
+    "seed": "random_seed rng_seed random_state",
+    "image_size": "img_size resolution input_size",
+    "interpolation": "resample train_interpolation",
+    "flip": "hflip horizontal_flip",
+    "crop_scale_min": "crop_scale random_crop",
+    "randaugment": "aa auto_augment autoaugment rand_augment",
+    "erasing": "reprob random_erasing cutout",
+    "label_smoothing": "smoothing",
+    "drop_path": "drop_path_rate stochastic_depth droppath",
+    "input_length": "seq_len lookback context_length input_len",
+    "label_length": "label_len decoder_length",
+    "horizon": "pred_len prediction_length forecast_length steps_ahead out_len",
+    "patience": "early_stopping early_stop",
+    "dataset": "data data_set",
+    "model": "arch architecture network backbone",
+    "aggregator": "attention attn mechanism aggregation",
+    "encoding": "position positional_encoding pos_embed position_encoding embedding pe embed",
+}
+_MEANING = {word: name for name, words in _MEANT.items() for word in words.split()}
+
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:
     """The sentence that answers a wrong name: the nearest valid one, then all of them."""
@@ -21,8 +55,14 @@ def unknown_setting(name: str, axes: Iterable[str], settings: Mapping[str, Setti
     return _answer(f"setting '{name}'", name, shown)
 
 
+def meant(name: str, valid: Iterable[str]) -> list[str]:
+    """The valid name that means the same elsewhere, if there is one: ``lr`` for ``learning_rate``."""
+    here = _MEANING.get(name.lower().replace("-", "_"))
+    return [here] if here in set(valid) else []
+
+
 def _answer(what: str, name: str, shown: Mapping[str, str]) -> str:
-    near = difflib.get_close_matches(name, shown, n=1, cutoff=0.5)
+    near = meant(name, shown) or difflib.get_close_matches(name, shown, n=1, cutoff=0.5)
     listed = ", ".join(shown.values())
     if near:
         return f"unknown {what}; did you mean '{near[0]}'? Valid: {listed}"

@@ -17,18 +17,24 @@ WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "
 
 @dataclass(frozen=True)
 class Setting:
-    """What a component or training declares of one setting."""
+    """What a component or training declares of one setting.
+
+    ``neutral`` is the value that does what was done before the setting existed; None where none is declared.
+    """
 
     kind: type
     default: Value
     bounds: tuple[Bound, ...] = ()
     choices: tuple[Value, ...] = ()
     doc: str = ""
+    neutral: Value | None = None
 
     def __post_init__(self) -> None:
-        """``ValueError`` for a default that the declaration itself refuses."""
+        """``ValueError`` for a default or a neutral value that the declaration itself refuses."""
         try:
             fitting = self.check("the default", self.default)
+            if self.neutral is not None:
+                object.__setattr__(self, "neutral", self.check("the neutral value", self.neutral))
         except ValueError as error:
             raise ValueError(str(error)) from None
         object.__setattr__(self, "default", fitting)

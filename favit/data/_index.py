@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from favit.data import _times
 from favit.data._missing import DataMissing
 
 NAME = "index.json"
@@ -63,17 +62,25 @@ class Index:
 
 
 def read(folder: Path) -> Index:
-    """The index of a prepared data set. ``DataMissing`` says what is absent or cut short, in one line."""
+    """The index of a prepared data set, whose files are as they were then as far as size and time tell.
+
+    ``DataMissing`` says what is absent or cut short, ``ValueError`` what changed, each in one line.
+    """
+    index = read_unchecked(folder)
+    _check(index, folder)
+    return index
+
+
+def read_unchecked(folder: Path) -> Index:
+    """The index alone, without a look at the files that it names."""
     path = folder / NAME
     try:
         content = json.loads(path.read_text())
-        index = _parsed(content)
+        return _parsed(content)
     except FileNotFoundError:
         raise DataMissing(path, _REMEDY) from None
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is no index of images ({error}); {_REMEDY}") from None
-    _check(index, folder)
-    return index
 
 
 def labels_and_names(part: Part, folder: Path) -> tuple[list[int], list[str]]:
@@ -95,29 +102,33 @@ def _parsed(content: Mapping[str, Any]) -> Index:
 
 
 def _check(index: Index, folder: Path) -> None:
-    """``DataMissing`` naming the first of all files that are not there in full."""
+    """``DataMissing`` naming the first file that is not there in full, ``ValueError`` the first that changed."""
     expected: dict[str, int | None] = {part.listing: None for part in index.parts.values()}
     for part in index.parts.values():
         expected.update({shard.file: shard.bytes for shard in part.shards if shard.file})
-    wrong = [name for name, size in expected.items() if not _there(folder / name, size)]
-    if index.images == IN_PLACE and not wrong:
-        wrong = [name for part in index.parts.values() for name in _absent(part, folder)]
+    wrong, changed = [name for name, size in expected.items() if not _there(folder / name, size)], []
+    for name in () if wrong else index.parts:
+        files = files_of(index, name, folder)
+        now = _times.look(folder, files)
+        wrong += [file for file, stat in zip(files, now, strict=True) if stat is None]
+        changed += _times.changed(folder, name, files, now)
     if wrong:
         these, them = (f"it and {len(wrong) - 1:,} more are", "them") if wrong[1:] else ("it is", "it")
         raise DataMissing(folder / wrong[0], f"{these} absent or cut short; copy {them}, or {_REMEDY}")
+    if changed:
+        more = f" and {len(changed) - 1:,} more" if changed[1:] else ""
+        raise ValueError(
+            f"{folder / changed[0]}{more}: not the size or time that it had when the data set was prepared; "
+            f"`favit prepare --verify {folder.name}` reads all of it and says whether the images are the same"
+        )
 
 
-def _absent(part: Part, folder: Path) -> list[str]:
-    """The images of a listing that are not there; on a network, listing folders is faster than asking for each."""
-    listed = defaultdict(list)
-    for name in labels_and_names(part, folder)[1]:
-        place, _, file = name.rpartition("/")
-        listed[place].append(file)
-    found = []
-    for place, files in listed.items():
-        there = {entry.name for entry in os.scandir(folder / place)} if (folder / place).is_dir() else set()
-        found += [f"{place}/{file}" for file in files if file not in there]
-    return found
+def files_of(index: Index, name: str, folder: Path) -> list[str]:
+    """The files below ``folder`` that hold a part's images, in their order."""
+    part = index.parts[name]
+    if index.images == IN_PLACE:
+        return labels_and_names(part, folder)[1]
+    return [shard.file for shard in part.shards]
 
 
 def _there(path: Path, size: int | None) -> bool:

@@ -10,6 +10,7 @@ from typing import Any
 from favit.disk.files import write_atomic
 
 METRICS = "metrics.json"
+ACCEPTANCES = "accepted.json"
 CHECKPOINTS = "checkpoint-*.pt"
 
 
@@ -57,7 +58,7 @@ class RunFolder:
     @property
     def acceptances(self) -> Path:
         """Which other code a person has declared this result valid for."""
-        return self.path / "accepted.json"
+        return self.path / ACCEPTANCES
 
     @property
     def is_finished(self) -> bool:

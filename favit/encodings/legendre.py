@@ -30,7 +30,7 @@ def legendre(orders: int, x: Tensor) -> Tensor:
 
 
 class Encoding(FixedEncoding):
-    """Legendre position encoding.
+    """Legendre position encoding; ``order_along`` says what the order n of the polynomial P_n is.
 
     ``order_along="position"`` is PoPE's Eq. 14: ``PE(pos, i) = P_pos(x_i)`` with
     ``x_i = -1 + 2 i / dim`` and pos from 0. The order is the position, so a
@@ -38,6 +38,9 @@ class Encoding(FixedEncoding):
 
     ``order_along="channel"``: ``PE(pos, i) = P_i(x_pos)``, positions mapped
     evenly to [-1, 1], the ends included; here it does depend on the length.
+
+    ``normalise``: each P_n times sqrt(2n + 1), whose mean square over [-1, 1] is 1. PoPE has it off: the root
+    mean square then falls as 1 / sqrt(2n + 1) from 1 at order 0, so that order and scale are confounded.
     """
 
     @checked
@@ -48,12 +51,19 @@ class Encoding(FixedEncoding):
         grid: tuple[int, int] | None = None,
         *,
         order_along: Literal["position", "channel"] = "position",
+        normalise: bool = False,
     ) -> None:
-        self.order_along = order_along
+        self.order_along, self.normalise = order_along, normalise
         super().__init__(dim, length=length, grid=grid)
 
     def axis(self, length: int, dim: int) -> Tensor:
         """Table of one axis: float64 ``(length, dim)``."""
         if self.order_along == "position":
-            return legendre(length, -1 + 2 * torch.arange(dim, dtype=torch.float64) / dim)
-        return legendre(dim, torch.linspace(-1, 1, length, dtype=torch.float64)).T
+            return self._scaled(legendre(length, -1 + 2 * torch.arange(dim, dtype=torch.float64) / dim))
+        return self._scaled(legendre(dim, torch.linspace(-1, 1, length, dtype=torch.float64))).T
+
+    def _scaled(self, p_nx: Tensor) -> Tensor:
+        """P_0, P_1, ... (orders, points), each of mean square 1 where that is asked for."""
+        if not self.normalise:
+            return p_nx
+        return p_nx * (2 * torch.arange(len(p_nx), dtype=torch.float64) + 1).sqrt()[:, None]

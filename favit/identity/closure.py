@@ -47,8 +47,8 @@ class Closure:
 
     @functools.cached_property
     def digest(self) -> str:
-        """The digest of all modules' names and digests."""
-        return short_digest({name: module.digest for name, module in self.modules.items()})
+        """The digest of the roots, and of all modules' names and digests."""
+        return short_digest([self.roots, {name: module.digest for name, module in self.modules.items()}])
 
     @functools.cached_property
     def outside(self) -> frozenset[str]:

@@ -16,9 +16,13 @@ from favit.components import declared
 from favit.components.facts import feed_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
+from favit.identity import outside
 from favit.identity.closure import Closure, Reader
+from favit.identity.definitions import Code, Sources, analyser
 from favit.identity.digests import data_digests, short_digest, text_digest
-from favit.identity.versions import cut, installed
+from favit.identity.settings import neutral, settings_digest
+from favit.identity.versions import cut, import_name, installed, unknown_package
+from favit.sweeps.config import ConfigError
 from favit.sweeps.runs import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.
@@ -37,9 +41,9 @@ _NAMED = ("dataset", "model", "aggregator", "encoding")
 class Fingerprint:
     """What a result must match to count as today's.
 
-    ``data`` maps the data set's files to their SHA-256, None where they are not
-    on this machine. ``versions`` are those installed here, of the packages that
-    the code imports.
+    ``settings`` is the digest of those that are not at their neutral value, ``stated`` that of all. ``data`` maps
+    the data set's files to their SHA-256, None where they are not on this machine. ``versions`` are those installed
+    here, of the packages that the code imports.
     """
 
     settings: str
@@ -47,6 +51,7 @@ class Fingerprint:
     data: Mapping[str, str] | None
     versions: Mapping[str, str]
     policy: Mapping[str, str]
+    stated: str
 
     @cached_property
     def digest(self) -> str:
@@ -64,11 +69,12 @@ class Fingerprint:
         """For ``run.json`` and ``metrics.json``."""
         return {
             "digest": self.digest,
-            "settings": self.settings,
+            "settings": self.stated,
             "code": self.code,
             "data": None if self.data is None else dict(self.data),
             "versions": dict(self.versions),
             "policy": dict(self.policy),
+            "analyser": analyser(),
         }
 
 
@@ -82,28 +88,38 @@ class Fingerprinter:
         policy: Mapping[str, str] = DEFAULT_POLICY,
         reader: Reader | None = None,
     ) -> None:
+        if problem := unknown_package(policy):
+            raise ConfigError(f"versions: {problem}")
         self.reader = reader or Reader(cache=cache and cache / "modules.json")
+        self._sources = Sources(self.reader.root, cache and cache / "definitions.json")
+        self.differences: dict[tuple[str, str], list[str]] = {}  # what differs between two codes, told once
         self._data_root = data
         self._digests = FileDigests(cache and cache / "data.json")
         self._policy = policy
         self._closures: dict[tuple[Any, ...], Closure] = {}
+        self._codes: dict[tuple[Any, ...], Code] = {}
         self._data: dict[tuple[Any, ...], Mapping[str, str] | None] = {}
         self._versions: dict[str, Mapping[str, str]] = {}
 
     def fingerprint(self, run: Run) -> Fingerprint:
         """The fingerprint that a result of this run would have today."""
-        code = self.code(run)
+        stated = text_digest(run.key)
         return Fingerprint(
-            settings=text_digest(run.key),
-            code=code.digest,
+            settings=settings_digest(run.settings) if neutral(run["dataset"]) else stated,
+            code=self.code(run).digest,
             data=self._data_of(run),
-            versions=self._versions_of(code),
+            versions=self._versions_of(self._closure(run, ENGINE)),
             policy=self._policy,
+            stated=stated,
         )
 
-    def code(self, run: Run) -> Closure:
-        """The code that this run's numbers depend on."""
-        return self._closure(run, ENGINE)
+    def code(self, run: Run) -> Code:
+        """The code that this run's numbers depend on: definitions in the files that its program is kept with."""
+        key = _components(run)
+        if key not in self._codes:
+            kept = frozenset(self.program(run).modules)
+            self._codes[key] = self._sources.code([ENGINE, *named(run)], kept)
+        return self._codes[key]
 
     def program(self, run: Run) -> Closure:
         """All the code that trains this run: what its numbers depend on, and the run's life around them."""
@@ -112,12 +128,14 @@ class Fingerprinter:
     def save(self) -> None:
         """Keep what was learnt for the next time."""
         self.reader.save()
+        self._sources.save()
         self._digests.save()
 
     def _closure(self, run: Run, begin: str) -> Closure:
-        key = (begin, *(declared.component(axis, dict(run.settings)) for axis in _NAMED))
+        key = (begin, *_components(run))
         if key not in self._closures:
             self._closures[key] = self.reader.closure([begin, *named(run)])
+            outside.check(self._closures[key], self.reader)
         return self._closures[key]
 
     def _data_of(self, run: Run) -> Mapping[str, str] | None:
@@ -128,9 +146,14 @@ class Fingerprinter:
 
     def _versions_of(self, closure: Closure) -> Mapping[str, str]:
         if closure.digest not in self._versions:
-            used = [package for package in VERSIONED if package in closure.outside]
+            counted = dict.fromkeys([*VERSIONED, *self._policy])
+            used = [package for package in counted if import_name(package) in closure.outside]
             self._versions[closure.digest] = {package: installed(package) for package in used}
         return self._versions[closure.digest]
+
+
+def _components(run: Run) -> tuple[tuple[str, str], ...]:
+    return tuple(declared.component(axis, run.settings) for axis in _NAMED)
 
 
 def named(run: Run) -> list[str]:
@@ -141,7 +164,10 @@ def named(run: Run) -> list[str]:
 
 
 class FileDigests:
-    """SHA-256 of files, computed anew only where size or time of modification differ."""
+    """SHA-256 of files, computed anew where size, inode, or time of modification or of change differ.
+
+    A time of modification alone is what `cp -p` and restored backups bring along.
+    """
 
     def __init__(self, cache: Path | None) -> None:
         self._cache = Cache(cache)
@@ -149,12 +175,13 @@ class FileDigests:
     def digest(self, path: Path) -> str:
         """The digest of one file."""
         stat = path.stat()
-        key, seen = str(path.resolve()), [stat.st_size, stat.st_mtime_ns]
+        key = str(path.resolve())
+        seen = [stat.st_size, stat.st_mtime_ns, stat.st_ino, stat.st_ctime_ns]
         known = self._cache.get(key)
-        if known is None or known[:2] != seen:
+        if known is None or known[:-1] != seen:
             known = [*seen, sha256_of(path)]
             self._cache[key] = known
-        return str(known[2])
+        return str(known[-1])
 
     def save(self) -> None:
         """Keep the digests for the next time."""

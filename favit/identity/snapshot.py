@@ -11,14 +11,19 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import hashlib
 import json
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Any
 
+from favit.disk.cache import Cache
 from favit.disk.files import sha256_of, write_atomic
 from favit.disk.git import commit_of, git
 from favit.identity.closure import Closure, Reader
+from favit.identity.definitions import Code, Sources, analyser
+from favit.sweeps.config import ConfigError
 
 FACTS = "snapshot.json"
 LAYOUT = 1  # where the files of a snapshot lie and what its facts mean
@@ -31,6 +36,7 @@ import os
 import runpy
 import sys
 from pathlib import Path
+from typing import Any
 
 here = str(Path(__file__).resolve().parent)
 for name, digest in json.loads(Path(here, "snapshot.json").read_text())["files"].items():
@@ -52,7 +58,7 @@ def folder_of(digest: str, results: Path) -> Path:
     return results / "snapshots" / digest
 
 
-def keep(program: Closure, code: Closure, results: Path, reader: Reader) -> Path:
+def keep(program: Closure, code: Code, results: Path, reader: Reader) -> Path:
     """Make sure that the snapshot of a program exists; returns its folder. Raises ``CodeChanged``.
 
     ``code`` is the part of the program that decides its numbers. Its roots are recorded, so that it can be found
@@ -69,11 +75,8 @@ def keep(program: Closure, code: Closure, results: Path, reader: Reader) -> Path
     try:
         building.chmod(0o755)
         _copy(program, code, reader, building)
-        copied = Reader(root=building)
-        if (
-            copied.closure(program.roots).digest != program.digest
-            or copied.closure(code.roots).digest != code.digest
-        ):
+        unchanged = Reader(root=building).closure(program.roots).digest == program.digest
+        if not unchanged or Sources(building).code(code.roots).digest != code.digest:
             raise CodeChanged("the source was edited while snakemake was starting; start it again")
         _publish(building, target)
     finally:
@@ -81,7 +84,7 @@ def keep(program: Closure, code: Closure, results: Path, reader: Reader) -> Path
     return target
 
 
-def _copy(program: Closure, code: Closure, reader: Reader, building: Path) -> None:
+def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
     sources = [path for name in program.modules if (path := reader.file_of(name))]
     for source in sources:
         write_atomic(building / source.relative_to(reader.root), source.read_bytes())
@@ -97,6 +100,66 @@ def _copy(program: Closure, code: Closure, reader: Reader, building: Path) -> No
     write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
     record_files(building)
+
+
+class Codes:
+    """What the code in each snapshot is to today's analyser; ``cache`` remembers it and may be deleted."""
+
+    def __init__(self, results: Path, cache: Path | None = None) -> None:
+        self._results = results
+        self._cache = Cache(cache, made_by=analyser())
+        self._found: dict[str, dict[str, Any] | None] = {}
+
+    def digest(self, name: str) -> str | None:
+        """The digest of a snapshot's code, from its own roots; None where it is gone, edited, or of another layout."""
+        found = self._look_up(name)
+        return None if found is None else str(found["digest"])
+
+    def definitions(self, name: str) -> dict[str, dict[str, str]] | None:
+        """The digests of its definitions by module and name; None as for its digest."""
+        found = self._look_up(name)
+        return None if found is None else dict(found["definitions"])
+
+    def _look_up(self, name: str) -> dict[str, Any] | None:
+        if name not in self._found:
+            self._found[name] = self._read(folder_of(name, self._results))
+        return self._found[name]
+
+    def save(self) -> None:
+        """Keep what was digested for the next time."""
+        self._cache.save()
+
+    def _read(self, folder: Path) -> dict[str, Any] | None:
+        try:
+            text = (folder / FACTS).read_bytes()
+            facts = json.loads(text)
+            roots, files = list(facts["roots"]), dict(facts["files"])
+            if facts["layout"] != LAYOUT:
+                return None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        key = hashlib.sha256(text).hexdigest()  # it holds the digests of all files: equal snapshots are one
+        known: dict[str, Any] | None = self._cache.get(key)
+        if known is None:
+            if not _is_unchanged(folder, files):
+                return None
+            try:
+                code = Sources(folder).code(roots)
+            except ConfigError:
+                return None
+            known = {"digest": code.digest, "definitions": code.definitions()}
+            self._cache[key] = known
+        return known
+
+
+def _is_unchanged(folder: Path, files: dict[str, str]) -> bool:
+    here = {str(file.relative_to(folder)) for file in (folder / "favit").rglob("*.py")}
+    try:
+        return here == set(files) and all(
+            sha256_of(folder / name) == digest for name, digest in files.items()
+        )
+    except OSError:
+        return False
 
 
 @functools.lru_cache(maxsize=64)

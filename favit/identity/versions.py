@@ -3,7 +3,25 @@
 from __future__ import annotations
 
 import importlib.metadata
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+
+from favit.components.nearest import unknown
+
+# Packages that runs import, by the names under which they are installed, and the names under which they are imported.
+# Others that are installed may be counted, too.
+PACKAGES: Mapping[str, str] = {
+    "torch": "torch",
+    "timm": "timm",
+    "torchvision": "torchvision",
+    "numpy": "numpy",
+    "einops": "einops",
+    "pandas": "pandas",
+    "pillow": "PIL",
+    "simplejpeg": "simplejpeg",
+    "array-record": "array_record",
+    "scikit-learn": "sklearn",
+}
+_ABSENT = "not installed"
 
 
 def cut(version: str, precision: str) -> str:
@@ -28,4 +46,17 @@ def installed(package: str) -> str:
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
-        return "not installed"
+        return _ABSENT
+
+
+def import_name(package: str) -> str:
+    """The name under which code imports an installed package."""
+    return PACKAGES.get(package, package.replace("-", "_"))
+
+
+def unknown_package(named: Iterable[str]) -> str | None:
+    """The sentence that answers the first name of no package; None where there is none."""
+    for package in named:
+        if package not in PACKAGES and installed(package) == _ABSENT:
+            return unknown(f"package '{package}'", package, PACKAGES)
+    return None

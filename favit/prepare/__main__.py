@@ -23,7 +23,7 @@ from favit.components.nearest import unknown
 from favit.data import _index
 from favit.data._index import IN_PLACE, PACKED, PARTS
 from favit.disk.files import write_atomic
-from favit.prepare import pack, sources
+from favit.prepare import pack, sources, verify
 from favit.prepare.sources import Found, Incomplete
 
 
@@ -36,6 +36,11 @@ def prepare(dataset: str, root: Path, images: str, workers: int, a_shard: int) -
     except (FileNotFoundError, ValueError):
         return _make(dataset, facts, folder, images, workers, a_shard)
     return [f"{dataset}: ready already", *_remarks(ready)]
+
+
+def _verified(dataset: str, root: Path, workers: int) -> list[str]:
+    folder = (root / next(iter(literals("data", dataset)["FILES"]))).parent
+    return verify.verify(dataset, folder, workers)
 
 
 def _make(
@@ -95,6 +100,11 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--in-place", action="store_true", help="check and index train/ and val/, and train from these files"
     )
+    parser.add_argument(
+        "--verify",
+        action="store_true",
+        help="read all images of a prepared data set and compare them with its index; slow",
+    )
     parser.add_argument("--workers", type=int, default=0, help="processes; default: one a core")
     parser.add_argument(
         "--shard", type=int, default=pack.EXAMPLES_A_SHARD, help="images a shard; default: %(default)s"
@@ -121,8 +131,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         try:
             images = IN_PLACE if options.in_place else PACKED
-            print("\n".join(prepare(name, options.data, images, workers, options.shard)))
-        except (Incomplete, OSError) as error:
+            if options.verify:
+                said = _verified(name, options.data, workers)
+            else:
+                said = prepare(name, options.data, images, workers, options.shard)
+            print("\n".join(said))
+        except (Incomplete, OSError, ValueError) as error:
             print(f"{name}: {error}", file=sys.stderr)
             failed = True
     return int(failed)

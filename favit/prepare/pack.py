@@ -9,8 +9,10 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from favit.data._index import IN_PLACE, PACKED, Index, Part, Shard
+from favit.data import _times
+from favit.data._index import IN_PLACE, Index, Part, Shard
 from favit.data._jpeg import Encoded
+from favit.data._times import Stat
 from favit.disk.files import atomic_path, write_atomic
 from favit.prepare.sources import Example, Found
 
@@ -46,6 +48,7 @@ class Finished:
     key: str
     shard: Shard
     rows: list[tuple[int, str]]  # label and name of what is in it
+    stats: list[Stat] = field(default_factory=list)  # of its file or, in place, of each image
     left_out: list[str] = field(default_factory=list)
     cmyk: list[str] = field(default_factory=list)
     not_jpeg: list[str] = field(default_factory=list)
@@ -85,7 +88,7 @@ def make(job: Job) -> Finished:
     sound = _sound(job, done)
     if job.images == IN_PLACE:
         for data in sound:
-            _digest(digest, data)
+            digest_one(digest, data)
             size += len(data)
         done.shard = Shard("", len(done.rows), size, digest.hexdigest())
     else:
@@ -95,6 +98,7 @@ def make(job: Job) -> Finished:
             _reread(temporary, len(done.rows))
             size = temporary.stat().st_size
         done.shard = Shard(file, len(done.rows), size, digest.hexdigest())
+        done.stats = [_times.stat_of(job.folder / file)]
     write_atomic(job.record, json.dumps(asdict(done)))
     return done
 
@@ -106,6 +110,7 @@ def index(classes: Sequence[str], images: str, parts: dict[str, list[Finished]],
         rows = [f"{label}\t{name}\n" for shard in shards for label, name in shard.rows]
         listing = "".join(rows).encode()
         write_atomic(folder / f"{part}.tsv", listing)
+        _times.keep(folder, part, (stat for shard in shards for stat in shard.stats))
         sha256 = hashlib.sha256(listing).hexdigest()
         found[part] = Part(len(rows), f"{part}.tsv", sha256, tuple(s.shard for s in shards))
     return Index(
@@ -128,6 +133,7 @@ def remove_leftovers(folder: Path) -> None:
 def _sound(job: Job, done: Finished) -> Iterator[bytes]:
     """The images that can be decoded; ``done`` is told of all."""
     for example in job.examples:
+        stat = _times.stat_of(example.path)  # before it is read: what is written then is noticed
         data = example.read()
         try:
             image = Encoded(data)
@@ -140,6 +146,8 @@ def _sound(job: Job, done: Finished) -> Iterator[bytes]:
         if not image.is_jpeg:
             done.not_jpeg.append(example.name)
         done.rows.append((example.label, example.name))
+        if job.images == IN_PLACE:
+            done.stats.append(stat)
         yield data
 
 
@@ -149,7 +157,7 @@ def _write(path: Path, records: Iterable[bytes], digest: hashlib._Hash) -> None:
     # One record a group, or reading one would read its neighbours; photographs are compressed already
     writer = ArrayRecordWriter(str(path), "group_size:1,uncompressed")
     for data in records:
-        _digest(digest, data)
+        digest_one(digest, data)
         writer.write(data)
     writer.close()
 
@@ -165,7 +173,8 @@ def _reread(path: Path, examples: int) -> None:
         raise OSError(f"{path}: only {there} of {examples} images could be written; is the disk full?")
 
 
-def _digest(digest: hashlib._Hash, data: bytes) -> None:
+def digest_one(digest: hashlib._Hash, data: bytes) -> None:
+    """Add one image to the digest of a shard's content, so that no two rows of images are taken for each other."""
     digest.update(len(data).to_bytes(8, "little"))
     digest.update(data)
 
@@ -174,10 +183,12 @@ def _finished_before(job: Job) -> Finished | None:
     try:
         content = json.loads(job.record.read_text())
         shard = Shard(**content["shard"])
-        whole = job.images != PACKED or (job.folder / shard.file).stat().st_size == shard.bytes
+        rows = [(label, name) for label, name in content["rows"]]
+        files = [name for _, name in rows] if job.images == IN_PLACE else [shard.file]
+        stats = [(size, time) for size, time in content["stats"]]
+        whole = _times.look(job.folder, files) == stats
     except (OSError, ValueError, KeyError, TypeError):
         return None
     if content["key"] != job.key or not whole:
         return None
-    rows = [(label, name) for label, name in content["rows"]]
-    return Finished(**{**content, "shard": shard, "rows": rows})
+    return Finished(**{**content, "shard": shard, "rows": rows, "stats": stats})

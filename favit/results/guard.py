@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from favit.components.literals import literals
 from favit.data import _index
 from favit.data._missing import DataMissing
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
-from favit.identity import snapshot
+from favit.identity import outside, snapshot
 from favit.identity.digests import data_files
 from favit.results import reasons
 from favit.results.state import Result, Results, State
@@ -89,6 +90,17 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
     return lines
 
 
+def untracked(states: Iterable[State], results: Results) -> list[str]:
+    """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
+    codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
+    found = [
+        line
+        for code in codes.values()
+        for line in outside.untracked(code.loaded, results.fingerprinter.reader)
+    ]
+    return list(dict.fromkeys(found))
+
+
 def superseded(state: State) -> Result | None:
     """The finished result that a change of code or defaults, rather than of the configuration, made invalid."""
     near = reasons.nearest(state)
@@ -121,7 +133,17 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
     for state, old in again:
         why = reasons.reason(state, results.fingerprinter)
         lines.append(f"  {state.run['dataset']} {state.run.name} ({old.seconds / 3600:.2f} h): {why}")
-    lines.append(
-        "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON"
-    )
+    proofs = {
+        (old.fingerprint.get("code"), state.fingerprint.code, _without_seed(state.run.settings))
+        for state, old in again
+    }
+    lines += [
+        "To find out whether their numbers would change: favit accept --prove "
+        f"(short trainings with old and new code: {len(proofs)})",
+        "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
+    ]
     return "\n".join(lines)
+
+
+def _without_seed(settings: Mapping[str, Any]) -> str:
+    return json.dumps({name: value for name, value in settings.items() if name != "seed"}, sort_keys=True)

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import errno
+import functools
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from favit.disk.cache import Cache
-from favit.disk.run_folder import RunFolder
+from favit.disk.run_folder import ACCEPTANCES, METRICS, RunFolder
+from favit.identity.definitions import analyser
 from favit.identity.digests import short_digest
+from favit.identity.settings import declarations, settings_digest
+from favit.identity.snapshot import Codes
 
 # A run that diverged is done, too: it would diverge again.
 _DONE = ("finished", "diverged")
@@ -23,13 +28,21 @@ _OWN_SOURCE = Path(__file__).read_bytes()  # what was remembered by other code i
 
 @dataclass(frozen=True)
 class Result:
-    """A finished result on disk, as far as states need it; ``content`` is read when asked for."""
+    """A finished result on disk, as far as states need it; ``content`` is read when asked for.
+
+    ``fingerprint`` is as it would be written today: ``settings`` without those at their neutral value, ``code`` that
+    of the snapshot which made it. What was written then is in ``content``. ``made_of`` gives the digests of the
+    definitions that made it, by module and name, None where nobody knows.
+    """
 
     folder: Path
     fingerprint: Mapping[str, Any]
     status: str
     seconds: float
     stamp: str
+    settings: Mapping[str, Any]
+    finished: str
+    made_of: Callable[[], Any]
     accepted: tuple[Mapping[str, Any], ...] = ()
 
     @cached_property
@@ -40,10 +53,15 @@ class Result:
 
 
 class Index:
-    """Remembers what each ``metrics.json`` says, by its size and time of modification."""
+    """Remembers what each ``metrics.json`` says, by its size and time of modification.
 
-    def __init__(self, file: Path) -> None:
-        self._cache = Cache(file, made_by=hashlib.sha256(_OWN_SOURCE).hexdigest())
+    ``codes`` says what the code in a snapshot is today.
+    """
+
+    def __init__(self, file: Path, codes: Codes) -> None:
+        made_by = hashlib.sha256(_OWN_SOURCE).hexdigest() + declarations()
+        self._cache = Cache(file, made_by=made_by)
+        self._codes = codes
 
     def results_in(self, place: Path) -> list[Result]:
         """The readable results in the folders of one place, by name."""
@@ -52,58 +70,89 @@ class Index:
                 names = sorted(e.name for e in entries if not e.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
-        return [result for name in names if (result := self._result(place / name))]
+        root = os.path.abspath(place)  # noqa: PTH100 - text, as below
+        return [result for name in names if (result := self._result(place, name, f"{root}{os.sep}{name}"))]
 
     def save(self) -> None:
         """Keep what was read for the next time."""
         self._cache.save()
+        self._codes.save()
 
-    def _result(self, folder: Path) -> Result | None:
-        files = RunFolder(folder)
+    def _result(self, place: Path, name: str, path: str) -> Result | None:
+        """The result in a folder, whose absolute ``path`` is text: there may be tens of thousands of them."""
         try:
-            stat = files.metrics.stat()
+            stat = os.stat(f"{path}{os.sep}{METRICS}")  # noqa: PTH116 - a Path costs more than the call
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ELOOP):
                 return None
             raise  # a file server that does not answer is no reason to train
-        key, seen = str(folder.absolute()), [stat.st_size, stat.st_mtime_ns]
-        known = self._cache.get(key)
+        seen, known = [stat.st_size, stat.st_mtime_ns], self._cache.get(path)
+        folder = place / name
         if known is None or known["seen"] != seen:
-            known = {"seen": seen, **_summary(files.metrics)}
-            self._cache[key] = known
+            known = {"seen": seen, **self._summary(RunFolder(folder).metrics)}
+            self._cache[path] = known
         if not known["readable"]:
             return None
-        accepted = _acceptances(files.acceptances)
+        code = self._codes.digest(known["snapshot"]) if known["snapshot"] else None
         return Result(
-            folder, known["fingerprint"], known["status"], known["seconds"], known["stamp"], accepted
+            folder,
+            {**known["fingerprint"], "code": code or known["fingerprint"]["code"]},
+            known["status"],
+            known["seconds"],
+            known["stamp"],
+            {**self._cache.get(known["shared"]), "seed": known["seed"]},
+            known["finished"],
+            functools.partial(self._made_of, known["snapshot"], folder),
+            _acceptances(f"{path}{os.sep}{ACCEPTANCES}"),
         )
 
+    def _made_of(self, snapshot: str, folder: Path) -> Any:
+        found = self._codes.definitions(snapshot) if snapshot else None
+        if found is None:
+            then = json.loads(RunFolder(folder).metrics.read_text())["fingerprint"]
+            found = then.get("modules") if then.get("analyser") == analyser() else None
+        return found
 
-def _summary(path: Path) -> dict[str, Any]:
-    """What states need of a ``metrics.json``; one that contradicts itself is as good as unreadable."""
-    try:
-        text = path.read_text()
-        content = json.loads(text)
-        fingerprint = content["fingerprint"]
-        parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
-        whole = (
-            short_digest(content["run"]) == parts["settings"]
-            and content["status"] in _DONE
-            and isinstance(content["metrics"], dict)
-            and _is_of_text(parts["data"])
-            and _is_of_text(parts["versions"])
-        )
-        if not whole:
+    def _summary(self, path: Path) -> dict[str, Any]:
+        """What states need of a ``metrics.json``; one that contradicts itself is as good as unreadable."""
+        try:
+            content = json.loads(path.read_text())
+            found, run = _checked(content), content["run"]
+            shared = {key: value for key, value in run.items() if key != "seed"}
+            # Runs differ by their seed alone, thousands of them: the rest is remembered once.
+            found["shared"], found["seed"] = f"settings {short_digest(shared)}", run["seed"]
+            if self._cache.get(found["shared"]) is None:
+                self._cache[found["shared"]] = shared
+            return found
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return {"readable": False}
-        return {
-            "readable": True,
-            "fingerprint": parts,
-            "status": content["status"],
-            "seconds": float(content.get("device_seconds") or content.get("wall_time_s") or 0.0),
-            "stamp": short_digest(content["metrics"]),
-        }
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return {"readable": False}
+
+
+def _checked(content: dict[str, Any]) -> dict[str, Any]:
+    """The summary of a whole result; raises where it is none."""
+    fingerprint, snapshot = content["fingerprint"], content.get("snapshot")
+    parts = {part: fingerprint.get(part) for part in ("digest", "settings", "code", "data", "versions")}
+    if isinstance(parts["versions"], dict) and isinstance(content.get("versions"), dict):
+        # A package that is counted only since then: the result says which it was made with.
+        parts["versions"] = {**content["versions"], **parts["versions"]}
+    whole = (
+        short_digest(content["run"]) == parts["settings"]
+        and content["status"] in _DONE
+        and isinstance(content["metrics"], dict)
+        and _is_of_text(parts["data"])
+        and _is_of_text(parts["versions"])
+    )
+    if not whole:
+        raise ValueError
+    return {
+        "readable": True,
+        "fingerprint": {**parts, "settings": settings_digest(content["run"])},
+        "status": content["status"],
+        "seconds": float(content.get("device_seconds") or content.get("wall_time_s") or 0.0),
+        "stamp": short_digest(content["metrics"]),
+        "finished": str(content.get("finished", "")),
+        "snapshot": snapshot if isinstance(snapshot, str) and re.fullmatch("[0-9a-f]+", snapshot) else "",
+    }
 
 
 def _is_of_text(value: Any) -> bool:
@@ -111,11 +160,11 @@ def _is_of_text(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
 
 
-def _acceptances(path: Path) -> tuple[Mapping[str, Any], ...]:
-    if not path.exists():
+def _acceptances(path: str) -> tuple[Mapping[str, Any], ...]:
+    if not os.path.exists(path):  # noqa: PTH110 - as above
         return ()
     try:
-        records = json.loads(path.read_text())
+        records = json.loads(Path(path).read_text())
     except (OSError, ValueError):
         return ()
     return tuple(r for r in records if _is_acceptance(r)) if isinstance(records, list) else ()

@@ -7,7 +7,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from favit.disk.lease import holder_of
+from favit.identity.definitions import differing_names
 from favit.identity.fingerprint import Fingerprinter
+from favit.identity.settings import neutral
 from favit.identity.versions import differing
 from favit.results.state import Result, State
 from favit.sweeps.runs import Run
@@ -31,29 +33,32 @@ def nearest(state: State) -> Result | None:
         then, now = result.fingerprint, state.fingerprint
         settings = 0 if then["settings"] == now.settings else len(changed_settings(result, state.run))
         parts = (then.get("code") != now.code) + (then.get("data") != (now.data and dict(now.data)))
-        return -settings, -parts, str(result.content.get("finished", ""))
+        return -settings, -parts, result.finished
 
     return max(state.others, key=likeness, default=None)
 
 
 def changed_settings(result: Result, run: Run) -> dict[str, tuple[Any, Any]]:
-    """Key -> (then, now), with ``default`` where a component's setting is not given."""
-    then: Mapping[str, Any] = result.content["run"]
-    keys = sorted({*then, *run.settings})
-    pairs = {k: (then.get(k, "default"), run.settings.get(k, "default")) for k in keys}
+    """Key -> (then, now), with ``default`` where a component's setting is not given.
+
+    A setting that did not exist yet counts as being at its neutral value.
+    """
+    absent = neutral(run["dataset"])
+    keys = sorted({*result.settings, *run.settings})
+    sides = (result.settings, run.settings)
+    pairs = {k: tuple(side.get(k, absent.get(k, "default")) for side in sides) for k in keys}
     return {k: (a, b) for k, (a, b) in pairs.items() if a != b}
 
 
 def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> Iterator[str]:
     """What keeps a result from counting today: settings, code, data, versions."""
     then, now = result.fingerprint, state.fingerprint
-    changed = changed_settings(result, state.run)
+    changed = changed_settings(result, state.run) if then["settings"] != now.settings else {}
     if changed:
         yield "settings: " + _listed([f"{k} {a} -> {b}" for k, (a, b) in changed.items()])
     if then.get("code") != now.code:
-        recorded = result.content["fingerprint"].get("modules")
-        names = changed_code(recorded, fingerprinter.code(state.run).definitions())
-        yield "code: " + (_listed(names) if names else "the order of definitions")
+        names = _changed_definitions(result, state, fingerprinter)
+        yield "code: " + (_listed(names) if names else "the order of definitions or imports")
     if now.data is not None and then.get("data") != dict(now.data):
         old = then.get("data") or {}
         yield "data: " + _listed([f for f in sorted({*old, *now.data}) if old.get(f) != now.data.get(f)])
@@ -61,21 +66,27 @@ def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> I
         yield f"versions: {package} {before} -> {version}"
 
 
+def _changed_definitions(result: Result, state: State, fingerprinter: Fingerprinter) -> list[str]:
+    """The same for every result of one code: thousands may be stale at once."""
+    pair = (str(result.fingerprint.get("code")), state.fingerprint.code)
+    if pair not in fingerprinter.differences:
+        now = fingerprinter.code(state.run).definitions()
+        fingerprinter.differences[pair] = changed_code(result.made_of(), now)
+    return fingerprinter.differences[pair]
+
+
 def changed_code(then: Any, now: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Definitions that differ, as ``aggregators/probsparse.py: select_keys``; ``then`` is as a result says it."""
     if not then or not isinstance(then, dict) or not all(isinstance(d, dict) for d in then.values()):
         return ["(the result does not say which)"]
     found = []
-    for module in sorted({*then, *now}):
+    for module, names in differing_names(then, now).items():
         path = (
             module.partition(".")[2].replace(".", "/") + ".py" if "." in module else f"{module}/__init__.py"
         )
         if module not in then or module not in now:
             found.append(f"{path} ({'new' if module in now else 'no longer used'})")
-            continue
-        old, new = then[module], now[module]
-        names = [n for n in [*new, *(o for o in old if o not in new)] if old.get(n) != new.get(n)]
-        if names:
+        else:
             found.append(f"{path}: {', '.join(names)}")
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from favit.components.nearest import unknown
 from favit.results.state import Results
 from favit.sweeps.config import Config, ConfigError
-from favit.sweeps.runs import Run, runs
+from favit.sweeps.runs import Run, runs, unique
 
 
 def select(config: Config, wanted: str) -> list[Run]:
@@ -17,13 +17,19 @@ def select(config: Config, wanted: str) -> list[Run]:
     """
     if wanted == "all" or wanted in config.sweeps or wanted in config.groups:
         return runs(config, wanted)
-    every = list({run.key: run for name in config.sweeps for run in runs(config, name)}.values())
-    by_name = [run for run in every if wanted in (run.name, f"{run['dataset']}.{run.name}")]
-    found = by_name or _in_folder(Results(config), every, Path(wanted).resolve())
+    in_sweeps = [run for name in config.sweeps for run in runs(config, name)]
+    by_name = unique(run for run in in_sweeps if wanted in _names(run))
+    found = by_name or _in_folder(Results(config), unique(in_sweeps), Path(wanted).resolve())
     if not found:
         valid = ["all", *config.groups, *config.sweeps]
         raise ConfigError(unknown(f"sweep, run or folder '{wanted}'", wanted, valid))
     return found
+
+
+def _names(run: Run) -> list[str]:
+    """A run's name in its sweep, and the one that it shares with all that differ by a setting; with its data or not."""
+    names = [run.name, f"{run.mechanism}.seed{run['seed']}"]
+    return [*names, *(f"{run['dataset']}.{name}" for name in names)]
 
 
 def _in_folder(results: Results, every: list[Run], folder: Path) -> list[Run]:

@@ -3,7 +3,8 @@
 A run's results lie side by side under ``runs/<dataset>/<model>/<aggregator>/
 <encoding>/seed<seed>/``, one folder for each fingerprint, and every one of them
 is looked at: the folder's name helps people, what counts is what its
-``metrics.json`` says. Free of torch.
+``metrics.json`` says, and what today's analyser makes of the snapshot that it
+names. A result that counts stays where it is. Free of torch.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 from favit.disk.run_folder import RunFolder
 from favit.identity.fingerprint import Fingerprint, Fingerprinter
+from favit.identity.snapshot import Codes
 from favit.identity.versions import differing
 from favit.results.index import Index, Result
 from favit.sweeps.config import Config
@@ -55,7 +57,8 @@ class Results:
         self._cache = self.root / ".cache"
         self._policy = config.versions
         self.fingerprinter = fingerprinter or Fingerprinter(config.data, self._cache, config.versions)
-        self._index = Index(self._cache / "results.json")
+        self.codes = Codes(self.root, self._cache / "snapshots.json")
+        self._index = Index(self._cache / "results.json", self.codes)
 
     def states(self, runs: Iterable[Run]) -> list[State]:
         """The state of each run."""
@@ -115,9 +118,16 @@ class Results:
     def _acceptance(self, result: Result, today: Fingerprint) -> Mapping[str, Any] | None:
         """The record by which a person declared a result valid under today's code and versions."""
         for record in result.accepted:
-            if record.get("code") == today.code and self._same_versions(record["versions"], today.versions):
+            if self._code_of(record) == today.code and self._same_versions(
+                record["versions"], today.versions
+            ):
                 return record
         return None
+
+    def _code_of(self, record: Mapping[str, Any]) -> Any:
+        """The code that a result was accepted under: that of the snapshot which the record names, if it is there."""
+        snapshot = record.get("snapshot")
+        return (self.codes.digest(snapshot) if isinstance(snapshot, str) else None) or record.get("code")
 
     def _same_versions(self, then: Mapping[str, str], now: Mapping[str, str]) -> bool:
         return not any(differing(then, now, self._policy))

@@ -16,6 +16,8 @@ from favit.sweeps.runs import Cell, Run
 
 SUFFIXES = (".csv", ".tex", ".md")
 
+ANALYSES = "analysis"  # the folder of analyses, below that of results
+
 # Files besides Python source that tables are made with.
 _ASSETS = (".csv", ".j2", ".json")
 
@@ -49,16 +51,20 @@ def table_digest(
     for cell in in_sweep:
         state = states[cell.run.key]
         stamp = state.result.stamp if state.result else _why_not(state)
-        rows.append(
-            [cell.row, cell.label, cell.reference, cell.group, cell.run.key, state.name, stamp, state.notes]
-        )
-    table = [sweep.name, sweep.table.caption, sweep.table.label, sweep.table.baseline]
+        place = [cell.row, cell.label, cell.reference, cell.group, cell.values]
+        rows.append([*place, cell.run.key, state.name, stamp, state.notes])
+    recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
+    made = sweep.table
+    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing, recipe]
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 
 def report_digest(results: Results, tables: Mapping[str, str]) -> str:
-    """The digest of all that the report depends on: the digests of all sweeps' tables, the code that makes it."""
-    return short_digest([_code(results, "favit.commands.report"), dict(tables)])
+    """The digest of all that the report depends on: the digests of all sweeps' tables, the code that makes it, and
+    the analysis that it shows."""
+    shown = results.root / ANALYSES / "aggregator_use.json"
+    measured = sha256_of(shown) if shown.is_file() else ""
+    return short_digest([_code(results, "favit.commands.report"), dict(tables), measured])
 
 
 def analysis_digest(results: Results, roots: Iterable[str], states: Iterable[State]) -> str:

@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from favit.components import declared, registry
 from favit.components.nearest import unknown, unknown_setting
 from favit.components.setting import Setting
 from favit.sweeps import published
+from favit.sweeps.apart import told_apart
 from favit.sweeps.config import ConfigError, SweepConfig, TableConfig
 from favit.sweeps.matrix import expand
+from favit.sweeps.names import axis_written
 from favit.sweeps.resolve import AXES, Run, check_axes, component_settings, resolve
 
 # Keys of a matrix's row for the table only: never part of a run's identity.
 TABLE_KEYS = ("label", "reference")
 
 
+# What a row is by itself; its label stands for these together.
+_MECHANISM = ("aggregator", "encoding")
+
+
 @dataclass(frozen=True)
 class Cell:
     """A run's place in a sweep's table.
 
-    ``row`` names its mechanism in the configuration's words (``max_pool``, or
-    ``max_pool/learned`` where encodings vary, or the row's own label), ``label``
-    is what readers see, ``reference`` the published row, and ``group`` what it
-    is compared within, such as model and horizon.
+    ``row`` names what the row stands for in the configuration's words: its mechanism (``max_pool``, or
+    ``max_pool/learned`` where encodings vary, or the row's own label), behind the other axes that ``table.rows``
+    names (``favit_b0/max_pool``), whose values are in ``values``. ``label`` is what readers see, ``reference`` the
+    published row, and ``group`` what it is compared within, such as model and horizon.
     """
 
     run: Run
@@ -33,6 +39,7 @@ class Cell:
     label: str
     reference: str
     group: tuple[tuple[str, Any], ...] = ()
+    values: tuple[tuple[str, Any], ...] = ()
 
 
 def cells(sweep: SweepConfig) -> list[Cell]:
@@ -40,56 +47,88 @@ def cells(sweep: SweepConfig) -> list[Cell]:
     try:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
         _check_used(sweep, combinations)
-        placed = _grouped(sweep, _rows(sweep, combinations))
-        _check_table(sweep, combinations, placed)
-        return placed
+        resolved = [(_run(sweep, combination), combination) for combination in combinations]
+        axes = row_axes(sweep.table, resolved)
+        placed = _grouped(sweep, [_row(sweep.table, *each, axes) for each in resolved], axes)
+        _check_table(sweep, combinations, placed, axes)
+        named = told_apart(cell.run for cell in placed)
+        return [
+            cell if (run := named[cell.run.key]) is cell.run else replace(cell, run=run) for cell in placed
+        ]
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
 
 
-def _rows(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> list[Cell]:
-    """A cell for each combination, named, its group still open."""
-    resolved = [(_run(sweep, combination), combination) for combination in combinations]
-    encodings = {run["encoding"] for run, combination in resolved if "label" not in combination}
-    return [_row(sweep.table, run, combination, len(encodings) > 1) for run, combination in resolved]
+def row_axes(table: TableConfig, resolved: list[tuple[Run, dict[str, Any]]]) -> list[str]:
+    """The axes that make a row: those that the table names, else the mechanism as far as it varies."""
+    if not table.rows:
+        encodings = {run["encoding"] for run, combination in resolved if "label" not in combination}
+        return [*_MECHANISM] if len(encodings) > 1 else ["aggregator"]
+    valid = list(dict.fromkeys(key for run, _ in resolved for key in (*AXES, *run.settings) if key != "seed"))
+    _all_known("table.rows: axis", table.rows, valid)
+    return list(table.rows)
 
 
 def _run(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
-    return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    """A combination's run. An error says which row of the matrix brought what is wrong."""
+    try:
+        for key in TABLE_KEYS:
+            _check_text(key, combination.get(key, ""))
+        return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    except ValueError as error:
+        rows = [
+            f"matrix.{axis}, row {number}"
+            for axis, values in sweep.matrix.items()
+            for number, value in enumerate(values, 1)
+            if isinstance(value, Mapping) and value.items() <= combination.items()
+        ]
+        raise ValueError(f"{', '.join(rows)}: {error}" if rows else str(error)) from None
 
 
-def _row(table: TableConfig, run: Run, combination: Mapping[str, Any], with_encoding: bool) -> Cell:
-    mechanism = [run["aggregator"], run["encoding"]] if with_encoding else [run["aggregator"]]
-    row = str(combination.get("label", "/".join(mechanism)))
-    shown = ", ".join(table.labels.get(name, name) for name in mechanism)
+def _check_text(key: str, value: Any) -> None:
+    """Numbers make labels, too; what is none, or YAML's reading of yes and no, is a slip."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
+        raise ValueError(f"{key} must be text, not {value!r}")
+
+
+def _row(table: TableConfig, run: Run, combination: Mapping[str, Any], axes: list[str]) -> Cell:
+    """A combination's row, named, its group still open."""
+    own = [str(combination["label"])] if "label" in combination else []
+    mechanism = own or [str(run[axis]) for axis in axes if axis in _MECHANISM]
+    values = tuple((a, run.settings.get(a, "default")) for a in axes if a not in _MECHANISM)
+    row = "/".join([*(str(value) for _, value in values), *mechanism])
+    parts = [table.labels.get(str(value), axis_written(axis, value)) for axis, value in values]
+    shown = ", ".join([*parts, *(own or [table.labels.get(name, name) for name in mechanism])])
+    alone = "/".join(mechanism)
+    named = table.references.get(row, table.references.get(alone, alone))
     return Cell(
         run,
         row,
-        label=str(combination.get("label", table.labels.get(row, shown))),
-        reference=str(combination.get("reference", table.references.get(row, row))),
+        label=shown if own else table.labels.get(row, shown),
+        reference=str(combination.get("reference", named)),
+        values=values,
     )
 
 
-def _grouped(sweep: SweepConfig, rows: list[Cell]) -> list[Cell]:
+def _grouped(sweep: SweepConfig, rows: list[Cell], row_axes: list[str]) -> list[Cell]:
     """The cells with their groups, each once."""
-    axes = _group_axes(sweep, rows)
+    axes = _group_axes(sweep, rows, row_axes)
     found: dict[Any, Cell] = {}
     for cell in rows:
         group = tuple((axis, cell.run.settings.get(axis, "default")) for axis in axes)
-        found.setdefault(
-            (cell.row, group, cell.run.key), Cell(cell.run, cell.row, cell.label, cell.reference, group)
-        )
+        found.setdefault((cell.row, group, cell.run.key), replace(cell, group=group))
     return list(found.values())
 
 
-def _group_axes(sweep: SweepConfig, rows: list[Cell]) -> list[str]:
-    """What a table's rows are compared within: data set, model, every other plain axis such as the horizon.
+def _group_axes(sweep: SweepConfig, rows: list[Cell], row_axes: list[str]) -> list[str]:
+    """What a table's rows are compared within: data set, model, every other plain axis that makes no row.
 
     Besides them whatever still differs, but for the seed, between runs of one
     row: its runs are averaged, so they must be repetitions of each other.
     """
     plain = [a for a, values in sweep.matrix.items() if not any(isinstance(v, Mapping) for v in values)]
     axes = ["dataset", "model", *(a for a in plain if a not in AXES and a not in TABLE_KEYS)]
+    axes = [axis for axis in axes if axis not in row_axes]
     while more := _still_differing(rows, axes):
         axes += more
     return axes
@@ -101,7 +140,9 @@ def _still_differing(rows: list[Cell], axes: list[str]) -> list[str]:
         now = cell.run.settings
         then = first.setdefault((cell.row, *(now.get(axis) for axis in axes)), now)
         if {**then, "seed": now["seed"]} != now:
-            return sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k))
+            found = sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k))
+            # Another mechanism has other settings, too: its name says it all.
+            return [k for k in found if k in AXES] or found
     return []
 
 
@@ -119,7 +160,9 @@ def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
             raise ValueError(unknown_setting(key, (), valid))
 
 
-def _check_table(sweep: SweepConfig, combinations: list[dict[str, Any]], placed: list[Cell]) -> None:
+def _check_table(
+    sweep: SweepConfig, combinations: list[dict[str, Any]], placed: list[Cell], row_axes: list[str]
+) -> None:
     """Whatever a table's words name is there. Labels may name mechanisms that are in other sweeps only."""
     table, rows = sweep.table, list(dict.fromkeys(cell.row for cell in placed))
     rooms = {declared.room_of(cell.run["model"]) for cell in placed} | {"encodings"}
@@ -127,8 +170,33 @@ def _check_table(sweep: SweepConfig, combinations: list[dict[str, Any]], placed:
     references = [*table.references.values(), *(c["reference"] for c in combinations if "reference" in c)]
     _all_known("table.baseline: row", [table.baseline], rows)
     _all_known("table.labels: row or mechanism", table.labels, [*rows, *mechanisms])
-    _all_known("table.references: row", table.references, rows)
+    alone = {cell.row.rpartition("/")[2] for cell in placed} | set(mechanisms)
+    _all_known("table.references: row", table.references, [*rows, *sorted(alone - set(rows))])
     _all_known("published row", map(str, references), published.rows())
+    if table.baseline:
+        _check_baseline(table.baseline, placed, row_axes)
+
+
+def _check_baseline(baseline: str, placed: list[Cell], row_axes: list[str]) -> None:
+    """Every block has the row that its others are compared with, or their differences would vanish unsaid."""
+    with_it = {cell.group for cell in placed if cell.row == baseline}
+    without = next((cell for cell in placed if cell.group not in with_it), None)
+    if without is None:
+        return
+    nearest = min(with_it, key=lambda group: len(set(group) ^ set(without.group)))
+    differing = [
+        axis for (axis, value), (_, other) in zip(nearest, without.group, strict=True) if value != other
+    ]
+    there, here = ({a: v for a, v in g if a in differing} for g in (nearest, without.group))
+    raise ValueError(
+        f"table.baseline '{baseline}' stands in another block ({_named(there)}) than '{without.row}' "
+        f"({_named(here)}), which so has nothing to be compared with; table.rows: "
+        f"[{', '.join([*differing, *row_axes])}] puts them in one block, no baseline leaves the comparison out"
+    )
+
+
+def _named(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{axis} {value}" for axis, value in values.items())
 
 
 def _all_known(what: str, names: Iterable[str], valid: list[str]) -> None:

@@ -6,7 +6,7 @@ ends in a ``ConfigError`` of one line that names what is allowed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,10 @@ import jsonschema
 import yaml
 
 from favit.components.nearest import unknown
+from favit.sweeps.errors import ConfigError
+from favit.sweeps.recipes import check_recipe
+
+__all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
 
 _SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
@@ -22,19 +26,43 @@ _SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.ya
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
-class ConfigError(ValueError):
-    """Something in the configuration that its writer has to change; the message is one line."""
-
-
 @dataclass(frozen=True)
 class TableConfig:
-    """How a sweep's table is headed and what it is compared with."""
+    """How a sweep's table is headed, what makes a row of it, and what rows are compared with.
+
+    rows: the axes that make a row; empty for the mechanism (aggregator, and encoding where it varies).
+    pairing: whether seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (favit.analysis.comparisons).
+    """
 
     caption: str = ""
     label: str = ""
     baseline: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     references: Mapping[str, str] = field(default_factory=dict)
+    rows: Sequence[str] = ()
+    pairing: str = "auto"
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Where a sweep's settings come from.
+
+    note: what is to be known before it is trained with, said by the dry run. published: how it relates to what
+    published values were trained with, said in captions of tables that show some. changed: what the sweep
+    overrides.
+    """
+
+    name: str = ""
+    note: str = ""
+    published: str = ""
+    changed: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def said(self) -> str:
+        """The dry run's line about it; empty where there is nothing to say."""
+        if not self.name:
+            return "no recipe is named; what the sweep does not set is as favit/train/settings.py has it"
+        return f"recipe {self.name} {self.note}" if self.note else ""
 
 
 @dataclass(frozen=True)
@@ -49,6 +77,7 @@ class SweepConfig:
     table: TableConfig = TableConfig()
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
+    recipe: Recipe = Recipe()
 
 
 @dataclass(frozen=True)
@@ -123,6 +152,8 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
     sweeps = {
         name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
     }
+    for name in recipes.keys() - {body.get("recipe") for body in raw["sweeps"].values()}:
+        check_recipe(name, {k: v for k, v in recipes[name].items() if k not in _WORDS})
     groups = raw.get("groups", {})
     _check_groups(groups, sweeps, source)
     return Config(
@@ -155,16 +186,24 @@ def _sweep(
     recipe = body.get("recipe")
     if recipe is not None and recipe not in recipes:
         raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
+    settings = dict(recipes[recipe]) if recipe else {}
+    words = {key: settings.pop(key, "") for key in _WORDS}
+    changed = {key: value for key, value in body.get("settings", {}).items() if settings.get(key) != value}
     return SweepConfig(
         name=name,
         matrix=body["matrix"],
-        settings={**(recipes[recipe] if recipe else {}), **body.get("settings", {})},
+        settings={**settings, **body.get("settings", {})},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
+        recipe=Recipe(recipe or "", **words, changed=changed if recipe else {}),
     )
+
+
+# Keys of a recipe that are words about it and no settings.
+_WORDS = ("note", "published")
 
 
 def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepConfig], source: str) -> None:
@@ -212,6 +251,9 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "enum":
         return f"{where} must be one of {', '.join(map(str, schema['enum']))}, not {error.instance!r}"
     if error.validator == "anyOf":
+        if isinstance(error.instance, Mapping):
+            key, value = next((k, v) for k, v in error.instance.items() if isinstance(v, list | dict | None))
+            return f"{where}.{key} must be text, a number, true or false, not {value!r}"
         return f"{where} must be text, a number, true or false, or a mapping of such, not {error.instance!r}"
     return prefix + str(error.message)
 

@@ -12,7 +12,7 @@ from typing import Any
 from favit.components import declared, registry
 from favit.components.flags import flag
 from favit.components.literals import families, task_of
-from favit.components.nearest import unknown, unknown_setting
+from favit.components.nearest import meant, unknown, unknown_setting
 from favit.components.setting import Setting
 
 AXES = (*declared.NAMING, "seed")
@@ -24,11 +24,13 @@ class Run:
 
     ``settings`` is flat: the axes, every training setting, and the settings of
     the components that it names (``aggregator.factor``) where they differ from
-    their defaults. ``chosen`` are the keys that the configuration gave itself.
+    their defaults. ``chosen`` are the keys that the configuration gave itself,
+    ``apart`` what tells the run from others of its sweep, besides what each name shows.
     """
 
     settings: Mapping[str, Any]
     chosen: frozenset[str] = frozenset()
+    apart: tuple[tuple[str, Any], ...] = ()
 
     @cached_property
     def key(self) -> str:
@@ -40,9 +42,14 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people: ``favit_b0.probsparse.none.seed0``."""
-        s = self.settings
-        return f"{s['model']}.{s['aggregator']}.{s['encoding']}.seed{s['seed']}"
+        """For people: ``favit_b0.probsparse.none.seed0``, or ``favit_b0.probsparse.none.lr=0.01.seed0``."""
+        parts = [self.mechanism, *(f"{key}={value}" for key, value in self.apart), f"seed{self['seed']}"]
+        return ".".join(parts)
+
+    @property
+    def mechanism(self) -> str:
+        """What each name begins with: ``favit_b0.probsparse.none``."""
+        return f"{self['model']}.{self['aggregator']}.{self['encoding']}"
 
     @property
     def task(self) -> str:
@@ -112,7 +119,9 @@ def check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
     """``ValueError`` unless data set, model, aggregator and encoding are all named, known and fit each other."""
     for axis in declared.NAMING:
         if axes.get(axis) is None:
-            near = difflib.get_close_matches(axis, set(given) - set(AXES), n=1, cutoff=0.7)
+            others = set(given) - set(AXES)
+            near = sorted(other for other in others if meant(other, [axis]))
+            near += difflib.get_close_matches(axis, others, n=1, cutoff=0.7)
             hint = f"; is '{near[0]}' meant to be it?" if near else ""
             raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings{hint}")
     _check_names(*(axes[axis] for axis in declared.NAMING))

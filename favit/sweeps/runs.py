@@ -5,15 +5,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from favit.sweeps.cells import TABLE_KEYS, Cell, cells
 from favit.sweeps.config import Config
 from favit.sweeps.matrix import expand
 from favit.sweeps.resolve import AXES, Run, resolve
 
-__all__ = ["AXES", "TABLE_KEYS", "Cell", "Run", "cells", "expand", "resolve", "runs"]
+__all__ = ["AXES", "TABLE_KEYS", "Cell", "Run", "cells", "expand", "resolve", "runs", "unique"]
 
 
 def runs(config: Config, target: str = "all") -> list[Run]:
-    """The distinct runs of a sweep, a group or ``all``, in the order of the configuration."""
-    distinct = {cell.run.key: cell.run for sweep in config.sweeps_of(target) for cell in cells(sweep)}
-    return list(distinct.values())
+    """The distinct runs of a sweep, a group or ``all``, in the order of the configuration.
+
+    A run of several sweeps has the name that says most.
+    """
+    return unique(cell.run for sweep in config.sweeps_of(target) for cell in cells(sweep))
+
+
+def unique(found: Iterable[Run]) -> list[Run]:
+    """Each run once, in the order in which they are met, by that of its names that says most."""
+    known: dict[str, Run] = {}
+    for run in found:
+        if run.key not in known or len(run.apart) > len(known[run.key].apart):
+            known[run.key] = run
+    return list(known.values())

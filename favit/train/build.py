@@ -12,22 +12,21 @@ from torch import nn
 
 from favit.components import registry
 from favit.components.literals import families, task_of
-from favit.train import seeds
+from favit.train import initialisation
 from favit.train.distributed import World
 from favit.train.task import Task
 
 
 def model(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device) -> nn.Module:
-    """The run's model with initial weights that follow from its seed, whatever the device.
+    """The run's model; its initial weights follow from its seed and their names, whatever the device.
 
     Raises ``ValueError`` naming the valid models for an unknown one.
     """
     known = families()
     if run["model"] not in known:
         raise ValueError(f"unknown model '{run['model']}'; valid: {', '.join(sorted(known))}")
-    seeds.seed_forward(run["seed"], "weights")
-    built: nn.Module = registry.load("models", known[run["model"]]).build(run, facts)
-    return built.to(device)
+    family = registry.load("models", known[run["model"]])
+    return initialisation.named(lambda: family.build(run, facts), run["seed"]).to(device)
 
 
 def task(run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int) -> Task:

@@ -27,9 +27,9 @@ def decayed(model: nn.Module) -> dict[str, bool]:
 
 
 def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
-    """Adam or AdamW over two groups, with and without weight decay; the schedule sets the learning rate."""
+    """Adam or AdamW over parameters with and without weight decay; the schedule sets the learning rate."""
     parameters = dict(model.named_parameters())
-    decay = decayed(model)
+    decay = {name: chosen.decay_all or yes for name, yes in decayed(model).items()}
     groups = [
         {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": chosen.weight_decay},
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},

@@ -35,18 +35,28 @@ class Order:
     drop_last: bool  # leave out the incomplete last batch, unless it is the only one
     seed: int
     on_cpu: bool = False  # indices stay there, for examples that are read elsewhere than on the device
+    repeats: int = 1  # each example comes so many times in a row; see ``drawn``
+
+    @property
+    def drawn(self) -> int:
+        """Places of an epoch, before an incomplete batch is left out.
+
+        With ``repeats`` (repeated augmentation; Hoffer et al. 2019, arXiv 1901.09335) an epoch stays as long and
+        sees the fewer examples: as in DeiT's sampler, the first whole 256s of the repeated order, if there are any.
+        """
+        return self.examples // 256 * 256 or self.examples if self.repeats > 1 else self.examples
 
     @property
     def steps(self) -> int:
         """Steps an epoch."""
-        if self.drop_last and self.examples >= self.batch_size:
-            return self.examples // self.batch_size
-        return -(-self.examples // self.batch_size)
+        if self.drop_last and self.drawn >= self.batch_size:
+            return self.drawn // self.batch_size
+        return -(-self.drawn // self.batch_size)
 
     @property
     def examples_an_epoch(self) -> int:
         """Examples that an epoch goes through."""
-        return min(self.examples, self.steps * self.batch_size)
+        return min(self.drawn, self.steps * self.batch_size)
 
     @property
     def step_weights(self) -> Tensor:
@@ -58,6 +68,8 @@ class Order:
     def epoch(self, epoch: int, first_step: int, world: World, device: torch.device) -> Iterator[Batch]:
         """This process's batches from ``first_step`` on; the indices cross to the device once."""
         shuffled = torch.randperm(self.examples, generator=seeds.generator(self.seed, "order", epoch))
+        if self.repeats > 1:
+            shuffled = shuffled.repeat_interleave(self.repeats)[: self.drawn]
         shuffled = shuffled.to("cpu" if self.on_cpu else device, non_blocking=True)
         for step in range(first_step, self.steps):
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]

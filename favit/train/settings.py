@@ -20,28 +20,35 @@ Parsed = TypeVar("Parsed")
 class Optimisation:
     """What both tasks share: the optimizer, its schedule, and how numbers are computed."""
 
-    seed: Annotated[int, AtLeast(0)] = 0
+    seed: Annotated[int, AtLeast(0), AtMost(4294967295)] = 0
     """Decides initial weights, order, augmentation, dropout and sampling."""
-    epochs: Annotated[int, AtLeast(1)] = 300
+    epochs: Annotated[int, AtLeast(1), AtMost(1000000)] = 300
     """Passes through the training data."""
-    batch_size: Annotated[int, AtLeast(1)] = 128
+    batch_size: Annotated[int, AtLeast(1), AtMost(1000000)] = 128
     """Examples of one step, over all processes together."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """The update rule: AdamW decays weights apart from the gradient, Adam through it."""
     lr: Annotated[float, AtLeast(0.0)] = 1e-3
     """Highest learning rate of the schedule."""
     lr_batch: Annotated[int, AtLeast(0)] = 0
-    """Batch size that lr and min_lr are meant for, with which they grow; 0: whatever it is."""
+    """Batch size that lr is meant for, with which it grows; 0: whatever it is."""
     weight_decay: Annotated[float, AtLeast(0.0)] = 0.05
     """Decay of weights, but not of biases, norms and encodings."""
-    schedule: Literal["warmup_cosine", "halving", "constant"] = "warmup_cosine"
+    decay_all: bool = False
+    """Decay biases, norms and encodings, too."""
+    schedule: Literal["warmup_cosine", "deit_cosine", "halving", "constant"] = "warmup_cosine"
     """How the learning rate changes from epoch to epoch."""
     warmup_epochs: Annotated[int, AtLeast(0)] = 10
-    """Epochs in which warmup_cosine rises to lr."""
+    """Epochs in which a cosine schedule rises to lr."""
+    warmup_lr: Annotated[float, AtLeast(-1.0)] = -1.0
+    """Learning rate where the warm-up begins, which then reaches lr after warmup_epochs; -1: lr / warmup_epochs,
+    which reaches lr an epoch earlier."""
     cooldown_epochs: Annotated[int, AtLeast(0)] = 10
-    """Last epochs, which warmup_cosine trains at min_lr."""
+    """Last epochs, which warmup_cosine trains at cooldown_lr; deit_cosine has none."""
+    cooldown_lr: Annotated[float, AtLeast(-1.0)] = -1.0
+    """Learning rate of the cool-down, after the epoch at min_lr; -1: min_lr."""
     min_lr: Annotated[float, AtLeast(0.0)] = 1e-5
-    """Lowest learning rate of warmup_cosine."""
+    """Learning rate at the end of a cosine."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (autocast); weights stay float32."""
     tf32: bool = False
@@ -62,7 +69,7 @@ class Optimisation:
 class Images:
     """What image classification adds: size, augmentation and regularisation."""
 
-    image_size: Annotated[int, AtLeast(1)] = 224
+    image_size: Annotated[int, AtLeast(1), AtMost(4096)] = 224
     """Pixels a side that the model sees."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
     """How images are resized."""
@@ -70,6 +77,12 @@ class Images:
     """Least share of the image that a random resized crop keeps; 1: no crop, as in the test."""
     test_crop: Annotated[float, AtLeast(0.01), AtMost(1.0)] = 1.0
     """Share of the resized test image that is kept in each direction, from its central square."""
+    normalise: Literal["dataset", "imagenet", "half"] = "dataset"
+    """Whose mean and deviation the pixels are standardised with: the training images', ImageNet's, or 0.5 and 0.5."""
+    repeats: Annotated[int, AtLeast(1)] = 1
+    """Repeated augmentation: times that an image comes in a row, augmented anew, in an epoch that stays as long."""
+    drop_last: bool = True
+    """Leave out the incomplete last batch of an epoch."""
     flip: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 0.0
     """Probability of a mirror image."""
     color_jitter: Annotated[float, AtLeast(0.0)] = 0.0
@@ -98,11 +111,11 @@ class Images:
 class Forecasting:
     """What forecasting adds: the lengths of a window, in steps of the series."""
 
-    input_length: Annotated[int, AtLeast(1)] = 64
+    input_length: Annotated[int, AtLeast(1), AtMost(100000)] = 64
     """Steps that the model sees."""
-    label_length: Annotated[int, AtLeast(0)] = 48
+    label_length: Annotated[int, AtLeast(0), AtMost(100000)] = 48
     """Last steps of the input that the decoder is given."""
-    horizon: Annotated[int, AtLeast(1)] = 24
+    horizon: Annotated[int, AtLeast(1), AtMost(100000)] = 24
     """Steps that are forecast."""
     patience: Annotated[int, AtLeast(0)] = 3
     """Epochs without a better validation error after which training ends; 0: never."""
@@ -113,12 +126,24 @@ def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
     return kind(**{field.name: run[field.name] for field in fields(kind)})  # type: ignore[arg-type]
 
 
-def check_optimisation(schedule: str, warmup_epochs: int, cooldown_epochs: int, epochs: int) -> None:
+def check_optimisation(
+    schedule: str, warmup_epochs: int, warmup_lr: float, cooldown_epochs: int, cooldown_lr: float, epochs: int
+) -> None:
     """``ValueError`` where values that are each allowed do not go together."""
     if schedule == "warmup_cosine" and warmup_epochs + cooldown_epochs > epochs:
         raise ValueError(
             f"warmup_epochs + cooldown_epochs ({warmup_epochs} + {cooldown_epochs}) exceed epochs ({epochs})"
         )
+    if schedule == "deit_cosine" and (warmup_epochs > epochs or cooldown_epochs):
+        raise ValueError(
+            f"deit_cosine takes a warmup_epochs of at most epochs ({epochs}) and a cooldown_epochs of 0, "
+            f"not {warmup_epochs} and {cooldown_epochs}"
+        )
+    for name, rate in (("warmup_lr", warmup_lr), ("cooldown_lr", cooldown_lr)):
+        if -1 < rate < 0:
+            raise ValueError(
+                f"{name} is {rate}; it must be at least 0, or -1, which leaves it to the schedule"
+            )
 
 
 _RANDAUGMENT = "(rand-)?((m|n|p|mstd|mmax|inc)[0-9]+([.][0-9]+)?(-(?!$)|$))+"

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from . import command
 from .allocation.claim import FIRST, Life, progress, stalled_after
 from .journal import Batch
 from .tickets import Ticket
@@ -52,7 +53,8 @@ def prepare(ticket: Ticket, batch: Batch) -> None:
 
 
 def move(ticket: Ticket, batch: Batch) -> None:
-    """Let the ticket stand for a copy of its task in `batch`, for which all is prepared."""
-    batch.tasks.append(replace(ticket.task))
+    """Let the ticket stand for a copy of its task in `batch`, which is prepared. A command's file goes with it."""
+    argv = command.take_along(ticket.task.argv, batch.files.command(ticket.task.key))
+    batch.tasks.append(replace(ticket.task, argv=argv))
     ticket.batch, ticket.index = batch, len(batch.tasks) - 1
     ticket.forget_state()

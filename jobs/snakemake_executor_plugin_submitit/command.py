@@ -167,6 +167,16 @@ def shorten(argv: list[str], script: Path) -> list[str]:
     return [*argv[:-2], str(script)]
 
 
+def take_along(argv: list[str], script: Path) -> list[str]:
+    """Return the command with a copy of its file at `script`, if it has one: the folder that it lies in may go."""
+    old = Path(argv[-1]) if argv else script
+    if old.name != script.name:
+        return argv
+    script.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    shutil.copyfile(old, script)
+    return [*argv[:-1], str(script)]
+
+
 def digest(job: Any) -> str:
     """Return a digest of what the job would do, as far as the main process can tell."""
     jobs = sorted(job, key=lambda j: j.rule.name) if job.is_group() else [job]

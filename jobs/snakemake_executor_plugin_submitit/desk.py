@@ -103,6 +103,11 @@ class Desk:
         sealed = [t for piece in self.pieces for t in piece.tickets]
         return sealed + [t for _, tickets in self._open.values() for t in tickets]
 
+    @property
+    def limited(self) -> bool:
+        """Whether jobs wait at a gate."""
+        return any(self._gate(piece).places is not None for piece in self.pieces)
+
     def submit_due(self, others_running: bool, alive: Iterable[Ticket] = ()) -> None:
         """Try each piece whose time has come. With `others_running` waiting may help against trouble.
 

@@ -237,8 +237,9 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             if self.desk.pieces and not self._stopping:
                 self.desk.submit_due(others_running=bool(before), alive=before)
             submitted = self._submitted(waiting)
+            self.watch.limited = self.desk.limited
             if len(submitted) > len(before):
-                self.watch.changed()
+                self.watch.submitted()
         self.watch.look(submitted)
         with self._lock:
             if not self._stopping:

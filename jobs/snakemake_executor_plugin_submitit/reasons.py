@@ -9,7 +9,8 @@ from .clusters.base import Cluster
 from .tickets import Ticket
 
 HELD = re.compile(
-    r"JobHeld(User|Admin)|launch failed requeued held|job requeued in held state", re.IGNORECASE
+    r"JobHeld(User|Admin)|JobHoldMaxRequeue|launch failed requeued held|job requeued in held state",
+    re.IGNORECASE,
 )
 NEVER = re.compile(
     r"Partition(TimeLimit|NodeLimit|Config)|BadConstraints|DependencyNeverSatisfied|ReservationDeleted"

@@ -15,6 +15,9 @@ from .reasons import Reasons
 from .tickets import Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
+LIMITED_INTERVAL_S = (
+    30.0  # at least, while a limit keeps jobs out: more of the same come for long, and in parts
+)
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
 SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
@@ -40,13 +43,22 @@ class Watch:
         self._next_poll, self._last_poll = math.inf, -math.inf
         self._last_change = time.monotonic()
         self._silence = 0  # questions in a row without an answer
+        self.limited = False  # whether a limit keeps jobs of the sweep out of the queue
         self._accounting_missing = False
 
     def changed(self) -> None:
         """Ask the cluster again before long, for something happened."""
-        now = time.monotonic()
-        self._last_change = now
-        self._next_poll = max(self._last_poll + self.floor_s, min(self._next_poll, now + self.floor_s))
+        self._last_change = time.monotonic()
+        self._ask_after(self.floor_s)
+
+    def submitted(self) -> None:
+        """Ask about new jobs before long; where a limit lets them in by parts, not for each part."""
+        self._last_change = time.monotonic()
+        self._ask_after(LIMITED_INTERVAL_S if self.limited else self.floor_s)
+
+    def _ask_after(self, since_last_s: float) -> None:
+        soon = min(self._next_poll, time.monotonic() + self.floor_s)
+        self._next_poll = max(self._last_poll + max(self.floor_s, since_last_s), soon)
 
     def look(self, tickets: Iterable[Ticket]) -> None:
         """Settle every ticket whose end is known by now."""
@@ -102,7 +114,10 @@ class Watch:
         for ticket in tickets:
             self._judge(ticket)
         quiet = time.monotonic() - self._last_change
-        self._next_poll = time.monotonic() + max(self.floor_s, min(quiet / 10, LONGEST_INTERVAL_S))
+        pause = max(self.floor_s, min(quiet / 10, LONGEST_INTERVAL_S))
+        if self.limited and all(ticket.ended_since is None for ticket in tickets):
+            pause = max(pause, LIMITED_INTERVAL_S)
+        self._next_poll = time.monotonic() + pause
 
     def _note(self, ticket: Ticket, state: State | None) -> None:
         if state is None:

@@ -26,7 +26,7 @@ from snakemake_executor_plugin_submitit.allocation.claim import (
     progress,
 )
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
-from snakemake_executor_plugin_submitit.clusters.slurm import KEPT_PENDING, REMEMBER
+from snakemake_executor_plugin_submitit.clusters.slurm import FIND_KEEPER, KEEPER, REMEMBER
 from snakemake_executor_plugin_submitit.command import STAY
 
 FOLDER = Path(allocation.__file__).parent
@@ -110,6 +110,8 @@ def run(
         ), time.monotonic() - begun
     finally:
         timer.join() if after is not None else None
+        while signal.sigtimedwait(child.WATCHED, 0) is not None:  # what nobody has taken is not for the tests
+            pass
         signal.pthread_sigmask(signal.SIG_SETMASK, old)
 
 
@@ -143,6 +145,31 @@ def test_nobody_handles_the_warning() -> None:
 def test_termination_is_for_everybody() -> None:
     ending, seconds = run("sleep 20", after=0.3, signum=signal.SIGTERM)
     assert ending.terminated and ending.exit_code == 143 and seconds < 5
+
+
+@pytest.mark.parametrize("after", [0.001, 0.004, 0.016])
+@pytest.mark.parametrize("command", ["sleep 9", "exec sleep 9", "sleep 9 | cat"])
+def test_a_command_that_is_about_to_start_is_told_to_end(after: float, command: str) -> None:
+    """Its shell may meet the signal before the command is there; then it must not go on to it."""
+    ending, seconds = run(f"set -euo pipefail; {command}", after=after, signum=signal.SIGTERM)
+    assert ending.terminated and ending.exit_code == 143 and seconds < 5
+
+
+def test_nothing_is_started_once_the_end_was_told(tmp_path: Path) -> None:
+    old = signal.pthread_sigmask(signal.SIG_BLOCK, child.WATCHED)
+    try:
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGTERM)
+        ending, _ = run(f"touch {tmp_path}/started")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, old)
+    assert ending.terminated and ending.exit_code == 143 and not (tmp_path / "started").exists()
+
+
+def test_cleaning_up_after_the_signal_is_not_disturbed(tmp_path: Path) -> None:
+    """What a command starts once it was told gets no signal of its own."""
+    script = f"bash -c 'trap \"sleep 0.5; touch {tmp_path}/saved; exit 4\" TERM; while :; do sleep 0.1; done'"
+    ending, _ = run(script, after=0.5, signum=signal.SIGTERM)
+    assert ending.exit_code == 4 and (tmp_path / "saved").exists()
 
 
 def test_fenced_command_is_killed() -> None:
@@ -295,7 +322,7 @@ def test_fenced_tasks_never_start_again(start: Callable[..., Any], batch: Path, 
     assert older.fenced() and start("touch out").returncode == 0 and not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("when", ["in the setup", "as the allocation starts"])
+@pytest.mark.parametrize("when", ["in the setup", "just before the allocation", "as the allocation starts"])
 def test_signals_that_come_early_are_not_lost(
     start: Callable[..., Any], batch: Path, tmp_path: Path, when: str
 ) -> None:
@@ -306,12 +333,13 @@ def test_signals_that_come_early_are_not_lost(
     intent["tasks"][0]["argv"] = ["sleep", "20"]
     (batch / "intent.json").write_text(json.dumps(intent))
     (tmp_path / "scontrol.shows").write_text("JobState=COMPLETING Restarts=0")
-    program = f"exec {KEPT_PENDING} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
-    lines = [
-        *REMEMBER,
-        "kill -TERM $$" if when == "in the setup" else "( sleep 0.2; kill -TERM $$ ) &",
-        program,
-    ]
+    kill = {
+        "in the setup": "kill -TERM $$",
+        "just before the allocation": 'env() { kill -TERM $$; command env "$@"; }',  # as it looks for its keeper
+        "as the allocation starts": "( sleep 0.2; kill -TERM $$ ) &",
+    }[when]
+    program = f"exec {KEEPER} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
+    lines = [*REMEMBER, kill, FIND_KEEPER, program]
     env = os.environ | {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
     env["PATH"] = f"{tmp_path}/tools:{env['PATH']}"
     begun = time.monotonic()

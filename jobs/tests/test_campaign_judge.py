@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from campaign import clients, workload
 from campaign.judge import Case, Harm, Tally, judge, told_to_have_failed
+from campaign.stage import ended_starts
 from snakemake_executor_plugin_submitit import failure
 from snakemake_executor_plugin_submitit.clusters.base import State
 
@@ -108,9 +109,9 @@ def test_the_tally_counts_each_kind() -> None:
 @pytest.fixture
 def job(tmp_path: Path) -> tuple[list[str], workload.Job]:
     """The command of a job of three steps, in its folder."""
-    jobs = {"j000": workload.Job("low", 3, 0.2, [])}
+    jobs = {"j000": workload.Job("low", 3, 0.5, [])}
     workload.write(tmp_path, jobs)
-    return ["python3", "-I", "-S", "job.py", "j000", "3", "0.2", "out/j000"], jobs["j000"]
+    return ["python3", "-I", "-S", "job.py", "j000", "3", "0.5", "out/j000"], jobs["j000"]
 
 
 def words(folder: Path) -> list[str]:
@@ -165,3 +166,15 @@ def test_jobs_are_the_same_for_a_seed() -> None:
     first, second = (workload.make_jobs(random.Random("1.1"), 40) for _ in range(2))
     assert first == second and {job.partition for job in first.values()} == set(workload.PARTITIONS)
     assert all(need in first for job in first.values() for need in job.needs)
+
+
+def test_starts_that_the_controller_has_ended() -> None:
+    """One was requeued, one was forgotten by a controller that was killed as it had started it."""
+    log = """
+[2026-01-02T03:04:05.000] sched: Allocate JobId=55_0(60) NodeList=node1 #CPUs=1 Partition=cut
+[2026-01-02T03:04:15.250] error: Orphan StepId=60.batch reported on node node1
+[2026-01-02T03:04:16.000] Requeuing JobId=55_1(61)
+[2026-01-02T03:04:17.920] sched/backfill: _start_job: Started JobId=55_0(64) in cut on node1
+"""
+    found = ended_starts(log)
+    assert [task for task, _ in found] == ["55_0", "55_1"] and found[1][1] - found[0][1] == 0.75

@@ -88,3 +88,13 @@ def test_a_command_that_is_too_long_for_an_argument_goes_into_a_file(tmp_path: P
     assert command.shorten(["bash", "-c", "true"], script) == ["bash", "-c", "true"]
     long = ["bash", "-c", f"trap : TERM; echo {'x' * 200_000} | wc -c"]
     assert subprocess.check_output(command.shorten(long, script), text=True) == "200001\n"
+
+
+def test_a_command_in_a_file_is_taken_along(tmp_path: Path) -> None:
+    """A job that is submitted again lies in another folder then; the old one may be deleted meanwhile."""
+    long = ["bash", "-c", f"echo {'x' * 200_000} | wc -c"]
+    old, new = tmp_path / "old/command-k.sh", tmp_path / "new/command-k.sh"
+    moved = command.take_along(command.shorten(long, old), new)
+    old.unlink()
+    assert subprocess.check_output(moved, text=True) == "200001\n"
+    assert command.take_along(["bash", "-c", "true"], new) == ["bash", "-c", "true"]

@@ -59,7 +59,7 @@ def test_transient_errors_are_retried_after_a_look(
     assert len(submissions) == (1 if wrong == [LOST] else 2)
 
 
-@pytest.mark.parametrize("moment", ["kill-before", "kill-after"])
+@pytest.mark.parametrize("moment", [pytest.param("kill-before", marks=pytest.mark.slow), "kill-after"])
 def test_killed_in_the_middle_of_a_submission(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, moment: str
 ) -> None:
@@ -84,22 +84,36 @@ FULL = f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}"
 
 
 @pytest.mark.parametrize(
-    ("words", "told", "submissions"), [(FULL, True, 5), (POLICY, False, 12)], ids=["told", "not told"]
+    ("words", "told", "count", "submissions"),
+    [
+        (FULL, True, 10, 3),
+        pytest.param(FULL, True, 20, 5, marks=pytest.mark.slow),
+        pytest.param(POLICY, False, 20, 12, marks=pytest.mark.slow),
+    ],
+    ids=["told, few", "told", "not told"],
 )
 def test_a_full_queue_is_waited_for_with_few_calls(
-    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, words: str, told: bool, submissions: int
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, words: str, told: bool, count: int, submissions: int
 ) -> None:
+    """`test_calls.py` counts them for other sweeps, on a clock of its own."""
     fake_slurm.limit(6, words, told)
-    w = on_fake_slurm(TWENTY.replace("touch", "sleep 1; touch"))
+    w = on_fake_slurm(TWENTY.replace("20", str(count)).replace("touch", "sleep 1; touch"))
     text = w.succeed()
-    assert each_once(w, [str(i) for i in range(20)]) and text.count("wait for room") == 1
+    assert each_once(w, [str(i) for i in range(count)]) and text.count("wait for room") == 1
     tools = Counter(call.split()[0] for call in fake_slurm.calls)
     assert tools["sbatch"] <= submissions and tools["sacctmgr"] <= 1, fake_slurm.calls
     asked = [call for call in fake_slurm.calls if "assoc_mgr" in call]
     assert len(asked) == 1, "the limit is asked once"
 
 
-@pytest.mark.parametrize("line", ["QOSMaxWallDurationPerJobLimit", "QOSMaxCpuPerJobLimit", ""])
+@pytest.mark.parametrize(
+    "line",
+    [
+        "QOSMaxWallDurationPerJobLimit",
+        pytest.param("QOSMaxCpuPerJobLimit", marks=pytest.mark.slow),
+        "",
+    ],
+)
 def test_a_request_that_can_never_pass_ends_at_once(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, line: str
 ) -> None:
@@ -170,18 +184,21 @@ def test_ended_by_slurm_again_and_again_without_progress(
     )
 
 
+@pytest.mark.parametrize(
+    ("options", "asked"),
+    [
+        (["o", "p"], ["2GB", "20M"]),
+        (["--default-resources", "mem_mb=30", "--", "o"], ["30M"]),
+        pytest.param(["--default-resources", "runtime=5", "--", "o"], ["2GB"], marks=pytest.mark.slow),
+    ],
+    ids=["by a rule", "by a default", "by neither"],
+)
 def test_the_profiles_memory_is_asked_for_where_nobody_names_any(
-    on_fake_slurm: Callable[[str], Any], fake_slurm: Any
+    on_fake_slurm: Callable[[str], Any], fake_slurm: Any, options: list[str], asked: list[str]
 ) -> None:
     """Snakemake has a default of its own always. A rule's request and a number among the defaults stand."""
     w = on_fake_slurm(ONE + ONE.replace("rule a", "rule b").replace('"o"', '"p"\n    resources: mem_mb=20'))
-
-    def memory() -> list[str]:
-        scripts = sorted(w.folder.glob(".snakemake/submitit/batches/*/*.sh"), key=lambda p: p.stat().st_mtime)
-        return re.findall("--mem=(.*)", "".join(script.read_text() for script in scripts))
-
-    w.succeed("o", "--submitit-mem", "2GB")
-    w.succeed("p", "--submitit-mem", "2GB")
-    w.succeed("--submitit-mem", "2GB", "--default-resources", "mem_mb=30", "--forceall", "--", "o")
-    w.succeed("--submitit-mem", "2GB", "--default-resources", "runtime=5", "--forceall", "--", "o")
-    assert memory() == ["2GB", "20M", "30M", "2GB"]
+    w.succeed("--submitit-mem", "2GB", *options)
+    scripts = w.folder.glob(".snakemake/submitit/batches/*/*.sh")
+    found = re.findall("--mem=(.*)", "".join(script.read_text() for script in scripts))
+    assert sorted(found) == sorted(asked)

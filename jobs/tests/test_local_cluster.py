@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from snakemake_executor_plugin_submitit.settings import several_clusters
+from snakemake_interface_common.exceptions import WorkflowError
 
 KINDS = """
 rule all:
-    input: "deep/er/env", "piped", "nested", "bench", "temp", "params", "kept"
+    input: "deep/er/env", "piped", "temp", "params", "kept"
 rule env:
     input: ancient("Snakefile")
     output: "deep/er/env"
@@ -22,14 +24,6 @@ rule env:
 rule stops_in_pipes:
     output: touch("piped")
     shell: "! (set -o | grep pipefail | grep off)"
-rule nested:
-    input: "deep/er/env"
-    output: "nested"
-    run: open(output[0], "w").write(open(input[0]).read())
-rule bench:
-    output: "bench"
-    benchmark: "bench.txt"
-    shell: "echo {resources.tmpdir} > {output}"
 rule temp:
     output: temp("temp")
     shell: "touch {output}"
@@ -40,6 +34,19 @@ rule params:
 rule kept:
     output: protected("kept")
     shell: "touch {output}"
+"""
+
+NESTED = """
+rule all:
+    input: "nested", "bench"
+rule nested:
+    input: "Snakefile"
+    output: "nested"
+    run: open(output[0], "w").write(open(input[0]).read())
+rule bench:
+    output: "bench"
+    benchmark: "bench.txt"
+    shell: "echo {resources.tmpdir} > {output}"
 """
 
 FAILING = """
@@ -60,7 +67,7 @@ rule good:
 
 
 def test_surroundings_of_commands(local: Callable[[str], Any]) -> None:
-    """A plain command finds what Snakemake's own shell gives it; anything unusual goes nested."""
+    """A plain command finds what Snakemake's own shell gives it."""
     w = local(KINDS)
     (w.folder / "logs").mkdir()
     for old in ("params", "logs/env"):
@@ -72,13 +79,19 @@ def test_surroundings_of_commands(local: Callable[[str], Any]) -> None:
     assert w.read("logs/env") == "said\n", "old logs are removed"
     log = w.read(".snakemake/submitit/logs/env/the.run.log")
     assert re.match(r"== the\.run: job \d+ on .*\nspoken\n$", log)
-    assert w.read("nested") == w.read("deep/er/env") and Path(w.read("bench").strip()).is_dir()
     assert w.read("params") == "{{curly}} 'quoted'", "old outputs are removed"
     assert not (w.folder / "kept").stat().st_mode & 0o222
-    nested = {task["label"] for task in w.tasks() if task["nested"]}
-    assert nested == {"nested", "bench"}
+    assert not any(task["nested"] for task in w.tasks())
     folder = w.folder / ".snakemake/submitit"
     assert folder.stat().st_mode & 0o077 == 0 and (folder / "batches").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.slow  # in short: `test_a_failing_group_says_why`, which is nested, and `test_command.py`
+def test_anything_unusual_goes_nested(local: Callable[[str], Any]) -> None:
+    w = local(NESTED)
+    w.succeed()
+    assert w.read("nested") == w.read("Snakefile") and Path(w.read("bench").strip()).is_dir()
+    assert all(task["nested"] for task in w.tasks())
 
 
 def test_failures_are_told_and_stop_nobody_else(local: Callable[[str], Any]) -> None:
@@ -101,7 +114,7 @@ rule all:
 rule a:
     output: "{i}"
     resources: gpu=1
-    shell: "echo + $CUDA_VISIBLE_DEVICES >> log; sleep 0.3; echo - $CUDA_VISIBLE_DEVICES >> log; touch {output}"
+    shell: "echo + $CUDA_VISIBLE_DEVICES >> log; sleep 1.5; echo - $CUDA_VISIBLE_DEVICES >> log; touch {output}"
 """
     )
     w.succeed("--submitit-local-cpus", "3", "--submitit-local-gpus", "4,7")
@@ -192,7 +205,11 @@ def test_a_second_command_is_told_in_one_line(local: Callable[[str], Any]) -> No
 
 @pytest.mark.parametrize(
     ("snakefile", "env"),
-    [("    resources: clusters='a'", {}), ("", {"SBATCH_CLUSTERS": "a"}), ("", {"SLURM_CLUSTERS": "a,b"})],
+    [
+        ("    resources: clusters='a'", {}),
+        pytest.param("", {"SBATCH_CLUSTERS": "a"}, marks=pytest.mark.slow),
+        pytest.param("", {"SLURM_CLUSTERS": "a,b"}, marks=pytest.mark.slow),
+    ],
     ids=["resource", "sbatch", "all clients"],
 )
 def test_several_clusters_end_in_one_clear_line(
@@ -205,6 +222,16 @@ def test_several_clusters_end_in_one_clear_line(
     assert text.count("the cluster that SLURM_CONF names") == 1
 
 
+def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_CLUSTERS", "a")
+    several_clusters()
+    for name, value in (("SLURM_CLUSTERS", "a,b"), ("SBATCH_CLUSTERS", "a")):
+        monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
+        monkeypatch.setenv(name, value)
+        with pytest.raises(WorkflowError, match="the cluster that SLURM_CONF names"):
+            several_clusters()
+
+
 def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     text = local(
         'rule b:\n    input: "a"\n    output: "b"\n    group: "g"\n    shell: "echo cause >&2; exit 3"\n'
@@ -213,13 +240,16 @@ def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     assert "failed" in text and "exit code" in text and "| cause" in text
 
 
-def test_why_a_job_is_nested_is_said_on_request(local: Callable[[str], Any]) -> None:
-    w = local('rule a:\n    output: "{i}.a"\n    benchmark: "{i}.b"\n    shell: "touch {output}"\n')
-    assert "a nested Snakemake" not in w.succeed("1.a")
-    text = w.succeed("--submitit-explain-nested", "--", "2.a", "3.a")
+def test_why_a_job_is_nested_is_said_on_request(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
+    """When it is submitted: what comes of it is another matter, and this SLURM takes nothing."""
+    fake_slurm.behave(sbatch=["error sbatch: error: invalid partition specified: x"] * 2)
+    w = on_fake_slurm('rule a:\n    output: "{i}.a"\n    benchmark: "{i}.b"\n    shell: "touch {output}"\n')
+    assert "a nested Snakemake" not in w.fail("1.a")
+    text = w.fail("--submitit-explain-nested", "--", "2.a", "3.a")
     assert text.count("Rule a runs as a nested Snakemake: its rule uses benchmark.") == 1
 
 
+@pytest.mark.slow  # in short: `temp` above
 def test_temporary_outputs_need_no_nested_snakemake(local: Callable[[str], Any]) -> None:
     w = local(
         'rule b:\n    input: "a"\n    output: "b"\n    shell: "cat a > b"\n'

@@ -49,6 +49,7 @@ def waiting(reason: str, name: str = "PENDING") -> list[Any]:
         ("QOSMaxJobsPerUserLimit", "kept waiting by a limit"),
         ("JobHeldUser", "are held: JobHeldUser. `scontrol release 12` lets go."),
         ("launch failed requeued held", "are held"),
+        ("JobHoldMaxRequeue", "are held"),
     ],
 )
 def test_one_line_for_an_array(reason: str, says: str) -> None:

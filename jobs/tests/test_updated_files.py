@@ -49,8 +49,17 @@ def run_locally(w: Any, *options: str) -> str:
     return done.stderr
 
 
-@pytest.mark.parametrize("keep", [False, True], ids=["", "keep-incomplete"])
-@pytest.mark.parametrize("way", ["local executor", "plain", pytest.param("nested", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "keep", [False, pytest.param(True, marks=pytest.mark.slow)], ids=["", "keep-incomplete"]
+)
+@pytest.mark.parametrize(
+    "way",
+    [
+        pytest.param("local executor", marks=pytest.mark.slow),
+        "plain",
+        pytest.param("nested", marks=pytest.mark.slow),
+    ],
+)
 def test_forced_failure_keeps_the_file_as_it_was(local: Callable[[str], Any], way: str, keep: bool) -> None:
     w = local(FAILING.format(more=NESTED if way == "nested" else ""))
     (w.folder / "kept").write_text("before\n")
@@ -63,7 +72,7 @@ def test_forced_failure_keeps_the_file_as_it_was(local: Callable[[str], Any], wa
         assert [task["nested"] for task in w.tasks()] == [way == "nested"]
 
 
-@pytest.mark.parametrize("more", ["", NESTED], ids=["plain", "nested"])
+@pytest.mark.parametrize("more", ["", pytest.param(NESTED, marks=pytest.mark.slow)], ids=["plain", "nested"])
 def test_success_updates_the_file_and_leaves_no_backup(local: Callable[[str], Any], more: str) -> None:
     w = local(FAILING.format(more=more).replace("; exit 1", ""))
     (w.folder / "kept").write_text("before\n")
@@ -78,6 +87,7 @@ def test_second_attempt_begins_with_the_file_as_it_was(local: Callable[[str], An
     assert w.read("kept") == "before\nmore\n" and backups(w.folder) == []
 
 
+@pytest.mark.slow
 def test_folders_are_kept_too(local: Callable[[str], Any]) -> None:
     w = local(FOLDER)
     (w.folder / "kept").mkdir()

@@ -1,6 +1,7 @@
 """What SLURM's clients print, in the forms that its versions have, read as what it means.
 
-22.05's lines were typed after a cluster's output; the others follow what docs/slurm-versions.md says.
+Lines of 22.05 were typed after a cluster's output. None of another version is recorded: they were written after the
+format strings in SLURM's sources, as docs/slurm-versions.md says for each.
 """
 
 from __future__ import annotations
@@ -98,10 +99,21 @@ def test_other_lines_are_passed_over(
 
 
 @pytest.mark.parametrize(
-    "name", ["POWER_UP_NODE", "EXPEDITING", "UPDATE_DB", "RESV_DEL_HOLD", "REQUEUE_FED", "SUSPENDED"]
-)
+    "name",
+    ["COMPLETING", "STAGE_OUT", "CONFIGURING", "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "SPECIAL_EXIT",
+     "STOPPED", "RESV_DEL_HOLD", "SIGNALING", "PENDING", "RUNNING", "SUSPENDED", "EXPEDITING"],
+)  # fmt: skip
 def test_states_of_any_version_that_are_no_ends(name: str) -> None:
     assert State(name, "12_0").live
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["REVOKED", "COMPLETED", "CANCELLED", "FAILED", "TIMEOUT", "NODE_FAIL", "PREEMPTED", "BOOT_FAIL", "DEADLINE",
+     "OUT_OF_MEMORY"],
+)  # fmt: skip
+def test_states_of_any_version_that_are_ends(name: str) -> None:
+    assert not State(name, "12_0").live
 
 
 @pytest.mark.parametrize(
@@ -169,7 +181,7 @@ def test_limits_of_associations(group: str, own: str, asked: dict[str, str], roo
     assert (found.room if found else None) == room
 
 
-@pytest.mark.parametrize("user", ["1000", "ann(1000)", "ann"])
+@pytest.mark.parametrize("user", ["1000", "ann(1000)"], ids=["to 22.05", "from 23.02"])
 @pytest.mark.parametrize(("asked", "room"), [({"qos": "short"}, 1), ({}, 1), ({"qos": "normal"}, None)])
 def test_limits_of_a_qos(user: str, asked: dict[str, str], room: int | None) -> None:
     found = tightest(of_qos(ASSOC.format(group="", own="", user=user), ("ann", "1000"), asked))

@@ -313,6 +313,9 @@ def test_verdict_and_state_together(
 def test_moved_task_goes_on_where_it_was(following: Following, tmp_path: Path) -> None:
     """Its starts are counted on, the old task is fenced, and the old one's sign of life is in the new one's place."""
     ticket, registered = following.tickets[0], list[str]()
+    script = ticket.batch.files.command(ticket.task.key)
+    script.write_text("true")
+    ticket.task.argv = ["bash", str(script)]
     ticket.job = SimpleNamespace(register=registered.append)
     old = ticket.batch
     claim(old.path, 0, "10")
@@ -326,7 +329,8 @@ def test_moved_task_goes_on_where_it_was(following: Following, tmp_path: Path) -
     again.move(ticket, new)
     new.write_intent()
     assert life.fenced() and registered == [new.token] * 2 and (ticket.batch, ticket.index) == (new, 0)
-    assert ticket.task == old.tasks[0] and ticket.state is None
+    assert ticket.task == replace(old.tasks[0], argv=["bash", str(new.files.command("k"))])
+    assert new.files.command("k").read_text() == "true" and ticket.state is None
     assert new.files.beat(0).read_text() == old.files.beat(0).read_text()
     assert (Life.begin(new.path, 0, "", 0.01).number, Life.begin(new.path, 0, "x", 0.01).stalled) == (3, 0)
     assert old.files.beat(0).read_text().startswith("[2,")
@@ -417,6 +421,7 @@ POLICY = (
         (f"sbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
         (f"sbatch: error: QOSMinGRES\n{POLICY}", 5, True, False, False),
         (f"sbatch: error: site: be nice\n{POLICY}", 5, False, False, True),
+        (f"site: see MaxSubmitJobs\nsbatch: error: QOSMaxWallDurationPerJobLimit\n{POLICY}", 5, True, False, False),
         (POLICY, 1, False, False, True),
         ("Batch job submission failed: Invalid job array specification", 5, False, True, False),
         ("Batch job submission failed: Socket timed out on send/recv operation", 5, False, False, False),

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from favit.aggregators.probsparse import Aggregator, by_map, evenly_spread, in_windows, sample_size, sparsity
+from favit.aggregators._selection import by_map, in_windows
+from favit.aggregators.probsparse import Aggregator, evenly_spread, kl_attention_uniform, sample_size
 from favit.components import registry
 from favit.models.favit import FaViT, Shape
 
@@ -102,16 +103,29 @@ def test_nearly_uniform_attention_is_told_from_uniform():
     scores = (queries.double() @ keys.double().transpose(2, 3)) / math.sqrt(8)
     p = scores.softmax(3)
     torch.testing.assert_close(
-        sparsity(queries, keys).double(), (p * (p * 45).log()).sum(3), rtol=1e-2, atol=0
+        kl_attention_uniform(queries, keys).double(), (p * (p * 45).log()).sum(3), rtol=1e-2, atol=0
     )
 
 
 def test_attention_on_one_key_has_the_largest_sparsity():
     queries, keys = torch.ones(1, 1, 2, 1), torch.zeros(1, 1, 45, 1)
     queries[0, 0, 1], keys[0, 0, 7] = 1e4, 1.0
-    measure = sparsity(queries, keys)[0, 0]
+    measure = kl_attention_uniform(queries, keys)[0, 0]
     assert measure.isfinite().all()
     assert measure[1] == pytest.approx(math.log(45), rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 100.0, 1000.0])
+@pytest.mark.parametrize("keys", [45, 3136])
+def test_the_divergence_holds_where_several_scores_are_large(scale, keys):
+    """Against softmax in double precision; with many keys at the top attention is far from one-hot."""
+    queries, keys_bhlc = torch.randn(1, 1, 60, 8), torch.randn(1, 1, keys, 8)
+    keys_bhlc[:, :, : keys // 3] = keys_bhlc[:, :, :1]  # a third of the keys is one key
+    queries = queries * scale
+    log_p = (queries.double() @ keys_bhlc.double().transpose(2, 3) / math.sqrt(8)).log_softmax(3)
+    expected = (log_p.exp() * (log_p + math.log(keys))).sum(3)
+    measured = kl_attention_uniform(queries, keys_bhlc)
+    torch.testing.assert_close(measured.double(), expected, rtol=1e-3, atol=1e-3)
 
 
 def test_samples_are_no_part_of_the_state():

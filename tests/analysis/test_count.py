@@ -45,15 +45,35 @@ def test_b0_to_the_last_multiplication():
         ("favit_b0", {"aggregator": "max_pool"}, 3_427_704),
         ("favit_b0", {"aggregator": "avg_pool"}, 3_427_704),
         ("favit_b0", {"aggregator": "probsparse"}, 3_427_704),
+        ("favit_b0", {"aggregator": "random"}, 3_427_704),
+        ("favit_b0", {"aggregator": "top_norm"}, 3_427_704),
+        ("favit_b0", {"aggregator": "zero"}, 3_427_704),
     ],
 )
 def test_parameters_by_aggregator(variant, settings, params):
     assert on_meta(variant, **settings).params == params
 
 
-@pytest.mark.parametrize("size", [(224, 224), (64, 64), (33, 95)])
+AGGREGATORS = (
+    "published",
+    "max_pool",
+    "avg_pool",
+    "linear",
+    "pointwise_conv",
+    "probsparse",
+    "random",
+    "top_norm",
+    "zero",
+)
+
+
 @pytest.mark.parametrize(
-    "aggregator", ["published", "max_pool", "avg_pool", "linear", "pointwise_conv", "probsparse"]
+    ("aggregator", "size"),
+    [
+        *((name, (33, 95)) for name in AGGREGATORS),
+        *((name, (224, 224)) for name in ("published", "linear", "probsparse")),
+        ("probsparse", (64, 64)),
+    ],
 )
 def test_the_formula_agrees_with_the_counter(aggregator, size):
     counted = on_meta("favit_b0", size, aggregator=aggregator, num_classes=10)

@@ -73,6 +73,7 @@ def test_every_encoding_with_position_in_every_choice() -> None:
     found = ps.tables(8, 5)
     assert {"sinusoidal", "learned (untrained)"} <= set(found)
     assert {"legendre (order_along=position)", "legendre (order_along=channel)"} <= set(found)
+    assert "legendre (order_along=position, normalise)" in found
     assert not any(label.startswith(("none", "temporal")) for label in found)
     assert all(table.shape == (5, 8) for table in found.values())
 
@@ -103,5 +104,5 @@ def test_command_writes_figures_and_numbers_twice_the_same(
     assert all(b"/Type3" not in path.read_bytes() for path in (tmp_path / "a").glob("*.pdf"))
     with (tmp_path / "a" / "encodings-correlation.csv").open() as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 4 * len(ps.BANDS) * 8
+    assert len(rows) == 6 * len(ps.BANDS) * 8
     assert str(tmp_path / "a" / "encodings-claim.pdf") in capsys.readouterr().out

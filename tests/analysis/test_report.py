@@ -122,6 +122,32 @@ def test_gains_show_the_intervals_of_the_table(section):
     assert set(expected) <= set(drawn)
 
 
+def test_an_interval_of_trained_models_is_told_from_those_of_mechanisms(runs, images):
+    one, two = ([runs.image(row, s, 60) for row in ("max_pool", "linear") for s in range(n)] for n in (1, 2))
+    for results, style_of, said in ((one, ":", True), (two, "-", False)):
+        plot = gains.draw(Section(make(images, results), results), Path())
+        lines = [
+            x for x in plot.figure.axes[0].get_lines() if len(x.get_xdata()) == 2 and x.get_linewidth() == 1.5
+        ]
+        assert {line.get_linestyle() for line in lines} == {style_of}
+        assert ("this trained model only" in plot.caption) is said
+
+
+def test_points_at_one_place_are_all_seen(runs, images):
+    """Three mechanisms of equal cost and score: two wider rings, of the two that are drawn first."""
+    results = [runs.image(row.id, 0, 60) for row in images.rows]
+    for run, top1 in zip(results, (60, 64, 68, 68, 68), strict=True):
+        run.metrics["metrics"]["top1"] = top1
+    macs = dict(zip([r.id for r in images.rows], (500, 500, 600, 600, 600), strict=True))
+    costs = {(images.key(r.group), r.row_id): Cost(3_200_000, macs[r.row_id] * 10**6) for r in results}
+    plot = pareto.draw(Section(make(images, results, costs), results), Path())
+    rings = [x for x in plot.figure.axes[0].get_lines() if x.get_markerfacecolor() == "none"]
+    assert [(tuple(x.get_xdata()), x.get_markersize()) for x in rings] == [((0.6,), 12), ((0.6,), 8)]
+    assert "Rings" in plot.caption
+    apart = {key: Cost(1, cost.macs * (1 + i)) for i, (key, cost) in enumerate(costs.items())}
+    assert "Rings" not in pareto.draw(Section(make(images, results, apart), results), Path()).caption
+
+
 def test_errors_by_step_and_variable_are_the_stored_ones(forecasts):
     by_step, by_variable = errors.draw(forecasts, Path()).figure.axes[:2]
     np.testing.assert_allclose(_lines(by_step)["PoPE"], np.linspace(0.1, 1, 24))

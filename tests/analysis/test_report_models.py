@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from favit.analysis.figures import forecasts, tokens
+from favit.analysis.figures import aggregator_use, forecasts, tokens
 from favit.analysis.figures._base import Section
 from favit.analysis.results import RunResult
 from favit.analysis.tables import Row, TableSpec, make
@@ -98,3 +98,27 @@ def test_shares_of_selections_against_counting():
         token = pixel[0] // 4, pixel[1] // 4
         hits = [any((along[i // 14], along[i % 14]) == token for i in head) for head in chosen[0].tolist()]
         assert found[pixel] == np.mean(hits)
+
+
+def test_what_models_make_of_their_aggregators_is_what_was_measured_of_these_runs(tmp_path, runs):
+    """Means over the seeds that were measured; what belongs to a run that is not there is left out."""
+    results = [runs.image("max_pool", seed, 60) for seed in range(3)]
+    lines = ["run,fused_by,images,top1,top1_change,logits_moved_percent"]
+    for seed, change in ((0, -1.0), (1, -3.0)):
+        folder = results[seed].predictions.parent
+        lines += [
+            f"{folder},as trained,50,60,0,0",
+            f"{folder},zero,50,60,{change},0.5",
+            f"{folder},linear,50,,,",
+        ]
+    lines.append("elsewhere/another,zero,50,0,-60,9")
+    (tmp_path / "aggregator-use.csv").write_text("\n".join(lines) + "\n")
+    spec = TableSpec("t", "", "", "classification", (Row("max_pool", "max_pool"),))
+    section = Section(make(spec, results), results)
+    (table,) = aggregator_use.draw(section, tmp_path).figure.axes[0].tables
+    shown = {place: cell.get_text().get_text() for place, cell in table.get_celld().items()}
+    assert [shown[0, column] for column in (0, 1)] == ["as trained", "none (zero)"]
+    assert shown[1, -1] == "max_pool, n = 2"
+    assert shown[1, 0] == "60.00" and shown[1, 1] == "\N{MINUS SIGN}2.00\n(0.5 %)"
+    assert len(shown) == 5, "linear cannot be swapped in and has no column"
+    assert aggregator_use.draw(section, tmp_path / "nowhere") is None

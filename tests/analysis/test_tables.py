@@ -6,6 +6,7 @@ import io
 import math
 import random
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -25,8 +26,9 @@ def _plain(row: str, seed: int, **metrics: float) -> RunResult:
     return RunResult(row, GROUP, seed, "valid", {"status": "finished", "metrics": metrics}, randomness=seed)
 
 
-def _two(baseline: str | None = "a") -> TableSpec:
-    return TableSpec("two", "Two", "tab:two", "classification", (Row("a", "A"), Row("b", "B")), baseline)
+def _two(baseline: str | None = "a", pairing: str = "auto") -> TableSpec:
+    rows = (Row("a", "A"), Row("b", "B"))
+    return TableSpec("two", "Two", "tab:two", "classification", rows, baseline, pairing=pairing)
 
 
 def _read(table) -> pd.DataFrame:
@@ -37,7 +39,7 @@ def test_means_differences_and_intervals_are_scipys():
     a, b = [70.0, 71.0, 70.5], [72.0, 71.5, 73.0]
     results = [_plain("a", s, top1=x, top5=90 + s) for s, x in enumerate(a)]
     results += [_plain("b", s, top1=x, top5=91 + s * s) for s, x in enumerate(b)]
-    frame = _read(make(_two(), results)).set_index("row")
+    frame = _read(make(_two(pairing="paired"), results)).set_index("row")
     assert frame.loc["b", "Top-1 (%)"] == np.mean(b)
     assert frame.loc["b", "Top-1 std (%)"] == pytest.approx(np.std(b, ddof=1))
     test = stats.ttest_rel(b, a)
@@ -66,7 +68,7 @@ def test_pairs_are_those_of_equal_randomness_not_of_equal_place():
     for seed, partner, value in ((5, 1, 82.0), (6, 0, 71.0)):
         metrics = {"status": "finished", "metrics": {"top1": value}}
         results.append(RunResult("b", GROUP, seed, "valid", metrics, randomness=partner))
-    difference = make(_two(), results).lines[1].scores["top1"].difference
+    difference = make(_two(pairing="paired"), results).lines[1].scores["top1"].difference
     assert difference.seed_variances == pytest.approx((np.var([71 - 70, 82 - 80], ddof=1),))
 
 
@@ -74,7 +76,7 @@ def test_unequal_seeds_are_paired_where_two_are_shared():
     """Seeds 1 and 2 are in both rows: the paired t test of these, said beside the difference."""
     a, b = {0: 70.0, 1: 71.0, 2: 70.5}, {1: 72.0, 2: 71.0, 3: 60.0, 4: 61.0}
     results = [_plain(row, s, top1=x) for row, xs in (("a", a), ("b", b)) for s, x in xs.items()]
-    table = make(_two(), results)
+    table = make(_two(pairing="paired"), results)
     score = table.lines[1].scores["top1"]
     theirs = stats.ttest_rel([b[1], b[2]], [a[1], a[2]])
     assert score.mean == np.mean(list(b.values()))  # the mean is over all seeds
@@ -99,7 +101,10 @@ def test_examples_of_paired_seeds_are_those_of_the_shared_ones(runs, images):
     """A seed without a partner changes neither the difference nor its interval."""
     results = [runs.image(row, s, p) for row, p in (("max_pool", 60), ("linear", 62)) for s in range(3)]
     unpartnered = runs.image("linear", 7, 90)
-    fewer, more = (make(images, x).lines[0].scores["top1"] for x in (results, [unpartnered, *results]))
+    fewer, more = (
+        make(replace(images, pairing="paired"), x).lines[0].scores["top1"]
+        for x in (results, [unpartnered, *results])
+    )
     assert more.mean > fewer.mean
     assert (more.difference.low, more.difference.high) == (fewer.difference.low, fewer.difference.high)
     assert (more.difference.left_out, fewer.difference.left_out) == (1, 0)
@@ -118,7 +123,7 @@ def test_intervals_of_unequal_seeds_cover_as_often_as_they_claim(shared):
             for row in "ab"
             for s in seeds[row]
         ]
-        difference = make(_two(), results).lines[1].scores["top1"].difference
+        difference = make(_two(pairing="paired"), results).lines[1].scores["top1"].difference
         assert difference.paired is (shared > 1)
         covered += difference.low <= 1.0 <= difference.high
     error = 2 * math.sqrt(0.95 * 0.05 / 1000)
@@ -132,7 +137,10 @@ def test_one_seed_shows_its_value_without_spread_or_interval():
     score = table.lines[1].scores["top1"]
     assert (score.mean, score.std, score.n, score.difference.estimate) == (72.0, None, 1, 2.0)
     assert score.difference.low is None
-    assert "Intervals need two seeds a row" in to_markdown(table)
+    text = to_markdown(table)
+    assert "No CI: one seed, and no predictions" in text
+    assert "± " not in text and "deviation" not in text and "| Top-1 (%) |" in text
+    assert "ours" not in text + to_latex(table)
 
 
 def test_equal_values_make_nobody_best_and_claim_nothing():
@@ -141,6 +149,8 @@ def test_equal_values_make_nobody_best_and_claim_nothing():
     assert [line.scores["top1"].place for line in table.lines] == [0, 0]
     assert table.lines[1].scores["top1"].p is None
     assert "nan" not in to_csv(table).lower()
+    assert "No CI: nothing varies" in to_markdown(table)
+    assert "one seed" not in to_markdown(table) and "Bold" not in to_markdown(table)
 
 
 def test_nan_and_diverged_seeds_are_left_out_and_said(runs, images):
@@ -217,7 +227,9 @@ def test_csv_is_tidy_and_exact(mixed, images):
     assert len(frame) == 10
     assert list(frame["row"][:5]) == [row.id for row in images.rows]  # the order of the configuration
     text = frame.select_dtypes(exclude="number").columns
-    assert set(text) <= {"dataset", "model", "row", "label", "remarks"} | {c for c in frame if "remark" in c}
+    assert set(text) <= {"dataset", "model", "row", "label", "remarks"} | {
+        c for c in frame if "remark" in c or "interval over" in c
+    }
     means = [line.scores["top1"].mean for line in table.lines]
     assert list(frame["Top-1 (%)"].dropna()) == [m for m in means if m is not None]  # to the last digit
 
@@ -360,7 +372,10 @@ def test_open_differences_say_how_many_seeds_would_settle_them():
     table = make(_two(), results)
     more = table.lines[1].scores["top1"].more_seeds
     assert 1 <= more < 100
-    assert f"of the size seen (80 % power): B: {more:.0f}." in to_markdown(table)
+    assert (
+        f"of the size seen (80 % power, the uncertainty of its spread counted): B: {more:.0f}."
+        in to_markdown(table)
+    )
 
 
 def test_a_sweep_that_has_not_begun_has_a_table(tmp_path, images):

@@ -58,6 +58,28 @@ def test_tables_compile(tmp_path, text, preamble):
     assert not re.search(r"(Package|Class) \w+ Warning", log)
 
 
+@pdflatex
+@pytest.mark.parametrize(
+    ("preamble", "baseline", "environment"),
+    [
+        (PAPER, None, "table"),
+        (PAPER, "max_pool", "table*"),
+        (ALONE, "max_pool", "table*"),
+        (ALONE, None, "table"),
+    ],
+)
+def test_a_table_takes_one_column_where_it_fits(tmp_path, images, runs, preamble, baseline, environment):
+    """Few columns fit into a column of a paper; those of a comparison, with long labels, do not."""
+    spec = replace(images, baseline=baseline, rows=tuple(replace(r, reference=None) for r in images.rows))
+    if baseline is None:
+        spec = replace(spec, rows=tuple(replace(r, label=r.id) for r in spec.rows))
+    else:
+        spec = replace(spec, rows=tuple(replace(r, label=r.id * 5) for r in spec.rows))
+    table = make(spec, [runs.image(row.id, 0, 60) for row in spec.rows])
+    body = to_latex(table) + r"\typeout{CHOSEN \favittable}"
+    assert f"CHOSEN {environment}\n" in compile_latex(tmp_path, preamble, body + "\n\n" + to_latex(table))
+
+
 def _made_up(sweep: SweepConfig) -> str:
     """A sweep's table as LaTeX: scores of all runs but one that is stale, and labels that LaTeX stumbles over."""
     rng = np.random.default_rng(0)

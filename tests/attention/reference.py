@@ -31,7 +31,7 @@ def kept_queries(q_ld: Tensor, k_ld: Tensor, keys: list[list[int]], kept: int, m
     found = []
     for i in range(length):
         s = torch.stack([q_ld[i] @ k_ld[j] for j in keys[i]])
-        if measure == "kl":
+        if measure == "kl_uniform_attention":
             s = s / math.sqrt(dim)
             found.append(torch.log(torch.exp(s).sum()) - s.mean())
         else:

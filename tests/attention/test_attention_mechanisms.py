@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from itertools import combinations
 from types import ModuleType
 from typing import get_args
@@ -11,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from favit.attention._sparse import ProbSparse, budget
+from favit.attention._sparse import ProbSparse, budget, sparsity
 from favit.attention.cross_terms import TERMS, Terms
 from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
@@ -37,7 +38,7 @@ def test_full_equals_reference(heads: Heads, reference: ModuleType, causal: bool
 
 
 @CAUSAL
-@pytest.mark.parametrize("measure", ["max_mean", "kl"])
+@pytest.mark.parametrize("measure", ["max_mean", "kl_uniform_attention"])
 @pytest.mark.parametrize("exact", [False, True])
 def test_probsparse_equals_reference(
     heads: Heads, reference: ModuleType, causal: bool, measure: str, exact: bool
@@ -52,12 +53,22 @@ def test_probsparse_equals_reference(
     torch.testing.assert_close(sparse(*heads), reference.every_head(one_head, *heads), **EXACT)
 
 
+def test_kl_uniform_attention_is_the_divergence_of_uniform_from_attention() -> None:
+    """ln L more than D_KL(U || P) = sum_j U ln(U / P_j), and not D_KL(P || U)."""
+    scores = 3 * torch.randn(4, 9, dtype=torch.float64)
+    for row, ours in zip(scores, sparsity(scores, "kl_uniform_attention", 9), strict=True):
+        p = [math.exp(s) / sum(map(math.exp, row.tolist())) for s in row.tolist()]
+        uniform_attention = sum(math.log(1 / 9 / x) / 9 for x in p)
+        assert ours.item() == pytest.approx(uniform_attention + math.log(9))
+        assert ours.item() != pytest.approx(sum(x * math.log(9 * x) for x in p) + math.log(9), rel=1e-3)
+
+
 def test_the_measures_differ(heads: Heads) -> None:
     kept = {
         (measure, exact): Sparse(length=LENGTH, factor=1, measure=measure, exact=exact)
         .eval()
         .select(*heads[:2])
-        for measure in ("max_mean", "kl")
+        for measure in ("max_mean", "kl_uniform_attention")
         for exact in (False, True)
     }
     chosen = {key: tuple(value.sort(-1).values.flatten().tolist()) for key, value in kept.items()}
@@ -244,8 +255,10 @@ def test_dropout_falls_on_the_weights_in_training_only(heads: Heads, name: str) 
 
 
 def test_wrong_settings_name_the_valid_ones(heads: Heads) -> None:
-    with pytest.raises(ValueError, match="'max_mean', 'kl'"):
+    with pytest.raises(ValueError, match="'max_mean', 'kl_uniform_attention'"):
         Sparse(length=4, measure="max")
+    with pytest.raises(ValueError, match="'kl_uniform_attention', not 'kl'"):
+        Sparse(length=4, measure="kl")  # as it was called before
     with pytest.raises(ValueError, match="at least 1"):
         Sparse(length=4, factor=0)
     with pytest.raises(ValueError, match="'probsparse', 'full'"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import typing
+from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -131,3 +132,38 @@ def test_every_component_of_the_house_declares_in_the_new_form(room: str, name: 
         assert setting.check(key, setting.default) == setting.default
         for choice in setting.choices:
             assert setting.check(key, choice) == choice
+
+
+NEUTRAL = "from favit.components import neutral\nfrom favit.components.neutral import Neutral\n"
+
+
+def training_with(write: Write, marker: str) -> None:
+    """Training gains a setting, marked."""
+    text = Path(training.__file__).read_text()
+    field = f"    rank: Annotated[int, AtLeast(0), {marker}] = 4\n    seed: "
+    write(
+        "train/settings", text.replace("import re\n", f"import re\n{NEUTRAL}").replace("    seed: ", field, 1)
+    )
+
+
+@pytest.mark.parametrize("marker", ["Neutral(0)", "Neutral(value=0)", "neutral.Neutral(0)"])
+def test_a_setting_says_what_did_what_was_done_before_it(write: Write, marker: str) -> None:
+    training_with(write, marker)
+    assert declared.training("forecasting")["rank"] == Setting(int, 4, (AtLeast(0),), neutral=0)
+
+
+@pytest.mark.parametrize(
+    ("marker", "message"),
+    [("Neutral()", "write it out"), ("Neutral('a')", "a whole number"), ("Neutral(-1)", "at least 0"),
+     ("Neutral(1, 2)", "write it out")],
+)  # fmt: skip
+def test_a_neutral_value_is_one_that_the_setting_takes(write: Write, marker: str, message: str) -> None:
+    training_with(write, marker)
+    with pytest.raises(ValueError, match=message):
+        declared.training("forecasting")
+
+
+def test_a_component_s_default_is_neutral_already(write: Write) -> None:
+    write("data/made", NEUTRAL + data("rank: Annotated[int, Neutral(0)] = 4"))
+    with pytest.raises(ValueError, match="rank declares Neutral, which is for settings of training"):
+        declared.settings("data", "made")

@@ -114,6 +114,27 @@ def test_legendre_order_along_the_channels(length: int, dim: int) -> None:
     np.testing.assert_allclose(table.numpy(), expected, rtol=0, atol=1e-11)
 
 
+@pytest.mark.parametrize("order_along", ["position", "channel"])
+def test_normalised_legendre_is_each_order_times_its_root(order_along: str) -> None:
+    plain = Legendre(12, order_along=order_along).compute(9)
+    normalised = Legendre(12, order_along=order_along, normalise=True).compute(9)
+    for pos in range(9):
+        for i in range(12):
+            n = pos if order_along == "position" else i
+            expected = math.sqrt(2 * n + 1) * plain[pos, i].item()
+            assert normalised[pos, i].item() == pytest.approx(expected, abs=1e-12)
+
+
+def test_normalising_takes_the_scale_out_of_the_order() -> None:
+    """Over enough channels the root mean square is that over [-1, 1]: 1 normalised, 1 / sqrt(2n + 1) else."""
+    rms = Legendre(4096).compute(64).square().mean(1).sqrt()
+    torch.testing.assert_close(rms[0].item(), 1.0)
+    expected = 1 / (2 * torch.arange(64, dtype=torch.float64) + 1).sqrt()
+    torch.testing.assert_close(rms, expected, rtol=0.02, atol=0)
+    rms = Legendre(4096, normalise=True).compute(64).square().mean(1).sqrt()
+    torch.testing.assert_close(rms, torch.ones_like(rms), rtol=0.02, atol=0)
+
+
 def test_legendre_polynomials_are_orthogonal() -> None:
     """Gauss-Legendre quadrature of n nodes is exact to degree 2n - 1: <P_m, P_n> = 2 / (2n + 1) if m = n, else 0."""
     orders = 96

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 import torch
 
 from favit.identity.closure import ROOT, Closure, Reader
+from favit.identity.definitions import Sources
 from favit.identity.digests import text_digest
 from favit.identity.fingerprint import ENGINE, PROGRAM, named
 from favit.sweeps.runs import Run, resolve
@@ -141,21 +141,21 @@ def test_the_code_of_a_run_alone_gives_its_numbers_to_the_bit(kind: str, trained
 
 
 @pytest.mark.slow
-def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(
-    trained: Path, tmp_path: Path
-) -> None:
-    """Every file of favit in turn gains a definition: of the code of numbers it retrains those that import it, no
+def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(trained: Path) -> None:
+    """Every file of favit in turn gains an effect: of the code of numbers it retrains those that import it, no
     other; of the life around them it retrains nothing."""
-    shutil.copytree(ROOT / "favit", tmp_path / "favit", ignore=shutil.ignore_patterns("__pycache__"))
-    before = digests(tmp_path)
+    sources, kept = Sources(), {kind: frozenset(closure(kind, PROGRAM).modules) for kind in KINDS}
+
+    def digests() -> dict[str, str]:
+        return {kind: sources.code([ENGINE, *named(run_of(kind))], kept[kind]).digest for kind in KINDS}
+
+    before = digests()
     too_many, too_few, harmless = {}, {}, set()
-    for path in sorted((tmp_path / "favit").rglob("*.py")):
-        source = path.read_text()
-        path.write_text(source + "\n_MUTATED = True\n")
-        after = digests(tmp_path)
-        path.write_text(source)
-        parts = path.relative_to(tmp_path).with_suffix("").parts
-        module = ".".join(parts).removesuffix(".__init__")
+    for path in sorted((ROOT / "favit").rglob("*.py")):
+        module = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        sources.replace(module, path.read_text() + "\nglobals()['_MUTATED'] = True\n")
+        after = digests()
+        sources.restore(module)
         invalid = {kind for kind in KINDS if after[kind] != before[kind]}
         touched = {kind for kind in KINDS if module in traced(trained, kind)}
         if touched and not invalid:
@@ -175,8 +175,3 @@ NUMBERS = (
     "favit.aggregators", "favit.attention", "favit.encodings", "favit.models", "favit.data", "favit.train.augment",
     "favit.train.feeds", "favit.train.loop", "favit.train.learner", "favit.train.seeds", "favit.train.order",
 )  # fmt: skip
-
-
-def digests(root: Path) -> dict[str, str]:
-    reader = Reader(root=root)
-    return {kind: reader.closure([ENGINE, *named(run_of(kind))]).digest for kind in KINDS}

@@ -14,6 +14,7 @@ from favit.disk.lease import Lease
 from favit.disk.run_folder import RunFolder
 from favit.identity import snapshot
 from favit.identity.closure import ROOT, Reader
+from favit.identity.definitions import Sources
 from favit.identity.fingerprint import Fingerprinter
 from favit.results import guard
 from favit.results.state import Results, State
@@ -71,7 +72,7 @@ def test_the_code_in_a_snapshot_is_found_from_its_own_roots(config: Config, sour
     folder = snapshot.folder_of(requested(states[0]), config.results)
     facts = json.loads((folder / snapshot.FACTS).read_text())
     assert facts["layout"] == snapshot.LAYOUT
-    assert Reader(root=folder).closure(facts["roots"]).digest == states[0].fingerprint.code
+    assert Sources(folder).code(facts["roots"]).digest == states[0].fingerprint.code
     assert Reader(root=folder).closure(facts["program"]).digest == folder.name
 
 
@@ -139,6 +140,5 @@ def test_an_edited_snapshot_neither_starts_nor_serves_again(config: Config, sour
         guard.before_training(config, results, states)
     shutil.rmtree(folder)
     guard.before_training(config, results, states)
-    assert Reader(root=folder).closure(json.loads((folder / snapshot.FACTS).read_text())["roots"]).digest == (
-        states[0].fingerprint.code
-    )
+    roots = json.loads((folder / snapshot.FACTS).read_text())["roots"]
+    assert Sources(folder).code(roots).digest == states[0].fingerprint.code

@@ -220,7 +220,7 @@ def test_more_than_three_finished_runs_are_not_retrained_unasked(config: Config)
         guard.before_training(config, Results(config), states(config))
     message = str(stopped.value)
     assert "4 finished runs, 4.00 device hours" in message
-    assert message.count("code:") == 4 and "retrain=yes" in message
+    assert message.count("h): code:") == 4 and "retrain=yes" in message
     assert not (config.results / "snapshots").exists()
     summary = guard.before_training(replace(config, retrain=True), Results(config), states(config))
     assert "5 to train" in summary and "never run before" in summary
@@ -264,7 +264,7 @@ def test_acceptance_is_recorded_and_noted(config: Config, capsys: pytest.Capture
         finish(state, code="0" * 16)
     results = Results(config)
     for state in states(config):
-        accept.accept(state, accept.candidate(state), "ada", "only a variable was renamed")
+        accept.accept(state, accept.candidate(state), results, "ada", "only a variable was renamed")
     after = states(config)
     assert {s.name for s in after} == {"accepted"}
     assert "accepted by ada" in after[0].notes[0] and "renamed" in after[0].notes[0]
@@ -335,7 +335,7 @@ def test_odd_things_in_a_place_are_passed_over(config: Config) -> None:
         '{"made_by": "other", "entries": {"a": 1}}',
     ],
 )
-@pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json"])
+@pytest.mark.parametrize("name", ["results.json", "data.json", "modules.json", "definitions.json"])
 def test_a_damaged_cache_is_no_harm(config: Config, name: str, text: str) -> None:
     finish(states(config)[0])
     states(config)
@@ -348,7 +348,7 @@ def test_definitions_in_another_order_are_named(config: Config) -> None:
     modules = Results(config).fingerprinter.code(state.run).definitions()
     finish(state, code="0" * 16, modules=modules)
     reason = reasons.reason(states(config)[0], Results(config).fingerprinter)
-    assert reason == "code: the order of definitions"
+    assert reason == "code: the order of definitions or imports"
 
 
 def test_a_folder_stands_for_its_own_run_and_for_all_below_it(config: Config, tmp_path: Path) -> None:

@@ -72,3 +72,34 @@ def test_processes_share_each_batch(size: int, examples: int) -> None:
             for index, weight in zip(share.indices.tolist(), share.weights.tolist(), strict=True):
                 weights[index] += weight / size  # gradients are averaged over the processes
         assert list(weights.values()) == pytest.approx([1 / len(whole[step])] * len(whole[step]))
+
+
+def repeated(examples: int, epoch: int, seed: int, processes: int, batch: int) -> list[list[list[int]]]:
+    """DeiT's sampler in loops: for each process its batches; an epoch's order is ours."""
+    shuffled = indices(Order(examples, examples, drop_last=False, seed=seed), epoch)[0]
+    thrice = [index for index in shuffled for _ in range(3)]
+    each, share = batch // processes, examples // 256 * 256 // processes
+    of_each = [thrice[rank::processes][:share] for rank in range(processes)]
+    return [[own[i : i + each] for i in range(0, share - each + 1, each)] for own in of_each]
+
+
+@pytest.mark.parametrize(
+    ("examples", "processes", "batch"), [(600, 1, 64), (600, 2, 16), (1000, 4, 64), (512, 8, 32)]
+)
+def test_repeated_augmentation_is_deit_s(examples: int, processes: int, batch: int) -> None:
+    order = Order(examples, batch, drop_last=True, seed=7, repeats=3)
+    for epoch in (0, 5):
+        ours = [indices(order, epoch, world=World(rank, processes)) for rank in range(processes)]
+        assert ours == repeated(examples, epoch, 7, processes, batch)
+    seen = functools.reduce(operator.iadd, indices(order), [])
+    assert order.steps == examples // 256 * 256 // batch and len(seen) == order.examples_an_epoch
+    assert len(seen) / 3 <= len(set(seen)) < len(seen) / 3 + 2
+
+
+def test_repeats_of_few_examples_and_with_the_last_batch() -> None:
+    few = Order(10, 4, drop_last=True, seed=0, repeats=3)
+    assert few.steps == 2 and len(set(functools.reduce(operator.iadd, indices(few), []))) == 3
+    rest = Order(520, 100, drop_last=False, seed=0, repeats=2)
+    assert rest.steps == 6 and [len(batch) for batch in indices(rest)] == [100] * 5 + [12]
+    torch.testing.assert_close(rest.step_weights[-1].item(), 12 / 512)
+    assert indices(rest, 1, first=3) == indices(rest, 1)[3:]

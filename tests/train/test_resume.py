@@ -80,7 +80,7 @@ def die_after(seconds: float) -> None:
 
 
 def test_killed_at_random_points(tmp_path: Path, task: str) -> None:
-    killed_at_random(tmp_path, envelope(task, epochs=25), kills=5)
+    killed_at_random(tmp_path, envelope(task, epochs=25), kills=2)
 
 
 @pytest.mark.slow

@@ -126,9 +126,42 @@ def test_the_optimizer_is_torchs(kind: Literal["adam", "adamw"], theirs: Any, fu
     assert torch.equal(ours.frozen, torch.ones(3, 3))
 
 
-@pytest.mark.parametrize("epoch", [0, 5, 150, 299])
-def test_rates_follow_the_batch_size_where_the_recipe_names_one(epoch: int) -> None:
-    plain = schedule.learning_rate(replace(FAVIT, batch_size=1024), epoch)
-    for lr_batch, factor in ((1024, 1), (256, 4)):
-        chosen = replace(FAVIT, batch_size=1024, lr_batch=lr_batch)
-        assert schedule.learning_rate(chosen, epoch) == factor * plain
+@pytest.mark.parametrize("kind", ["warmup_cosine", "deit_cosine", "halving", "constant"])
+@pytest.mark.parametrize(("lr_batch", "factor"), [(1024, 1), (256, 4)])
+def test_the_rate_follows_the_batch_size_where_the_recipe_names_one(
+    kind: Any, lr_batch: int, factor: int
+) -> None:
+    """``lr`` does; rates that are given by themselves do not."""
+    named = replace(
+        FAVIT, schedule=kind, batch_size=1024, lr_batch=lr_batch, warmup_lr=1e-6, cooldown_lr=2e-6
+    )
+    plain = replace(named, lr_batch=0, lr=factor * named.lr)
+    for epoch in range(300):
+        assert schedule.learning_rate(named, epoch) == schedule.learning_rate(plain, epoch)
+
+
+def test_a_warm_up_from_a_rate_of_its_own_and_a_cool_down_to_one() -> None:
+    chosen = replace(
+        FAVIT, epochs=9, warmup_epochs=4, warmup_lr=2e-4, cooldown_epochs=3, cooldown_lr=5e-5, min_lr=0.0
+    )
+    rates = [schedule.learning_rate(chosen, epoch) for epoch in range(9)]
+    assert rates == pytest.approx([2e-4, 4e-4, 6e-4, 8e-4, 1e-3, 5e-4, 0.0, 5e-5, 5e-5])
+
+
+@pytest.mark.parametrize("warmup", [0, 1, 3])
+def test_deit_trains_each_epoch_at_the_rate_before_it(warmup: int) -> None:
+    """The schedule by loops: where it stands before an epoch, and it is advanced after each."""
+    chosen = replace(FAVIT, schedule="deit_cosine", epochs=8, warmup_epochs=warmup, warmup_lr=1e-6)
+    now = 1e-6 if warmup else 1e-3
+    for epoch in range(8):
+        assert schedule.learning_rate(chosen, epoch) == pytest.approx(now, rel=1e-12)
+        falling = 1e-5 + (1e-3 - 1e-5) * (1 + math.cos(math.pi * epoch / 8)) / 2
+        now = 1e-6 + epoch * (1e-3 - 1e-6) / warmup if epoch < warmup else falling
+
+
+def test_all_is_decayed_where_the_recipe_says_so() -> None:
+    small = Small()
+    built = optimizer.build(small, Optimisation(weight_decay=0.1, decay_all=True))
+    (group,) = built.param_groups
+    assert group["weight_decay"] == 0.1
+    assert {id(p) for p in group["params"]} == {id(p) for p in small.parameters() if p.requires_grad}

@@ -127,7 +127,14 @@ def test_how_tables_are_made_makes_only_tables_again(restored: Project) -> None:
     assert tables_to_make(restored) == {"series", "images"}
 
 
-MUTATION = "from __future__ import annotations\n\n_CHANGED = True\n"
+def test_what_nothing_uses_retrains_nothing(restored: Project) -> None:
+    unused = "from __future__ import annotations\n\n_UNUSED = True\n"
+    restored.edit("favit/train/loop.py", "from __future__ import annotations\n", unused)
+    assert to_train(restored) == set()
+
+
+# A constant that nobody reads, made by what may have effects: importing the file does another thing.
+MUTATION = "from __future__ import annotations\n\n_CHANGED = [1].pop()\n"
 
 
 def test_settings_there_and_back_and_the_same_for_code(restored: Project) -> None:
@@ -229,7 +236,8 @@ def test_more_than_three_finished_runs_wait_for_confirmation(restored: Project) 
     restored.edit("favit/train/loop.py", "from __future__ import annotations\n", MUTATION)
     stopped = restored.snakemake("all", check=False)
     assert stopped.returncode == 1
-    assert "4 finished runs" in stopped.stderr and "train/loop.py: _CHANGED" in stopped.stderr
+    assert "4 finished runs" in stopped.stderr
+    assert "code: train/loop.py: " in stopped.stderr and "_CHANGED" in stopped.stderr
     assert "retrain=yes" in stopped.stderr and "Traceback" not in stopped.stderr
     assert restored.results() == before
     restored.snakemake("all", "--config", "retrain=yes")

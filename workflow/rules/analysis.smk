@@ -1,11 +1,22 @@
 # Analyses, each a target of its own: a figure and its numbers under results/analysis, made anew when their
 # code or the results that they read change. No table needs them.
 
+import functools
+import shlex
+
 from favit.components import registry
+from favit.components.literals import families
 from favit.results.made import is_current
 
-ANALYSES = RESULTS.root / "analysis"
-ENCODINGS = [f"favit.encodings.{name}" for name in registry.names("encodings")]
+ANALYSES = RESULTS.root / made_tables.ANALYSES
+# The components that an analysis looks up by name, which no import shows.
+LOOKED_UP = {
+    "position_similarity": ["encodings"],
+    "term_variance": ["encodings"],
+    "aggregator_use": ["aggregators", "encodings", "models"],
+    "kept_keys": ["aggregators", "encodings", "models"],
+    "trained_encodings": ["encodings"],
+}
 
 
 def drawn(*figures):
@@ -14,7 +25,8 @@ def drawn(*figures):
 
 
 def digest_of(analysis, states=()):
-    return made_tables.analysis_digest(RESULTS, [f"favit.analysis.{analysis}", *ENCODINGS], states)
+    components = [f"favit.{kind}.{name}" for kind in LOOKED_UP[analysis] for name in registry.names(kind)]
+    return made_tables.analysis_digest(RESULTS, [f"favit.analysis.{analysis}", *components], states)
 
 
 def anew_if_outdated(analysis, files, states=()):
@@ -44,9 +56,53 @@ def with_all_four_terms(wildcards):
     return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
 
 
+# What asks what models have learned reads the runs that are there and have kept their weights; it trains none.
+TRAINED = {
+    "aggregator_use": (
+        drawn("aggregator-use"),
+        "of FaViT",
+        lambda run: families()[run["model"]] == "favit",
+    ),
+    "kept_keys": (
+        drawn("kept-keys"),
+        "of FaViT with the aggregator probsparse",
+        lambda run: families()[run["model"]] == "favit" and run["aggregator"] == "probsparse",
+    ),
+    "trained_encodings": (
+        drawn("encodings-trained"),
+        "with the encoding learned",
+        lambda run: run["encoding"] == "learned",
+    ),
+}
+
+
+@functools.cache
+def trained(analysis):
+    """The runs that an analysis is of; looked for only where it is asked for."""
+    asked_for = TRAINED[analysis][2]
+    # One that diverged is a result, too, and has nothing to ask.
+    ended = (state for state in STATES.values() if state.counts and state.result.content["status"] == "finished")
+    chosen = (state for state in ended if asked_for(state.run))
+    return [state for state in chosen if RunFolder(state.folder).weights.is_file()]
+
+
+def metrics_of(analysis):
+    """An input function: these runs, by their metrics."""
+
+    def found(wildcards):
+        files, words, _ = TRAINED[analysis]
+        if not trained(analysis):
+            raise WorkflowError(f"no run {words} is finished and has kept its weights (keep: weights); train one first")
+        anew_if_outdated(analysis, files, trained(analysis))
+        return [str(state.folder / METRICS) for state in trained(analysis)]
+
+    return found
+
+
 localrules:
     position_similarity,
     term_variance,
+    trained_encodings,
 
 
 rule position_similarity:
@@ -81,3 +137,61 @@ rule term_variance:
     shell:
         "{params.python:q} -m favit.analysis.term_variance $(dirname {input:q}) "
         "--data {params.data:q} --out {params.out:q} --digest {params.digest}"
+
+
+# Jobs of their own, on a GPU where runs have one: models score their test images, in the first once for each other
+# aggregator. The report shows what it finds.
+rule aggregator_use:
+    output:
+        TRAINED["aggregator_use"][0],
+    input:
+        metrics_of("aggregator_use"),
+    message:
+        "What trained models make of their aggregators"
+    threads: config.get("resources", {}).get("cpus", 1)
+    resources:
+        mem_mb=config.get("resources", {}).get("mem_mb", 4000),
+        runtime=config.get("resources", {}).get("runtime", 60),
+        gpu=config.get("resources", {}).get("gpus", 0),
+    params:
+        python=sys.executable,
+        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--out", str(ANALYSES)]),
+        digest=lambda w: digest_of("aggregator_use", trained("aggregator_use")),
+    shell:
+        "{params.python:q} -m favit.analysis.aggregator_use $(dirname {input:q}) {params.where} --digest {params.digest}"
+
+
+rule kept_keys:
+    output:
+        TRAINED["kept_keys"][0],
+    input:
+        metrics_of("kept_keys"),
+    message:
+        "How far apart the samples are that ProbSparse keeps"
+    threads: config.get("resources", {}).get("cpus", 1)
+    resources:
+        mem_mb=config.get("resources", {}).get("mem_mb", 4000),
+        runtime=config.get("resources", {}).get("runtime", 60),
+        gpu=config.get("resources", {}).get("gpus", 0),
+    params:
+        python=sys.executable,
+        where=shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--out", str(ANALYSES)]),
+        digest=lambda w: digest_of("kept_keys", trained("kept_keys")),
+    shell:
+        "{params.python:q} -m favit.analysis.kept_keys $(dirname {input:q}) {params.where} --digest {params.digest}"
+
+
+rule trained_encodings:
+    output:
+        TRAINED["trained_encodings"][0],
+    input:
+        metrics_of("trained_encodings"),
+    message:
+        "What learned encodings have become"
+    params:
+        python=sys.executable,
+        out=str(ANALYSES),
+        digest=lambda w: digest_of("trained_encodings", trained("trained_encodings")),
+    shell:
+        "{params.python:q} -m favit.analysis.trained_encodings $(dirname {input:q}) --out {params.out:q} "
+        "--digest {params.digest}"

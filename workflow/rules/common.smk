@@ -19,7 +19,8 @@ from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
 from favit.sweeps.config import read as read_config
-from favit.sweeps.runs import cells
+from favit.sweeps.runs import cells, unique
+from snakemake.logging import logger
 
 try:
     for _file in map(Path, workflow.configfiles):
@@ -28,8 +29,8 @@ try:
     SETUP = parse_config(dict(config))
     CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
     RESULTS = Results(SETUP)
-    _RUNS = {cell.run.key: cell.run for in_sweep in CELLS.values() for cell in in_sweep}
-    STATES = dict(zip(_RUNS, RESULTS.states(_RUNS.values())))
+    _RUNS = unique(cell.run for in_sweep in CELLS.values() for cell in in_sweep)
+    STATES = {state.run.key: state for state in RESULTS.states(_RUNS)}
     TODAY = {
         name: made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()
     }
@@ -59,6 +60,12 @@ def make_anew(files):
 
 # Folder name -> state, of the runs that have no result that counts.
 MISSING = {state.folder.name: state for state in STATES.values() if not state.counts}
+
+# What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
+if workflow.is_main_process:
+    for _sweep in SETUP.sweeps.values():
+        if (_said := _sweep.recipe.said) and any(not STATES[cell.run.key].counts for cell in CELLS[_sweep.name]):
+            logger.info(f"{_sweep.name}: {_said}")
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}

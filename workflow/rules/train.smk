@@ -7,6 +7,7 @@ import shlex
 from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
 from favit.results import guard
+from favit.results.ledger import Ledger
 from snakemake.exceptions import WorkflowError
 from snakemake.logging import logger
 
@@ -39,6 +40,26 @@ def by_sweep(value_of):
 def asked(name, default):
     """A resource."""
     return by_sweep(lambda a_sweep: a_sweep.resources.get(name, default))
+
+
+def labels():
+    """Folder name -> what the run's job and its log are called: what tells it from all others of its sweep."""
+    data = {name: {cell.run["dataset"] for cell in in_sweep} for name, in_sweep in CELLS.items()}
+    found = {}
+    for digest, a_state in MISSING.items():
+        run = a_state.run
+        several = len(data[FIRST_SWEEP[run.key].name]) > 1
+        found[digest] = f"{run['dataset']}.{run.name}" if several else run.name
+    return found
+
+
+LABELS = labels()
+# A plain text where wildcards are enough, which the executor fills in: Snakemake calls functions many times a job.
+job_label = (
+    "{model}.{aggregator}.{encoding}.seed{seed}"
+    if all(LABELS[d] == f"{s.run.mechanism}.seed{s.run['seed']}" for d, s in MISSING.items())
+    else lambda wildcards: LABELS[wildcards.digest]
+)
 
 
 def why(wildcards):
@@ -84,8 +105,7 @@ rule train:
         gpu=asked("gpus", 0),
         nodes=asked("nodes", 1),
         why=why,
-        # The executor fills in wildcards.
-        job_label="{model}.{aggregator}.{encoding}.seed{seed}",
+        job_label=job_label,
         array_label=by_sweep(lambda a_sweep: f"{a_sweep.name}.train"),
         # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
         progress=f"{FOLDER}/{CHECKPOINTS}",
@@ -93,6 +113,14 @@ rule train:
         command=command,
     shell:
         "exec {params.command}"
+
+
+if workflow.is_main_process:
+    Ledger(RESULTS.root, next(map(str, workflow.configfiles), "config.yaml")).register(
+        state.fingerprint.settings for state in STATES.values()
+    )
+    for _line in guard.untracked(STATES.values(), RESULTS):
+        logger.warning(_line)
 
 
 onstart:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from favit.analysis.figures._base import Plot, Section, panels, style
+from favit.analysis.statistics import Difference
 from favit.analysis.table import Group, Line
 
 
@@ -25,7 +26,8 @@ def draw(section: Section, data: Path) -> Plot | None:
                 d = score.difference
                 assert d is not None
                 if d.low is not None and d.high is not None:
-                    panel.plot([d.low, d.high], [place, place], color=looks[line.row.id]["color"], lw=1.5)
+                    look = {"color": looks[line.row.id]["color"], "linestyle": ":" if d.models_only else "-"}
+                    panel.plot([d.low, d.high], [place, place], lw=1.5, **look)
                 look = {**looks[line.row.id], "linestyle": ""}
                 if not score.significant:
                     look["markerfacecolor"] = "white"
@@ -39,7 +41,13 @@ def draw(section: Section, data: Path) -> Plot | None:
         f"Difference in {metric.label} to {baseline} with 95 % interval; better is to the {side}. "
         "Filled: significant at 5 % after Holm's correction."
     )
+    if any(d and d.models_only for d in _differences(section)):
+        caption += " Dotted: interval over test examples, of this trained model only."
     return Plot("gains", "Gain over the baseline", caption, figure)
+
+
+def _differences(section: Section) -> list[Difference | None]:
+    return [line.scores[section.metric.key].difference for line in section.table.lines]
 
 
 def _lines(section: Section, group: Group) -> list[Line]:

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 from favit.analysis.figures._base import Plot, Section, legend, panels, style
 from favit.analysis.names import written
@@ -34,24 +39,57 @@ def draw(section: Section, data: Path) -> Plot | None:
                 zorder=0,
                 label="Pareto front",
             )
-            seen = set()
-            for x, y, std, row_id, _ in points:
-                look = {k: v for k, v in looks[row_id].items() if k != "linestyle"}
-                name = None if row_id in seen else labels[row_id]
-                panel.errorbar(x, y, yerr=std or None, capsize=2, linestyle="", label=name, **look)
-                seen.add(row_id)
+            _scatter(panel, points, labels, looks)
             for x, y, std, _, model in _best_of_each_model(points, metric.higher_is_better):
                 panel.annotate(model, (x, y + std), xytext=(0, 5), textcoords="offset points", ha="center")
             panel.set(xlabel="FLOPs (G)", title=place, ylabel=metric.title)
             panel.margins(0.15)
             panel.locator_params(axis="x", nbins=5)
         legend(figure, axes[0])
+        rings = [
+            _ring(figure, panel, points, looks) for panel, points in zip(axes, clouds.values(), strict=True)
+        ]
     better = "higher" if metric.higher_is_better else "lower"
     caption = (
         f"{metric.label} ({better} is better) against multiply-accumulates of one input; mean and standard "
         "deviation over seeds. The line joins the mechanisms that no other beats in both."
     )
+    if any(rings):
+        caption += " Rings around a point are mechanisms at the same place."
     return Plot("pareto", f"{metric.label} against FLOPs", caption, figure)
+
+
+def _scatter(
+    panel: Axes, points: Sequence[Point], labels: Mapping[str, str], looks: Mapping[str, dict[str, Any]]
+) -> None:
+    seen = set()
+    for x, y, std, row_id, _ in points:
+        name = None if row_id in seen else labels[row_id]
+        panel.errorbar(x, y, yerr=std or None, capsize=2, linestyle="", label=name, **_marker(looks[row_id]))
+        seen.add(row_id)
+
+
+def _ring(figure: Figure, panel: Axes, points: Sequence[Point], looks: Mapping[str, dict[str, Any]]) -> bool:
+    """Draw what a later point hides as a ring around it, each wider than the last; whether there was any."""
+    figure.draw_without_rendering()  # decides where on paper a point lies
+    at = (
+        panel.transData.transform([(x, y) for x, y, *_ in points]) * 72 / figure.dpi
+    )  # (points, 2), in points
+    hidden = False
+    for i, (x, y, _, row_id, _) in enumerate(points):
+        above = sum(math.dist(at[i], other) < _NEAR for other in at[i + 1 :])
+        if above:
+            look = {**_marker(looks[row_id]), "markersize": 4 + 4 * above, "markerfacecolor": "none"}
+            panel.plot([x], [y], linestyle="", **look)
+            hidden = True
+    return hidden
+
+
+_NEAR = 2.5  # points of print, of markers four wide
+
+
+def _marker(look: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in look.items() if k != "linestyle"}
 
 
 def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) -> list[tuple[float, float]]:
@@ -83,6 +121,6 @@ def _points(section: Section, group: Group) -> list[Point]:
     for line in group.lines:
         score = line.scores[section.metric.key]
         if score.mean is not None and line.cost is not None:
-            model = written(group.key.get("model", ""))
+            model = written({**group.key, **line.row.values}.get("model", ""))
             found.append((line.cost.macs / 1e9, score.mean, score.std or 0.0, line.row.id, model))
     return found

@@ -11,6 +11,7 @@ from matplotlib.colors import ListedColormap
 from favit.analysis.figures._base import WIDTH, Plot, Section, panels, style
 from favit.analysis.figures._restored import data_of, facts_of, model_of, settings_of
 from favit.analysis.results import RunResult
+from favit.components.statistics import statistics
 
 _IMAGES = 4
 
@@ -70,7 +71,8 @@ def _shown(run: RunResult, root: Path) -> tuple[np.ndarray, list[tuple[int, np.n
         mode=settings["interpolation"],
         antialias=True,
     ).clamp(0, 1)
-    mean, std = (torch.tensor(x)[:, None, None] for x in (data.mean, data.std))
+    chosen = statistics(settings.get("normalise", "dataset"), (data.mean, data.std))
+    mean, std = (torch.tensor(x)[:, None, None] for x in chosen)
     stages = _selections(model, (pixels - mean) / std)
     return (pixels.permute(0, 2, 3, 1).numpy(), stages) if stages else None
 

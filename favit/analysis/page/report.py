@@ -8,12 +8,23 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from favit.analysis.figures import encodings, errors, forecasts, gains, learning_curves, pareto, tokens
+from favit.analysis.figures import (
+    aggregator_use,
+    encodings,
+    errors,
+    forecasts,
+    gains,
+    learning_curves,
+    pareto,
+    tokens,
+)
 from favit.analysis.figures._base import Plot, Section
+from favit.analysis.names import AGGREGATOR_USE
 from favit.analysis.page.html import table_html
 from favit.analysis.render import template
 from favit.analysis.results import RunResult
 from favit.disk.files import atomic_path, write_atomic
+from favit.results.tables import ANALYSES
 
 __all__ = ["Section", "write"]
 
@@ -43,14 +54,15 @@ def write(sections: Sequence[Section], folder: Path, data: Path, title: str = "R
     """Write ``folder/report.html``, each figure as ``folder/figures/<sweep>-<figure>.pdf``, each table as a page of
     its own, ``folder/report/<sweep>.html``.
 
-    data: root of the data sets. Figures that need data or weights that are not there are left out, and the page
-    says so.
+    data: root of the data sets. Figures that need data, weights or analyses that are not there are left out, and the
+    page says so.
     """
     chapters = []
     # Snakemake expects it, also of a study that has not begun.
     (folder / "report").mkdir(parents=True, exist_ok=True)
     for section in sections:
-        plots = [plot for draw in _FIGURES if (plot := draw(section, data)) is not None]
+        drawn = (*(draw(section, data) for draw in _FIGURES), aggregator_use.draw(section, folder / ANALYSES))
+        plots = [plot for plot in drawn if plot is not None]
         for plot in plots:
             _save(plot, folder, f"{section.table.spec.name}-{plot.name}")
         name, table = section.table.spec.name, table_html(section.table)
@@ -118,8 +130,15 @@ _NEEDS = {  # by task: the figure that needs data and weights
 
 
 def _absent(section: Section, plots: Sequence[Plot]) -> str:
-    """Which figure of this sweep's task could not be drawn for lack of weights or data."""
+    """Which figures of this sweep's task could not be drawn, and what they need."""
     name, title = _NEEDS[section.task]
-    if any(plot.name == name for plot in plots):
-        return ""
-    return f"“{title}” needs the data set on this machine and runs that kept their weights (keep: weights)."
+    there, said = {plot.name for plot in plots}, []
+    if name not in there:
+        said.append(
+            f"“{title}” needs the data set on this machine and runs that kept their weights (keep: weights)."
+        )
+    if section.task == "classification" and AGGREGATOR_USE not in there:
+        said.append(
+            "“What trained models make of their aggregators” is measured by “snakemake aggregator_use”."
+        )
+    return " ".join(said)

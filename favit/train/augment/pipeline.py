@@ -21,7 +21,7 @@ _AT_ONCE_ON_CPU = 8
 
 
 class Standard:
-    """Maps 0 to 255 to mean 0 and variance 1 over the training set, channel by channel."""
+    """Maps 0 to 255 to what has mean 0 and variance 1 where the pixels have these statistics, channel by channel."""
 
     def __init__(self, mean: Colour, std: Colour, device: torch.device) -> None:
         self._scale = torch.tensor([1 / (255 * s) for s in std], device=device)[:, None, None]

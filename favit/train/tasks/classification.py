@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from favit.components import registry
 from favit.components.facts import facts, feed_of
+from favit.components.statistics import statistics
 from favit.train import build
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
@@ -46,14 +47,20 @@ class Task:
         self._images = replace(images, crop_scale_min=1.0, test_crop=1.0) if self._feed.cropped else images
         self._world, self._device = world, device
         self._classes = len(data.class_names)
-        self._standard = Standard(data.mean, data.std, device)
-        self._augmentation = Augmentation(images, chosen.seed, data.mean, data.std, self._classes, device)
+        mean, std = statistics(images.normalise, (data.mean, data.std))
+        self._standard = Standard(mean, std, device)
+        self._augmentation = Augmentation(images, chosen.seed, mean, std, self._classes, device)
         self._layout = torch.channels_last if images.channels_last else torch.contiguous_format
         self.model: nn.Module = build.model(run, facts(run["dataset"], data), device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
         self.train_examples, self.test_examples = self._feed.train_examples, len(self._feed.test_labels)
         self.order = Order(
-            self.train_examples, chosen.batch_size, drop_last=True, seed=chosen.seed, on_cpu=self._feed.on_cpu
+            self.train_examples,
+            chosen.batch_size,
+            images.drop_last,
+            chosen.seed,
+            on_cpu=self._feed.on_cpu,
+            repeats=images.repeats,
         )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:

@@ -2,7 +2,8 @@
 
 SIGUSR2 is the warning before a time limit or a preemption: it goes only to processes that handle it,
 again and again until one does (a training that is still importing has no handler yet). SIGTERM means
-that the end is near: it goes to everybody, once.
+that the end is near: it goes to everybody, once. A shell that has just begun would survive it alone and then
+start its command, which is therefore told when it is there.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from . import processes
 TOLD_EARLY = "SUBMITIT_TOLD_EARLY"  # names the signal that the batch script got before this program was there
 TOLD = {signal.SIGUSR2, signal.SIGTERM}
 WATCHED = TOLD | {signal.SIGCHLD}
+BEGINNING_S, LOOK_AGAIN_S = (
+    2.0,
+    0.05,
+)  # how long a shell may take to start its command; the pause between looks
 
 
 @dataclass
@@ -60,8 +65,11 @@ def run(
 ) -> Ending:
     """Run `argv` to its end and return how it ended.
 
-    `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced).
+    `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced). Where SIGTERM
+    has come already nothing is started: the shell might meet it before its first command, and go on.
     """
+    if signal.SIGTERM in signal.sigpending():
+        return Ending(128 + signal.SIGTERM, warned=False, terminated=True, fenced=False)
     child = subprocess.Popen(
         argv,
         env=env,
@@ -70,22 +78,25 @@ def run(
         start_new_session=limits is not None,  # out of reach of the terminal's Ctrl-C
     )
     ending = Ending(0, warned=False, terminated=False, fenced=False)
-    never, begun, warn = float("inf"), time.monotonic(), False
+    never, begun, warn, end = float("inf"), time.monotonic(), False, False
     pulse_at, warn_at, term_at, kill_at = begun + pulse_s, never, never, never
     if limits is not None and limits.limit_s is not None:
         term_at = begun + limits.limit_s
         warn_at = max(begun, term_at - limits.warning_s)
     while child.poll() is None:
         until = min(pulse_at, warn_at, term_at, kill_at)
-        came = signal.sigtimedwait(WATCHED, min(1.0 if warn else never, max(0.0, until - time.monotonic())))
+        pause = LOOK_AGAIN_S if end else 1.0 if warn else never
+        came = signal.sigtimedwait(WATCHED, min(pause, max(0.0, until - time.monotonic())))
         signum, now = came.si_signo if came is not None else None, time.monotonic()
         if signum == signal.SIGUSR2 or now >= warn_at:
             warn, warn_at = True, never
         if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
             ending.terminated, term_at = True, never
-            processes.send(child.pid, signal.SIGTERM, only_catching=False)
+            end = _end(child.pid, argv) and now < begun + BEGINNING_S
             if limits is not None:
                 kill_at = now + limits.kill_wait_s
+        elif end:
+            end = _end(child.pid, argv, again=True) and now < begun + BEGINNING_S
         if warn and _warn(child.pid, argv):
             ending.warned, warn = True, False
         if now >= pulse_at:
@@ -108,6 +119,14 @@ def hear(ending: Ending, seconds: float) -> None:
             return
         ending.warned |= came.si_signo == signal.SIGUSR2
         ending.terminated |= came.si_signo == signal.SIGTERM
+
+
+def _end(root: int, argv: Sequence[str], again: bool = False) -> bool:
+    """Send SIGTERM; the shell around the command gets it once. Return whether the shell was alone."""
+    found = processes.descendants(root)
+    is_shell = processes.arguments(root) == [os.fsencode(argument) for argument in argv]
+    processes.send_to(found[1:] if again and is_shell else found, signal.SIGTERM)
+    return is_shell and len(found) == 1
 
 
 def _warn(root: int, argv: Sequence[str]) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 
 PROC = Path("/proc")
@@ -92,3 +93,10 @@ def send(root: int, signum: int, *, only_catching: bool) -> dict[int, list[bytes
                 if caught:
                     handled[pid] = before
     return handled
+
+
+def send_to(pids: Sequence[int], signum: int) -> None:
+    """Signal these processes, the last first, which are children where `descendants` found them."""
+    for pid in reversed(pids):
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, signum)

@@ -44,13 +44,16 @@ def refusal(message: str, count: int) -> Refused:
     """Return what sbatch's message about a submission of `count` tasks means."""
     said = message.lower()
     certain = "job submission failed" in said and not any(words in said for words in LOST_ANSWERS)
-    if named := FULL.search(message):
+    # A site's submission filter may say something of its own before, even about such a limit.
+    lines = LIMIT.findall(message)
+    named = FULL.search(lines[-1] if lines else message)
+    if named:
         return Refused(message, full=True, limit=named.group(), certain=True)
     if CROWDED in said:
         return Refused(message, full=True, certain=certain)
     if POLICY in said:
-        if named := LIMIT.search(message):
-            return Refused(message, final=True, limit=named.group(1), certain=True)
+        if lines:
+            return Refused(message, final=True, limit=lines[-1], certain=True)
         return Refused(message, full=True, vague=True, certain=True)
     if count > 1 and any(words in said for words in TOO_LARGE):
         return Refused(message, too_many=True, certain=True)

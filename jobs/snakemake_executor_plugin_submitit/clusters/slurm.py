@@ -30,7 +30,9 @@ HURRIED = "StartTime=now+3"
 # A signal is not for the shell that is about to become the allocation: it would die of it, and the job with it. The
 # shell remembers it, and `env` (of coreutils 8.31 or newer) keeps it pending until the allocation looks.
 REMEMBER = [f"trap 'export {TOLD_EARLY}={name}' {name}" for name in ("TERM", "USR2")]
-KEPT_PENDING = "$(env --block-signal=TERM true 2> /dev/null && echo env --block-signal=TERM,USR2)"
+# It remembers between two commands, so what takes time is a command of its own: one that came within `exec` is lost.
+FIND_KEEPER = "keeper=$(env --block-signal=TERM true 2> /dev/null && echo env --block-signal=TERM,USR2)"
+KEEPER = "$keeper"
 DEFAULT_MAX_ARRAY = 1001
 
 
@@ -106,9 +108,9 @@ class SlurmCluster(Cluster):
         parameters.setdefault("time", None)  # the partition's default, not submitit's five minutes
         parameters["wckey"] = None
         meeting = RENDEZVOUS if several else []
-        parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting]
+        parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting, FIND_KEEPER]
         start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
-        command = f"exec {KEPT_PENDING} {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
+        command = f"exec {KEEPER} {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
         try:
             return ArrayExecutor(batch.path, parameters).script(command, count)
         except (TypeError, ValueError) as error:
@@ -243,7 +245,7 @@ class SlurmCluster(Cluster):
 RENDEZVOUS = [
     'export MASTER_ADDR="$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)"',
     "export MASTER_PORT=$((20000 + SLURM_JOB_ID % 40000))",
-    'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # since 22.05 srun does not inherit it
+    'export SRUN_CPUS_PER_TASK="${SLURM_CPUS_PER_TASK:-1}"',  # srun of 22.05 and 23.02 does not inherit it
 ]
 
 

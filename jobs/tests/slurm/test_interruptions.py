@@ -49,12 +49,11 @@ def no_user_signal(cluster: Any) -> Iterator[None]:
     cluster.run("scontrol", "reconfigure")
 
 
-@pytest.mark.slow
 def test_preempted_with_a_grace_time_but_no_user_signal(
     sweep: Callable[..., Any], cluster: Any, no_user_signal: None
 ) -> None:
     """SLURM takes a job that ends within its grace for finished: it must requeue itself."""
-    preempt(sweep, cluster, "graced", "SIGTERM", steps=180)  # longer than the grace
+    preempt(sweep, cluster, "graced", "SIGTERM")
 
 
 @pytest.mark.parametrize(("partition", "told"), [("low", "SIGTERM SIGUSR2"), ("graced", "SIGUSR2")])
@@ -63,14 +62,16 @@ def test_preempted(sweep: Callable[..., Any], cluster: Any, partition: str, told
     preempt(sweep, cluster, partition, told)
 
 
-def preempt(sweep: Callable[..., Any], cluster: Any, partition: str, told: str, steps: int = 40) -> None:
-    s = sweep(train(partition=partition, cpus=32, steps=steps))
+def preempt(sweep: Callable[..., Any], cluster: Any, partition: str, told: str) -> None:
+    s = sweep(train(partition=partition, cpus=32, steps=10_000))
     s.start()
     s.until("it trains", lambda: s.events("t"))
     # Both nodes whole: nothing of the lower partition can stay.
     cluster.run(
         "sbatch", "-p", "high", "-N2", "--exclusive", "-o", "/dev/null", "--wrap", "sleep 3", "-t", "1"
     )
+    s.until("it starts anew", lambda: words(s.events("t")).count("start") == 2, 120)
+    (s.folder / "finish").touch()
     assert s.wait(150) == 0, s.text()
     first, signalled, *rest = words(s.events("t"))
     assert [first, *rest] == ["start", "start", "done"] and went_on(s.events("t"))
@@ -80,8 +81,11 @@ def preempt(sweep: Callable[..., Any], cluster: Any, partition: str, told: str, 
 
 def test_time_limit(sweep: Callable[..., Any]) -> None:
     """SLURM's shortest limit is a minute; the warning comes 55 s (or more) before its end."""
-    s = sweep(train(runtime=1, steps=240), "--submitit-signal-delay-s", "55")
-    s.succeed(timeout=180)
+    s = sweep(train(runtime=1, steps=10_000), "--submitit-signal-delay-s", "55")
+    s.start()
+    s.until("it starts anew", lambda: words(s.events("t")).count("start") == 2, 120)
+    (s.folder / "finish").touch()
+    assert s.wait(60) == 0, s.text()
     assert words(s.events("t"))[:3] == ["start", "SIGUSR2", "start"] and went_on(s.events("t"))
     assert len(s.arrays()) == 1
 

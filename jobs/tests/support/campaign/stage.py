@@ -25,6 +25,20 @@ from .judge import Harm
 CUT = "PartitionName=cut PriorityTier=1 PreemptMode=CANCEL\n"  # its preempted jobs do not come back
 QUICKER = {"KillWait=10": "KillWait=5", "SlurmdTimeout=10": "SlurmdTimeout=8"}
 ENDED = re.compile(r"\[(\S+)\] (?:preempted|Requeuing|.*[Rr]equeue) JobId=(\d+_\d+)\(")
+STARTED = re.compile(r"(?:Allocate|Started) JobId=(\d+_\d+)\((\d+)\)")
+ORPHAN = re.compile(r"\[(\S+)\] error: Orphan StepId=(\d+)\.batch reported")
+
+
+def ended_starts(log: str) -> list[tuple[str, float]]:
+    """Return which tasks' starts the controller has ended, and when, from its log."""
+    found, tasks = [], dict[str, str]()  # job id -> task
+    for line in log.splitlines():
+        if started := STARTED.search(line):
+            tasks[started.group(2)] = started.group(1)
+        if ended := ENDED.match(line) or ORPHAN.match(line):
+            task = tasks.get(ended.group(2), ended.group(2))
+            found.append((task, datetime.fromisoformat(ended.group(1)).timestamp()))
+    return found
 
 
 @contextlib.contextmanager
@@ -109,15 +123,17 @@ class Stage:
             return None
 
     def ended_by_slurm(self) -> list[Harm]:
-        """Return the starts that SLURM has ended, by preemption or requeue, as the controller's log has them."""
+        """Return the starts that SLURM has ended, as the controller's log has them.
+
+        By preemption or requeue; or because it has forgotten them, as it was killed before it had saved their start.
+        """
         named = {r["task"]: name for name in self.jobs for r in workload.records(self.folder, name)}
-        found = []
-        for line in (self.cluster.dir / "log/slurmctld.log").read_text(errors="replace").splitlines():
-            if (ended := ENDED.match(line)) and (name := named.get(ended.group(2))):
-                when = datetime.fromisoformat(ended.group(1)).timestamp()
-                if when >= self.began:
-                    found.append(Harm(name, when, "SLURM ended its start", lasting=False))
-        return found
+        log = (self.cluster.dir / "log/slurmctld.log").read_text(errors="replace")
+        return [
+            Harm(named[task], when, "SLURM ended its start", lasting=False)
+            for task, when in ended_starts(log)
+            if task in named and when >= self.began
+        ]
 
     # ---------------------------------------------------------- what is down
 

@@ -1,0 +1,157 @@
+"""Caption and legend: sentences about what a table shows, and about nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from favit.analysis.results import METRICS
+
+if TYPE_CHECKING:
+    from favit.analysis.statistics import Difference
+    from favit.analysis.table import Line, Score, Table
+
+MINUS = "\N{MINUS SIGN}"
+
+
+def caption(table: Table) -> str:
+    """The sweep's caption, and how much of the sweep is in where that is not all."""
+    state = "" if not table.partial else f"Partial: {table.averaged} of {table.asked} runs are in. "
+    return f"{state}{table.spec.caption.rstrip('. ')}." if table.spec.caption else state.strip()
+
+
+# What ProbSparse selects with is counted as it runs.
+_SELECTION = {
+    "classification": "selection included",
+    "forecasting": "ProbSparse's with all L x L scores, which are what runs, not the L log L of its paper",
+}
+
+
+def legend(table: Table) -> Iterable[str]:
+    """Sentences below or after the caption."""
+    yield from _recipe_legend(table)
+    yield _mean_legend(table)
+    if any(line.cost for line in table.lines):
+        yield f"FLOPs are multiply-accumulates of one input at the size trained on, {_SELECTION[table.spec.task]}."
+    if any(params_1000(line) is not None for line in table.lines):
+        yield "“1,000 cl.”: parameters with a head of 1,000 classes, as published."
+    yield from _comparison_legend(table)
+    if any(score.place for score in _scores(table)):
+        yield "Bold: best mean, underlined: second, whether significant or not."
+    yield from _published_legend(table)
+    for group in table.groups:
+        if group.repeat_last:
+            where = f" ({group.title})" if group.title else ""
+            scores = [f"{key.upper()} {value:.3f}" for key, value in group.repeat_last.items()]
+            yield f"Repeating the last input step scores {', '.join(scores)}{where}."
+
+
+def params_1000(line: Line) -> float | None:
+    """Millions, with a head of 1,000 classes: shown only beside a published value, which it makes comparable."""
+    if line.cost is None or line.cost.params_1000 is None or line.published_params is None:
+        return None
+    return line.cost.params_1000 / 1e6
+
+
+def _scores(table: Table) -> list[Score]:
+    return [score for line in table.lines for score in line.scores.values()]
+
+
+def _recipe_legend(table: Table) -> Iterable[str]:
+    if table.spec.recipe:
+        yield f"Recipe: {table.spec.recipe}."
+
+
+def _mean_legend(table: Table) -> str:
+    several = any(score.n > 1 for score in _scores(table))
+    shown = "Mean and standard deviation over n seeds" if several else "Scores of one seed"
+    return shown + (", last epoch." if table.spec.task == "classification" else ".")
+
+
+def _published_legend(table: Table) -> Iterable[str]:
+    published = [score.published for score in _scores(table) if score.published]
+    if not published:
+        return
+    yield f"Published: {'; '.join(sorted({p.source for p in published}))}."
+    if table.spec.against_published:
+        yield table.spec.against_published
+
+
+def _comparison_legend(table: Table) -> Iterable[str]:
+    differences = [s.difference for s in _scores(table) if s.difference and s.metric.headline]
+    if not differences:
+        return
+    baseline = next(row.label for row in table.spec.rows if row.id == table.spec.baseline)
+    yield f"Δ: difference to {baseline}."
+    known = [d for d in differences if d.p is not None]
+    if known:
+        yield (
+            f"CI: 95 % interval over {_sources_of_variance(known)}, {_pairing(known)}: the closed form of a "
+            "bootstrap, with Student's quantiles, because percentiles drawn from a few seeds would be too narrow."
+        )
+    yield from _without_seeds(
+        differences, "CI" if not known else "Where a row or the baseline has one seed, CI"
+    )
+    if known:
+        yield f"*: p < 0.05, corrected (Holm) for {_family(table)}."
+    yield from _more_seeds(table)
+
+
+def _without_seeds(differences: Sequence[Difference], ci: str) -> Iterable[str]:
+    """What is known of differences that seeds say nothing about, and why nothing is known of others."""
+    if any(d.models_only for d in differences):
+        yield f"{ci}: 95 % interval over test examples, of this trained model only; another seed may leave it."
+    unknown = [d for d in differences if d.low is None]
+    if any(d.seeds < 2 and not d.example_df for d in unknown):
+        yield "No CI: one seed, and no predictions of the same test examples for both rows."
+    if any(d.seeds > 1 or d.example_df for d in unknown):
+        yield "No CI: nothing varies, neither between seeds nor, where known, between test examples."
+
+
+def _family(table: Table) -> str:
+    """What p-values are corrected for."""
+    labels = [metric.label for metric in METRICS[table.spec.task] if metric.headline]
+    together = f", {' and '.join(labels)} together" if len(labels) > 1 else ""
+    several = len([group for group in table.groups if group.lines]) > 1
+    within = "of its block" if several else "of this table"
+    apart = "blocks and other tables are" if several else "other tables are"
+    return f"all comparisons {within}{together}; {apart} not corrected for"
+
+
+def _sources_of_variance(differences: Sequence[Difference]) -> str:
+    counted = {bool(d.example_df) for d in differences}
+    if counted == {True}:
+        return "seeds and test examples together"
+    return (
+        "seeds" if counted == {False} else "seeds, and test examples where predictions of both rows are there"
+    )
+
+
+def _pairing(differences: Sequence[Difference]) -> str:
+    paired = {d.paired for d in differences}
+    if paired == {True}:
+        return "paired by seed"
+    return (
+        "seeds not paired" if paired == {False} else "paired where rows share the randomness of enough seeds"
+    )
+
+
+def _more_seeds(table: Table) -> Iterable[str]:
+    """How many more seeds would settle what is open, best-known metric first."""
+    for metric in [m for m in METRICS[table.spec.task] if m.headline]:
+        parts = []
+        for group in table.groups:
+            open_rows = [(line.row.label, line.scores[metric.key].more_seeds) for line in group.lines]
+            told = [f"{label}: {_count(more)}" for label, more in open_rows if more]
+            if told:
+                parts.append((f"({group.title}) " if group.title else "") + "; ".join(told))
+        if parts:
+            yield (
+                f"Further seeds a row that would settle a difference in {metric.label} of the size seen "
+                f"(80 % power, the uncertainty of its spread counted): {'; '.join(parts)}."
+            )
+
+
+def _count(more: float) -> str:
+    return f"{more:.0f}" if math.isfinite(more) else "over 1,000"

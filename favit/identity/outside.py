@@ -1,0 +1,152 @@
+"""What a run's code would read without being held to it: modules of this project outside ``favit``, and the machine.
+
+An editable install puts the project's folder on every job's path, so that ``import helpers`` works everywhere, in
+snapshots too, and no digest notices when ``helpers.py`` changes. Such imports are refused. Files and variables of
+the environment that a mechanism reads are only told: they may be harmless. Free of torch.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from favit.identity.closure import Closure, Reader
+from favit.sweeps.config import ConfigError
+
+_PACKAGE = "favit"
+
+# Rooms whose files have no business with the machine; data sets read files, which are digested by name.
+_MECHANISMS = tuple(f"{_PACKAGE}.{room}." for room in ("aggregators", "attention", "encodings", "models"))
+
+# Names whose use asks something of the machine, and what that is.
+_ASKED = {
+    "environ": "an environment variable",
+    "getenv": "an environment variable",
+    "open": "a file",
+    "read_text": "a file",
+    "read_bytes": "a file",
+    "fromfile": "a file",
+    "loadtxt": "a file",
+    "genfromtxt": "a file",
+    "read_csv": "a file",
+    "cwd": "the working directory",
+    "getcwd": "the working directory",
+    "__doc__": "a docstring",
+    "getdoc": "a docstring",
+    "cpu_count": "the number of processors",
+    "sched_getaffinity": "the number of processors",
+    "get_num_threads": "the number of threads",
+    "device_count": "the number of devices",
+    "gethostname": "the machine's name",
+    "argv": "the command line",
+}
+# `load` is also the name of many other things: these modules read a file with it.
+_LOADERS = ("torch", "np", "numpy", "json", "pickle", "joblib")
+_DYNAMIC = re.compile(r"import_module|__import__")
+_HINT = re.compile(
+    "|".join(
+        [
+            *(rf"\b{name}\b" for name in _ASKED),
+            *(rf"\b{name}\.load\b" for name in _LOADERS),
+            r"\bsys\.path\b",
+        ]
+    )
+)
+
+
+def check(closure: Closure, reader: Reader) -> None:
+    """``ConfigError`` for the first import that leads to a file of this project outside ``favit``."""
+    suspects = {other for other in closure.outside if _is_beside(other, reader.root)}
+    for name in closure.modules:
+        path = reader.file_of(name)
+        if path is None:
+            continue
+        text = _source(path)
+        if not any(other in text for other in suspects) and not _DYNAMIC.search(text):
+            continue
+        for line, imported in _imports(text):
+            if _is_beside(imported.partition(".")[0], reader.root):
+                raise ConfigError(
+                    f"{path}, line {line}: imports {imported}, which is a file of this project outside "
+                    f"{_PACKAGE}/: no result would notice its changes. Move it into {_PACKAGE}/, or install it as a "
+                    "package of its own"
+                )
+
+
+def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
+    """A line for each place where a mechanism reads what no fingerprint holds: files, environment, docstrings."""
+    found = []
+    for name in modules:
+        path = reader.file_of(name)
+        if path is None or not name.startswith(_MECHANISMS):
+            continue
+        for line, what in asked_of_machine(_source(path)):
+            place = f"{path.relative_to(reader.root)}, line {line}"
+            found.append(f"{place}: reads {what}, which is not tracked: results stay valid when it changes")
+    return found
+
+
+def asked_of_machine(source: str) -> Iterator[tuple[int, str]]:
+    """Line and kind of all that a source reads besides its arguments, each line once."""
+    if not _HINT.search(source):
+        return
+    said = set()
+    for node in ast.walk(ast.parse(source)):
+        what = _asked(node)
+        if what and (node.lineno, what) not in said:  # type: ignore[attr-defined]
+            said.add((node.lineno, what))  # type: ignore[attr-defined]
+    yield from sorted(said)
+
+
+def _asked(node: ast.AST) -> str | None:
+    if isinstance(node, ast.Attribute):
+        owner = node.value.id if isinstance(node.value, ast.Name) else ""
+        if node.attr == "load" and owner in _LOADERS:
+            return "a file"
+        if (owner, node.attr) == ("sys", "path"):
+            return "or changes where modules are looked for"
+        return _ASKED.get(node.attr)
+    if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
+        return _ASKED.get(node.id)
+    if isinstance(node, ast.ImportFrom) and node.module in ("os", "inspect", "multiprocessing", "socket"):
+        return next((_ASKED[alias.name] for alias in node.names if alias.name in _ASKED), None)
+    return None
+
+
+def _imports(source: str) -> Iterator[tuple[int, str]]:
+    """Line and name of every absolute import, those by ``import_module`` of a constant text included."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from ((node.lineno, alias.name) for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and not node.level and node.module:
+            yield node.lineno, node.module
+        elif isinstance(node, ast.Call) and node.args:
+            called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+            word = node.args[0]
+            if called in ("import_module", "__import__") and isinstance(word, ast.Constant):
+                yield node.lineno, str(word.value)
+
+
+def _is_beside(name: str, root: Path) -> bool:
+    """Whether an import of this top-level name would find a file or folder beside ``favit`` in the project."""
+    if name in sys.stdlib_module_names or name in (_PACKAGE, ""):
+        return False
+    if (root / f"{name}.py").is_file() or (root / name / "__init__.py").is_file():
+        return True
+    if not (root / name).is_dir():
+        return False
+    # A folder of the name of an installed package, such as `data`, is in nobody's way.
+    try:
+        spec = importlib.util.find_spec(name)
+    except (ImportError, ValueError):
+        return True
+    places: Iterable[str] = () if spec is None else spec.submodule_search_locations or [spec.origin or ""]
+    return spec is None or any(Path(place).is_relative_to(root) for place in places)
+
+
+def _source(path: Path) -> str:
+    return path.read_bytes().decode("utf-8-sig")

@@ -1,0 +1,148 @@
+"""A run's code by definition: what changes its digest and what does not, on small trees made for the purpose."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from favit.identity.definitions import Code, Sources, differing
+
+TREE = {
+    "favit/__init__.py": "",
+    "favit/root.py": """
+from favit import helper
+from favit.helper import scaled, Base
+from favit.constants import FACTOR as F
+
+class Model(Base):
+    size = 3
+    def forward(self, x, scale=F):
+        y = scaled(x) * scale
+        return helper.shifted(y)
+""",
+    "favit/helper.py": """
+import math
+from favit.constants import OFFSET
+
+def scaled(x):
+    if x is None:
+        raise ValueError(f"x must be a number, not {x!r}")
+    total = x * math.pi
+    return total
+
+def shifted(x):
+    return x + OFFSET
+
+def unreached(x):
+    return scaled(x) - 1
+
+class Base:
+    def __repr__(self):
+        return "Base"
+
+class Unreached(Base):
+    pass
+""",
+    "favit/constants.py": "FACTOR = 2\nOFFSET = 1\nOTHER = 7\n",
+}
+
+
+def written(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return folder
+
+
+def code(folder: Path, *roots: str, **changed: str) -> Code:
+    """The code of a tree; keywords replace modules' sources."""
+    sources = Sources(folder)
+    for module, text in changed.items():
+        sources.replace(f"favit.{module}", text)
+    return sources.code(roots or ["favit.root"])
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    return written(tmp_path, TREE)
+
+
+def edited(tree: Path, module: str, old: str, new: str) -> Code:
+    text = TREE[f"favit/{module}.py"]
+    assert text.count(old) == 1, (text.count(old), old)
+    return code(tree, **{module: text.replace(old, new)})
+
+
+CHANGES = [
+    ("root", "size = 3", "size = 4"),
+    ("root", "scale=F", "scale=1"),
+    ("root", "scaled(x) * scale", "scale * scaled(x)"),
+    ("root", "forward(self, x,", "forward(self, z,"),
+    ("helper", "math.pi", "math.e"),
+    ("helper", "is None", "is not None"),
+    ("helper", "x + OFFSET", "x - OFFSET"),
+    ("helper", 'return "Base"', 'return "base"'),
+    ("constants", "FACTOR = 2", "FACTOR = 2.0"),
+    ("constants", "OFFSET = 1", "OFFSET = True"),
+    ("helper", "ValueError", "TypeError"),
+    ("helper", "not {x!r}", "not {x}"),
+    ("helper", "import math", "import cmath as math"),
+]
+
+HARMLESS = [
+    ("helper", "scaled(x) - 1", "scaled(x) - 2"),
+    ("helper", "class Unreached(Base):\n    pass", "class Unreached(Base):\n    size = 4"),
+    ("constants", "OTHER = 7", "OTHER = 8"),
+    ("helper", "x must be a number, not", "expected a number, but got"),
+    ("helper", "total = x * math.pi\n    return total", "product = x * math.pi\n    return product"),
+    ("helper", "def shifted(x):", "def shifted(x: float) -> float:"),
+    ("helper", "def shifted(x):", "def shifted(x):\n    '''Moves.'''"),
+    ("helper", "total = x * math.pi", "total: float = x * math.pi  # a comment"),
+    ("root", "import FACTOR as F", "import FACTOR as F, OTHER"),
+]
+
+
+@pytest.mark.parametrize(("module", "old", "new"), CHANGES)
+def test_what_a_run_can_execute_counts(tree: Path, module: str, old: str, new: str) -> None:
+    assert edited(tree, module, old, new).digest != code(tree).digest
+
+
+@pytest.mark.parametrize(("module", "old", "new"), HARMLESS)
+def test_what_it_cannot_execute_or_see_does_not(tree: Path, module: str, old: str, new: str) -> None:
+    assert edited(tree, module, old, new).digest == code(tree).digest
+
+
+def test_a_constant_s_name_and_a_definition_s_module_say_nothing(tree: Path) -> None:
+    before = code(tree)
+    renamed = code(
+        tree,
+        constants=TREE["favit/constants.py"].replace("OFFSET", "SHIFT"),
+        helper=TREE["favit/helper.py"].replace("OFFSET", "SHIFT"),
+    )
+    assert renamed.digest == before.digest
+    head, base = TREE["favit/helper.py"].split("class Base:")
+    written(tree, {"favit/bases.py": "class Base:" + base.partition("class Unreached")[0]})
+    moved = code(
+        tree,
+        helper=head,
+        root=TREE["favit/root.py"].replace("scaled, Base", "scaled\nfrom favit.bases import Base"),
+    )
+    assert moved.digest == before.digest
+    assert differing(before, moved) == {}
+
+
+def test_differences_are_named(tree: Path) -> None:
+    changed = edited(tree, "helper", "x + OFFSET", "x - OFFSET")
+    assert differing(code(tree), changed) == {"favit.helper": ["shifted"]}
+    assert "favit.helper" in code(tree).definitions()
+
+
+def test_two_variables_that_begin_alike_stay_two(tree: Path) -> None:
+    one = "A = {}\nB = {}\ndef put(x):\n    A[x] = 1\ndef get(x):\n    return A[x]\n"
+    root = "from favit.helper import put, get\ndef run(x):\n    put(x)\n    return get(x)\n"
+    assert (
+        code(tree, helper=one, root=root).digest
+        != code(tree, helper=one.replace("return A", "return B"), root=root).digest
+    )
