@@ -168,7 +168,7 @@ def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:
             found.setdefault(node.name, []).append(frame)
         else:
             found.setdefault(_label(node), []).append(node)
-    return {label: nodes for label, nodes in found.items() if not all(_without_effect(n) for n in nodes)}
+    return {label: nodes for label, nodes in found.items() if not all(without_effect(n) for n in nodes)}
 
 
 def _label(node: ast.stmt) -> str:
@@ -195,7 +195,7 @@ def _write(value: Any, write: Any) -> None:
     if isinstance(value, list):
         write(b"[")
         for item in value:
-            if not _without_effect(item):
+            if not without_effect(item):
                 _write(item, write)
         write(b"]")
     elif isinstance(value, ast.AST):
@@ -219,7 +219,7 @@ def _write(value: Any, write: Any) -> None:
         write(f"{type(value).__name__}:{value!r};".encode())
 
 
-def _without_effect(node: Any) -> bool:
+def without_effect(node: Any) -> bool:
     """A docstring, another bare text, or ``pass``."""
     if isinstance(node, ast.Pass):
         return True

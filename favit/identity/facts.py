@@ -12,10 +12,11 @@ from typing import Any
 
 from favit.identity import scopes
 from favit.identity.canonical import Writer
+from favit.identity.closure import without_effect
 from favit.identity.looks import looks
 from favit.identity.pieces import Pieces
 from favit.identity.purity import Purity, is_told
-from favit.identity.syntax import plain_text, without_effect
+from favit.identity.syntax import plain_text
 
 PACKAGE = "favit"
 

@@ -6,8 +6,9 @@ import ast
 from collections.abc import Callable
 from typing import Any
 
+from favit.identity.closure import without_effect
 from favit.identity.scopes import Scope
-from favit.identity.syntax import SKIPPED, without_effect
+from favit.identity.syntax import SKIPPED
 
 Piece = Any  # str | list[...]
 Pieces = list[Piece]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import builtins
-from typing import Any
 
 from favit.identity import scopes
 
@@ -58,11 +57,3 @@ def plain_text(node: ast.AST) -> str:
         items = child if isinstance(child, list) else [child]
         parts.append(",".join(plain_text(i) if isinstance(i, ast.AST) else repr(i) for i in items))
     return f"{type(node).__name__}({';'.join(parts)})"
-
-
-def without_effect(node: Any) -> bool:
-    """A docstring, another bare text, or ``pass``."""
-    if isinstance(node, ast.Pass):
-        return True
-    value = node.value if isinstance(node, ast.Expr) else None
-    return isinstance(value, ast.Constant) and isinstance(value.value, str)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from favit.identity.closure import Closure, Reader
+from favit.identity.closure import Closure, Reader, without_effect
 from favit.identity.definitions import Code
 
 Place = tuple[int, int]  # line from 1, column from 0, in bytes as the compiler counts
@@ -186,7 +186,7 @@ def _of_block(
     block: list[Any], module: str, owner: str, depth: int, around: tuple[ast.AST, ...], in_function: bool
 ) -> Iterator[Statement]:
     for node in block:
-        if _says_nothing(node):
+        if without_effect(node):
             continue
         if isinstance(node, ast.Import | ast.ImportFrom):
             yield from _imports(node, module, owner, depth, around, in_function)
@@ -299,13 +299,3 @@ def _dump(value: Any) -> Any:
     if isinstance(value, list):
         return [_dump(item) for item in value]
     return ast.dump(value) if isinstance(value, ast.AST) else repr(value)
-
-
-def _says_nothing(node: ast.AST) -> bool:
-    if isinstance(node, ast.Pass):
-        return True
-    return (
-        isinstance(node, ast.Expr)
-        and isinstance(node.value, ast.Constant)
-        and isinstance(node.value.value, str)
-    )
