@@ -84,7 +84,7 @@ class Life:
         self.process = _SERVER.Process(target=_live, args=live)
         self.process.start()
 
-    def wait(self, seconds: float = 120) -> int:
+    def wait(self, seconds: float = 600) -> int:
         """Its exit status."""
         self.process.join(seconds)
         assert self.process.exitcode is not None, f"still running after {seconds} s: {self.output}"

@@ -46,17 +46,17 @@ def killed_at_random(tmp_path: Path, wanted: dict, kills: int, small: bool = Tru
     wall_time = json.loads((tmp_path / "straight" / "metrics.json").read_text())["wall_time_s"]
     took = wall_time / wanted["run"]["epochs"]
     chance = random.Random(os.urandom(8))
-    epochs_a_life = wanted["run"]["epochs"] / kills  # at most: the run is not to end before its last life
-    epochs_seen = set()
-    for _ in range(kills):
-        after = chance.uniform(0, epochs_a_life * took)
+    most = wanted["run"]["epochs"] // (2 * kills)  # in a life: half of the run is left for its last one
+    for life_number in range(kills):
+        # The first gets through an epoch at least, so that there is something to go on from.
+        epochs = chance.randint(0 if life_number else 1, most)
+        given = (epochs, chance.uniform(0, took))
         life = Life(
-            tmp_path / "killed", wanted, "--keep", "weights", prepare=die_after, given=(after,), small=small
+            tmp_path / "killed", wanted, "--keep", "weights", prepare=die_after, given=given, small=small
         )
-        assert life.wait() == -signal.SIGKILL, f"this life was to be killed: {life.output}"
-        epochs_seen.add(len(rows(tmp_path / "killed")))
+        assert life.wait() == -signal.SIGKILL, f"this life was to be killed after {given}: {life.output}"
+        assert rows(tmp_path / "killed"), "no life got through an epoch"
     straight(tmp_path / "killed", wanted, small)
-    assert len(epochs_seen) > 1, "no life got through an epoch"
     assert_same_result(tmp_path / "straight", tmp_path / "killed")
 
 
@@ -66,17 +66,19 @@ def rows(folder: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.open())) if path.exists() else []
 
 
-def die_after(seconds: float) -> None:
-    """This process dies so many seconds after it begins to train, whatever it is doing then."""
+def die_after(epochs: int, seconds: float) -> None:
+    """This process dies so many seconds after as many epochs of its life, whatever it is doing then."""
     from favit.train.loop import Trainer
 
-    original = Trainer.train
+    begun, original = [], Trainer._train_epoch
 
-    def train(self: Trainer) -> object:
-        threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
-        return original(self)
+    def train_epoch(self: Trainer) -> None:
+        if len(begun) == epochs:
+            threading.Timer(seconds, os.kill, (os.getpid(), signal.SIGKILL)).start()
+        begun.append(1)
+        original(self)
 
-    Trainer.train = train  # type: ignore[method-assign,assignment]
+    Trainer._train_epoch = train_epoch  # type: ignore[method-assign,assignment]
 
 
 def test_killed_at_random_points(tmp_path: Path, task: str) -> None:
