@@ -49,7 +49,7 @@ class World:
 
 @dataclass(frozen=True)
 class Outcome:
-    """(sweeps, rows) each: the look that decided (LAST where none did), whether it said ``different``, ``equivalent``."""
+    """(sweeps, rows) each: the look that decided (LAST where none did), and what it said."""
 
     runs: NDArray[np.int64]
     different: NDArray[np.bool_]
