@@ -80,6 +80,8 @@ def possible(sweep: SweepConfig) -> Possible:
         found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
         if sweep.rounds is not None:
             _check_rounds(sweep, found)
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
     return Possible(sweep, tuple(found))
