@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from favit.commands.main import run as favit
-from favit.sweeps.config import ConfigError, parse
+from favit.identity.closure import ROOT
+from favit.sweeps.config import ConfigError, load, parse
 from favit.sweeps.runs import cells, runs
 from favit.sweeps.stages import possible
 
@@ -133,3 +134,11 @@ def test_the_command_prints_what_is_asked_for_now_and_all_that_may_be(
     ]
     assert favit("sweep", ["s", "--config", str(tmp_path / "c.yaml"), "--all-stages"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 10 == len(runs(parse(config)))
+
+
+def test_the_study_s_three_rates_are_chosen_for_each_of_three_arms() -> None:
+    found = possible(load(ROOT / "config.yaml").sweeps["cifar100-tuned"])
+    assert [place.row for place in found.places] == ["max_pool", "probsparse", "random"]
+    assert [[o.values["lr"] for o in p.options] for p in found.places] == [[1e-4, 1.25e-4, 1e-3]] * 3
+    assert len(found.runs) == 3 * 3 * (1 + 3)
+    assert {cell.run["validation_split"] for cell in found.cells} == {0.0}
