@@ -1,4 +1,4 @@
-"""Print the runs that a sweep asks for, one JSON a line: ``favit sweep [SWEEP]``."""
+"""Print the runs that a sweep asks for now, one JSON a line: ``favit sweep [SWEEP]``."""
 
 from __future__ import annotations
 
@@ -15,7 +15,19 @@ def main(arguments: Sequence[str]) -> int:
     parser = command_line("sweep", __doc__)
     parser.add_argument("sweep", help="a sweep of the configuration, a group such as demo, or all")
     add_config(parser)
+    parser.add_argument(
+        "--all-stages",
+        action="store_true",
+        help="all runs that the sweep may come to ask for, where its results decide, and not those asked for now",
+    )
     options = parser.parse_args(arguments)
-    for run in runs(load(options.config), options.sweep):
+    config = load(options.config)
+    if options.all_stages or not any(sweep.staged for sweep in config.sweeps_of(options.sweep)):
+        found = runs(config, options.sweep)
+    else:
+        from favit.analysis.asked import runs_now  # numpy, for those who need it
+
+        found = runs_now(config, options.sweep)
+    for run in found:
         print(json.dumps(run.settings))
     return 0

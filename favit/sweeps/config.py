@@ -17,6 +17,7 @@ import yaml
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.recipes import check_recipe
+from favit.sweeps.staged import Rounds, Tune, rounds_of, tune_of
 
 __all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
 
@@ -32,6 +33,7 @@ class TableConfig:
 
     rows: the axes that make a row; empty for the mechanism (aggregator, and encoding where it varies).
     pairing: whether seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (favit.analysis.comparisons).
+    equivalence_margin: within which a difference is none, in the unit that the table prints its first metric in.
     """
 
     caption: str = ""
@@ -41,6 +43,7 @@ class TableConfig:
     references: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[str] = ()
     pairing: str = "auto"
+    equivalence_margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
+    rounds: Rounds | None = None
+    tune: Tune | None = None
+
+    @property
+    def staged(self) -> bool:
+        """Whether results decide which runs are asked for (favit.sweeps.stages)."""
+        return self.rounds is not None or self.tune is not None
 
 
 @dataclass(frozen=True)
@@ -189,9 +199,10 @@ def _sweep(
     settings = dict(recipes[recipe]) if recipe else {}
     words = {key: settings.pop(key, "") for key in _WORDS}
     changed = {key: value for key, value in body.get("settings", {}).items() if settings.get(key) != value}
+    matrix, rounds = rounds_of(name, body["matrix"])
     return SweepConfig(
         name=name,
-        matrix=body["matrix"],
+        matrix=matrix,
         settings={**settings, **body.get("settings", {})},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
@@ -199,6 +210,8 @@ def _sweep(
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
         recipe=Recipe(recipe or "", **words, changed=changed if recipe else {}),
+        rounds=rounds,
+        tune=tune_of(body),
     )
 
 
@@ -221,7 +234,7 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
 
 
 # The rules of the workflow: a sweep or a group of such a name would be another rule of it.
-RESERVED = ("all", "analysis", "data", "prepare", "report", "table", "tables", "train")
+RESERVED = ("all", "analysis", "data", "prepare", "report", "stage", "table", "tables", "train")
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:
