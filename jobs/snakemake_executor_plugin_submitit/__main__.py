@@ -1,4 +1,4 @@
-"""The commands `python -m snakemake_executor_plugin_submitit status` and `site`."""
+"""The commands `python -m snakemake_executor_plugin_submitit status`, `cancel` and `site`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from . import site, status
+from . import site, status, stop
 from .clusters.base import NoAnswer
 from .settings import ExecutorSettings
 
@@ -20,6 +20,11 @@ def main(arguments: list[str] | None = None) -> int:
     listing.add_argument(
         "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
     )
+    ending = verbs.add_parser("cancel", help="cancel single jobs, also of those that share an allocation")
+    ending.add_argument("jobs", nargs="+", metavar="JOB", help="as status names it; * and ? stand for others")
+    ending.add_argument(
+        "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
+    )
     offers = verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
     offers.add_argument(
         "--profile", type=Path, default=Path("slurm"), help="compare it with that; default: %(default)s"
@@ -28,6 +33,8 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         if options.verb == "status":
             print(status.overview(options.folder, options.all))
+        elif options.verb == "cancel":
+            print(stop.cancel(options.folder, options.jobs))
         else:
             print(site.describe(options.profile))
     except NoAnswer as trouble:
