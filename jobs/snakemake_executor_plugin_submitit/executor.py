@@ -13,7 +13,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from . import again, command, packs, resources
+from . import again, command, main_job, packs, resources
 from .adopt import Adoption
 from .allocation.folder import ExecutorFolder
 from .backups import back_up
@@ -55,7 +55,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
-        self.lease = Lease(self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
+        lease = (self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
+        self.lease = Lease(*lease, job=main_job.identity())
         try:
             several_clusters()
             self.lease.acquire()
@@ -301,7 +302,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._submitting, self._lock:
             dropped = {id(t) for t in self.desk.drop()}
             submitted = [t for t in self._tickets.values() if not t.over and id(t) not in dropped]
-            if self.settings.keep_running:
+            if self.settings.keep_running or main_job.keeps_running():
                 if submitted:
                     self._say(
                         f"{len(submitted)} jobs stay with the cluster; the same command takes them over."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import subprocess
 import sys
 import time
@@ -49,7 +50,7 @@ def check_slots(s: Any, runs: int, slots: int) -> float:
     assert len(by_slot) == slots
     for one in by_slot.values():
         one.sort()
-        assert all(a[1] <= b[0] for a, b in zip(one, one[1:], strict=False)), "two at once on a GPU"
+        assert all(a[1] <= b[0] for a, b in itertools.pairwise(one)), "two at once on a GPU"
     first, empty = min(f[2] for f in found), max(f[2] for f in found)  # the last begin leaves the list empty
     busy = sum(max(0.0, min(end, empty) - begin) for _, _, begin, end in found)
     return busy / (slots * (empty - first))
@@ -92,7 +93,7 @@ rule work:
         sleep 3; echo {wildcards.i} >> ran; touch {output}
         '''
 """
-# Two processes of 70 MB: more than the share of 100 MB, less than twice as much. SLURM's own watch is for the whole job.
+# Two processes of 70 MB: more than the share of 100 MB, less than twice as much. SLURM itself watches the whole job.
 LARGE = """
 import os, time
 held = bytearray(70 << 20) if os.fork() else bytearray(b"x" * (70 << 20))
@@ -131,7 +132,7 @@ def test_one_killed_for_memory_one_cancelled_a_node_drained(sweep: Callable[...,
     assert "run5 failed" in s.text() and "OUT_OF_MEMORY" in s.text() and "retrying with 200 MB" in s.text()
     assert "run2 failed" in s.text() and s.text().count("CANCELLED") == 1
     ended = cluster.run("sacct", "-n", "-X", "-o", "State%20", "-j", ",".join(s.arrays())).split()
-    assert "CANCELLED" not in ended[: len(s.arrays())] or s.text().count("Cancelled") == 0
+    assert ended and "CANCELLED" not in ended, "a member's cancellation is not its allocation's"
 
 
 TRAINERS = """
