@@ -1,7 +1,7 @@
 """Run tasks of a batch side by side in this allocation, as members of a pack.
 
-Each member is a process of its own, which claims nothing of its neighbours': it has its GPUs, CPUs and share of
-memory, its life, log and verdict as if it were alone. The list may be longer than there are slots, and other
+Each member is a process of its own, forked so that it is there at once: it has its GPUs, CPUs and share of memory,
+its life, log and verdict as if it were alone. The list may be longer than there are slots, and other
 allocations may work on the same list: a member is claimed as a slot becomes free. Members never requeue. They are
 handed back, and once nothing else is left to do, the allocation goes back to the queue for all of them.
 """
@@ -12,15 +12,15 @@ import contextlib
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import time
+import traceback
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import child, slots
+from . import child, slots, task
 from .claim import Life, claim, owner_of
 from .decision import Slurm
 from .files import read_json, write_json
@@ -48,10 +48,18 @@ def main(batch: Path, first: int, count: int, limit_s: int) -> int:
 
 @dataclass
 class Running:
-    """A member that runs."""
+    """A member that runs, and its process here, a child of ours."""
 
     index: int
-    process: subprocess.Popen[bytes]
+    pid: int
+
+    def poll(self) -> int | None:
+        """Return its exit code, 128 + n where signal n ended it; None while it runs."""
+        pid, status = os.waitpid(self.pid, os.WNOHANG)
+        if not pid:
+            return None
+        code = os.waitstatus_to_exitcode(status)
+        return code if code >= 0 else 128 - code
 
 
 class Pack:
@@ -92,7 +100,7 @@ class Pack:
         self.terminated |= signum == signal.SIGTERM
         for one in self.running.values():
             with contextlib.suppress(ProcessLookupError):
-                one.process.send_signal(signum)
+                os.kill(one.pid, signum)
 
     # -------------------------------------------------------------- starting
 
@@ -105,7 +113,7 @@ class Pack:
                 continue
             if not self._newest() or (index := self._next(slot)) is None:
                 continue
-            self.running[slot.number] = Running(index, self._start(slot, index))
+            self.running[slot.number] = Running(index, self._begin(slot, index))
             self.used.add(slot.number)
 
     def _may_use(self, slot: slots.Slot) -> bool:
@@ -148,24 +156,36 @@ class Pack:
             return True
         return bool(time.time() + limit <= self.ends)
 
-    def _start(self, slot: slots.Slot, index: int) -> subprocess.Popen[bytes]:
-        alone = index in self.suspects
+    def _begin(self, slot: slots.Slot, index: int) -> int:
+        """Start a member in a fork of this process and return its id.
+
+        A new interpreter would take a tenth of a second of a CPU, in which the slot is idle.
+        """
         limit = self.intent["tasks"][index]["limit_s"]
         if limit is not None and self.ends is not None:
             limit = max(1.0, min(limit, self.ends - time.time() - ROOM_TO_END_S))
-        environment = os.environ | slot.variables(self.owner, limit, alone)
-        return subprocess.Popen(
-            [sys.executable, "-I", "-S", str(Path(__file__).parent), str(self.batch), str(index)],
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            preexec_fn=slot.pin,
-        )
+        variables = slot.variables(self.owner, limit, alone=index in self.suspects)
+        sys.stdout.flush()
+        pid = os.fork()
+        if pid:
+            return pid
+        code = 1
+        try:
+            os.environ.update(variables)
+            slot.pin()
+            code = task.main(self.batch, index)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code)
 
     # ---------------------------------------------------------------- ending
 
     def _reap(self) -> None:
         for number, one in list(self.running.items()):
-            if (code := one.process.poll()) is None:
+            if (code := one.poll()) is None:
                 continue
             del self.running[number]
             if code == HIT_BY_NEIGHBOUR:
