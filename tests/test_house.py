@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train.tasks": {"train", "train.augment", "train.feeds", "components"},
     "sweeps": {"components"},
     "identity": {"components", "disk", "sweeps"},
-    "train.life": {"train", "identity", "disk", "models"},  # models: for what they set of a CPU, once a process
+    "train.life": {"components", "train", "identity", "disk", "models"},  # models: for what they set of a CPU
     "prepare": {"components", "data", "disk"},
     "results": {"components", "data", "disk", "identity", "sweeps"},
     "proof": {"data", "disk", "identity", "results", "sweeps", "train"},
