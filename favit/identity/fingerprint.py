@@ -34,8 +34,6 @@ DEFAULT_POLICY: Mapping[str, str] = {"torch": "minor", "timm": "minor"}
 ENGINE = "favit.train.engine"
 PROGRAM = "favit.train.life.__main__"
 
-_NAMED = ("dataset", "model", "aggregator", "encoding")
-
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -109,7 +107,7 @@ class Fingerprinter:
             code=self.code(run).digest,
             data=self._data_of(run),
             versions=self._versions_of(self._closure(run, ENGINE)),
-            policy=self._policy,
+            policy={**self._policy, **declared.exact_versions(run.settings)},
             stated=stated,
         )
 
@@ -153,12 +151,12 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(declared.component(axis, run.settings) for axis in _NAMED)
+    return tuple(declared.component(axis, run.settings) for axis in declared.naming(run.settings))
 
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    components = [declared.component(axis, dict(run.settings)) for axis in declared.naming(run.settings)]
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 

@@ -165,7 +165,7 @@ def _check_table(
 ) -> None:
     """Whatever a table's words name is there. Labels may name mechanisms that are in other sweeps only."""
     table, rows = sweep.table, list(dict.fromkeys(cell.row for cell in placed))
-    rooms = {declared.room_of(cell.run["model"]) for cell in placed} | {"encodings"}
+    rooms = {declared.room_of(cell.run["model"]) for cell in placed} - {"none"} | {"encodings"}
     mechanisms = sorted({name for room in rooms for name in registry.names(room)} - set(rows))
     references = [*table.references.values(), *(c["reference"] for c in combinations if "reference" in c)]
     _all_known("table.baseline: row", [table.baseline], rows)
