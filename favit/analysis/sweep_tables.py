@@ -11,6 +11,7 @@ from typing import Any
 from favit.analysis import costs, tables
 from favit.analysis.names import head
 from favit.analysis.tables import Row, RunResult, Table, TableSpec
+from favit.components.literals import trained
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
 from favit.results import made
@@ -109,6 +110,8 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "group": dict(cell.group),
         "seed": cell.run["seed"],
         "randomness": _randomness(cell, pairing),
+        "settings": cell.run.settings,
+        "exact": not trained(cell.run["model"]),
     }
     if state.result is not None:
         return RunResult(

@@ -40,9 +40,7 @@ def create(
     refused: list[str] = []
     while True:
         try:
-            model = timm.create_model(
-                name, pretrained=False, num_classes=classes, in_chans=channels, **given
-            )
+            model = timm.create_model(name, pretrained=False, num_classes=classes, in_chans=channels, **given)
             return model, refused
         except TypeError as error:
             named = [key for key in given if f"argument '{key}'" in str(error)]
