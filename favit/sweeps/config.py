@@ -52,13 +52,14 @@ class Recipe:
 
     note: what is to be known before it is trained with, said by the dry run. published: how it relates to what
     published values were trained with, said in captions of tables that show some. changed: what the sweep
-    overrides.
+    overrides, with None for what it leaves out. keys: the settings that come from the recipe.
     """
 
     name: str = ""
     note: str = ""
     published: str = ""
     changed: Mapping[str, Any] = field(default_factory=dict)
+    keys: Sequence[str] = ()
 
     @property
     def said(self) -> str:
@@ -70,7 +71,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class SweepConfig:
-    """One sweep as written: matrix, settings and table, not yet expanded."""
+    """One sweep as written: matrix, settings and table, not yet expanded.
+
+    beside: models that stand in each block beside those of the matrix, or in that of a model, by the latter's name.
+    """
 
     name: str
     matrix: Mapping[str, list[Any]]
@@ -81,6 +85,7 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
+    beside: Sequence[str] | Mapping[str, Sequence[str]] = ()
     rounds: Rounds | None = None
     tune: Tune | None = None
 
@@ -198,21 +203,39 @@ def _sweep(
         raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
     settings = dict(recipes[recipe]) if recipe else {}
     words = {key: settings.pop(key, "") for key in _WORDS}
-    changed = {key: value for key, value in body.get("settings", {}).items() if settings.get(key) != value}
+    own = body.get("settings", {})
+    changed = {key: value for key, value in own.items() if settings.get(key) != value}
+    _check_left_out(name, own, settings)
     matrix, rounds = rounds_of(name, body["matrix"])
     return SweepConfig(
         name=name,
         matrix=matrix,
-        settings={**settings, **body.get("settings", {})},
+        settings={key: value for key, value in {**settings, **own}.items() if value is not None},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
-        recipe=Recipe(recipe or "", **words, changed=changed if recipe else {}),
+        recipe=Recipe(
+            recipe or "",
+            **words,
+            changed=changed if recipe else {},
+            keys=[key for key in settings if key not in own],
+        ),
+        beside=body.get("beside", ()),
         rounds=rounds,
         tune=tune_of(body),
     )
+
+
+def _check_left_out(name: str, own: Mapping[str, Any], brought: Mapping[str, Any]) -> None:
+    """``null`` leaves out what the recipe brings, and nothing else."""
+    for key, value in own.items():
+        if value is None and key not in brought:
+            raise ConfigError(
+                f"sweeps.{name}: settings.{key} is null, which leaves out what the recipe brings; "
+                f"{unknown(f'setting {key!r} of the recipe', key, sorted(brought))}"
+            )
 
 
 # Keys of a recipe that are words about it and no settings.
