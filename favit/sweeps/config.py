@@ -14,9 +14,11 @@ from typing import Any
 import jsonschema
 import yaml
 
+from favit.components import own
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.recipes import check_recipe
+from favit.sweeps.resolve import forget
 
 __all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
 
@@ -148,6 +150,7 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
     )
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
+    _use(raw.get("components", ()), source)
     recipes = raw.get("recipes", {})
     sweeps = {
         name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
@@ -166,6 +169,16 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
         keep=raw.get("keep", "none"),
         retrain=raw.get("retrain", "ask") in ("yes", True),
     )
+
+
+def _use(folders: Sequence[str], source: str) -> None:
+    """Take components from these folders, too."""
+    try:
+        own.use(folders)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if folders:
+        forget()  # what was resolved with other components
 
 
 def _check_keys(value: Any, source: str, where: str = "") -> None:
