@@ -114,7 +114,9 @@ def _check(folder: Path) -> None:
     for below in sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in registry.KINDS):
         near = difflib.get_close_matches(below.name, registry.KINDS, n=1, cutoff=0.7)
         if near and any(below.glob("*.py")):
-            raise ValueError(f"components: {below} is no folder of components; did you mean '{near[0]}'? Valid: {rooms}")
+            raise ValueError(
+                f"components: {below} is no folder of components; did you mean '{near[0]}'? Valid: {rooms}"
+            )
     if stray := sorted(p.name for p in folder.glob("*.py") if p.name != "__init__.py"):
         raise ValueError(
             f"components: {folder / stray[0]} lies in no folder of components and cannot be used; move it into one of "
@@ -126,7 +128,9 @@ def _check(folder: Path) -> None:
                 f"components: {folder / room / name}.py: '{name}' is no name for a component; letters, digits and _ are"
             )
         if "." in name and not (folder / room / name.split(".")[0] / "__init__.py").is_file():
-            raise ValueError(f"components: {folder / room / name.split('.')[0]} holds files and no __init__.py")
+            raise ValueError(
+                f"components: {folder / room / name.split('.')[0]} holds files and no __init__.py"
+            )
 
 
 def _check_once(wanted: Sequence[Path]) -> None:
@@ -164,7 +168,9 @@ def _forget() -> None:
     for more in (declared.settings, declared._rule):
         more.cache_clear()
     for name, module in list(sys.modules.items()):
-        if (file := getattr(module, "__file__", None)) and any(Path(file).is_relative_to(f) for f in _folders):
+        if (file := getattr(module, "__file__", None)) and any(
+            Path(file).is_relative_to(f) for f in _folders
+        ):
             package, _, last = name.rpartition(".")
             del sys.modules[name]
             if vars(sys.modules.get(package, module)).get(last) is module:

@@ -87,7 +87,7 @@ _REMEDY = (
 
 
 def _project(root: Path) -> list[Path]:
-    """The folders whose files are the project's: the checkout, or the user's where ``favit`` is installed, and own ones."""
+    """The folders whose files are the project's: the checkout, where ``favit`` is none installed, and one's own."""
     rooms = [folder / room for folder in own.folders() for room in registry.KINDS]
     beside = [Path.cwd(), *own.folders(), *rooms] if own.folders() or _is_installed(root) else []
     return list(dict.fromkeys([*([] if _is_installed(root) else [root]), *beside]))
@@ -101,7 +101,9 @@ def _is_installed(root: Path) -> bool:
 
 def _shown(path: Path, root: Path) -> str:
     """A file for people: within the project, or as it is."""
-    return str(next((path.relative_to(base) for base in (root, Path.cwd()) if path.is_relative_to(base)), path))
+    return str(
+        next((path.relative_to(base) for base in (root, Path.cwd()) if path.is_relative_to(base)), path)
+    )
 
 
 def untracked(modules: Iterable[str], reader: Reader) -> list[str]:

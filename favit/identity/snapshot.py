@@ -88,7 +88,9 @@ def keep(program: Closure, code: Code, results: Path, reader: Reader) -> Path:
 def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
     files = {name: path for name in program.modules if (path := reader.file_of(name))}
     for name, source in files.items():
-        place = building.joinpath(*name.split("."))  # components of one's own lie beside the built-in ones here
+        place = building.joinpath(
+            *name.split(".")
+        )  # components of one's own lie beside the built-in ones here
         target = place / source.name if source.name == "__init__.py" else place.with_suffix(".py")
         write_atomic(target, source.read_bytes())
     sources = list(files.values())
