@@ -19,10 +19,9 @@ from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.recipes import check_recipe
 from favit.sweeps.resolve import forget
+from favit.sweeps.shipped import SCHEMA
 
 __all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
-
-_SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
 # Base class of YAML loaders: the C one where libyaml is there, several times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -144,7 +143,7 @@ def _check_given_once(node: Any, source: str) -> None:
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
     _check_keys(raw, source)
-    schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
     )

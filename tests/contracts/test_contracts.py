@@ -159,7 +159,8 @@ BROKEN = [
     ("data", '"classes": 2', '"classes": 3', ("states_what_it_holds",)),
     ("data", "dtype=torch.uint8", "dtype=torch.float32", ("has_the_shapes_of_its_task",)),
     ("data", "torch.tensor([0, 1])", "torch.tensor([0, 2])", ("has_sensible_parts",)),
-    ("data", "torch.arange(96, dtype=torch.uint8)", "torch.randint(255, (96,), dtype=torch.uint8)", ("is_the_same_each_time",)),
+    ("data", "torch.arange(96, dtype=torch.uint8)", "torch.randint(255, (96,), dtype=torch.uint8)",
+     ("is_the_same_each_time",)),
     ("data", 'FILES = {"mine.txt": ""}', "FILES = {}", ("names_the_files_that_it_reads",)),
 ]  # fmt: skip
 GOOD = {"aggregators": GOOD_AGGREGATOR, "attention": GOOD_ATTENTION, "encodings": GOOD_ENCODING,
