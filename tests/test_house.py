@@ -43,9 +43,12 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps"},
     "analysis.page": {"analysis", "analysis.figures", "disk", "results"},
+    "contracts": {
+        "analysis", "components", "data", "identity", "models", "sweeps", "train",
+    },
     "commands": {
-        "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "proof", "results",
-        "sweeps", "train", "train.life",
+        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "planning", "prepare", "proof",
+        "results", "sweeps", "train", "train.life",
     },
 }  # fmt: skip
 

@@ -22,6 +22,8 @@ VERBS = {
     "fetch": "download data sets",
     "prepare": "pack data sets of very many files",
     "train": "train one run",
+    "init": "lay out a project in an empty folder",
+    "check": "hold components of your own to what built-in ones must satisfy",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2

@@ -14,14 +14,15 @@ from typing import Any
 import jsonschema
 import yaml
 
+from favit.components import own
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.recipes import check_recipe
+from favit.sweeps.resolve import forget
+from favit.sweeps.shipped import SCHEMA
 from favit.sweeps.staged import Rounds, Tune, rounds_of, tune_of
 
 __all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
-
-_SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
 # Base class of YAML loaders: the C one where libyaml is there, several times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -157,12 +158,13 @@ def _check_given_once(node: Any, source: str) -> None:
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
     _check_keys(raw, source)
-    schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
     )
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
+    _use(raw.get("components", ()), source)
     recipes = raw.get("recipes", {})
     sweeps = {
         name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
@@ -181,6 +183,16 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
         keep=raw.get("keep", "none"),
         retrain=raw.get("retrain", "ask") in ("yes", True),
     )
+
+
+def _use(folders: Sequence[str], source: str) -> None:
+    """Take components from these folders, too."""
+    try:
+        own.use(folders)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if folders:
+        forget()  # what was resolved with other components
 
 
 def _check_keys(value: Any, source: str, where: str = "") -> None:
