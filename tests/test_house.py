@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps", "train"},
     "analysis.page": {"analysis", "analysis.figures", "disk", "results"},
     # train: to read weights
-    "loading": {"components", "disk", "results", "sweeps", "train"},
+    "loading": {"analysis", "components", "disk", "results", "sweeps", "train"},
     "commands": {
         "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "proof", "results",
         "sweeps", "train", "train.life",

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from favit.analysis import costs, tables
+from favit.analysis import costs, runs_table, tables
 from favit.analysis.names import head
 from favit.analysis.tables import Row, RunResult, Table, TableSpec
 from favit.disk.lease import holder_of
@@ -32,8 +32,10 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     in_sweep = cells(sweep)
     # The digest is that of the same states as the table: a result that arrives meanwhile makes it outdated.
     states = _states(in_sweep, results)
-    table, _ = _build(config, sweep, in_sweep, results, states)
+    table, runs = _build(config, sweep, in_sweep, results, states)
     tables.write(table, folder(config), sweep.name)
+    placed = [(cell, states[cell.run.key], run) for cell, run in zip(in_sweep, runs, strict=True)]
+    runs_table.write(folder(config) / f"{sweep.name}.runs.csv", sweep.name, placed)
     digest = table_digest(sweep, in_sweep, results, states)
     written = files(config, sweep.name)
     made.record(note(config, sweep.name), digest, written)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
+from favit.analysis.runs_table import differing
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
 from favit.loading.places import AnyPath, configured
@@ -72,20 +72,6 @@ def load_histories(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame
                 pd.DataFrame({name: [value] * len(part) for name, value in about.items()}).join(part)
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", *AXES, "epoch"])
-
-
-def differing(runs: Iterable[Run]) -> list[str]:
-    """The settings besides the axes in which runs of one data set's task differ, sorted."""
-    seen: dict[str, set[str]] = {}
-    runs = list(runs)
-    for key in sorted({key for run in runs for key in run.settings} - set(AXES)):
-        values = {
-            (run.task, json.dumps(setting_of(run, key))) for run in runs if setting_of(run, key) is not None
-        }
-        seen[key] = {value for _, value in values}
-        if len(values) == len({task for task, _ in values}):
-            del seen[key]  # one value a task
-    return list(seen)
 
 
 def named(run: Run, keys: Iterable[str]) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def finish(state: State, number: int = 0, score: float | None = None) -> None:
             "finished": "2026-01-01T00:00:02+00:00",
             "command": ["favit", "train"],
             "metrics": scores,
-            "best": None,
+            "best": {},
         }
     )
 
