@@ -45,9 +45,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "analysis.page": {"analysis", "analysis.figures", "disk", "results"},
     # train: to read weights
     "loading": {"analysis", "components", "disk", "results", "sweeps", "train"},
+    "watching": {"disk", "results", "sweeps"},
     "commands": {
         "analysis", "analysis.page", "components", "disk", "identity", "planning", "prepare", "proof", "results",
-        "sweeps", "train", "train.life",
+        "sweeps", "train", "train.life", "watching",
     },
 }  # fmt: skip
 
