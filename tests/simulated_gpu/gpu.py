@@ -49,7 +49,7 @@ def simulated_gpu() -> Iterator[Device]:
         "torch.cuda.current_stream": lambda *_: _stream(device)(clock=device.streams.current),
         "torch.cuda.default_stream": lambda *_: _stream(device)(clock=device.streams.main),
         "torch.cuda.stream": lambda stream: stream,
-        "torch.Generator": _Generator,
+        "torch.Generator": _generator(device),
         "torch.autocast": Autocast,
         "torch.amp.autocast_mode.autocast": Autocast,
         "torch.save": saved,
@@ -78,20 +78,25 @@ def simulated_gpu() -> Iterator[Device]:
             patch.stop()
 
 
-class _Generator(torch.Generator):
-    """Draws on the CPU, and says where it was made for."""
+def _generator(device: Device) -> type:
+    class Generator(torch._C.Generator):
+        """Draws on the CPU, and says where it was made for."""
 
-    def __new__(cls, device: Any = "cpu") -> _Generator:
-        made = super().__new__(cls, "cpu")
-        made.claimed = torch.device(device)
-        return made
+        def __new__(cls, where: Any = "cpu", **keywords: Any) -> Generator:
+            made = super().__new__(cls, "cpu")
+            made.claimed = torch.device(keywords.get("device", where))
+            if made.claimed.type == "cuda":
+                device.generators[made._cdata] = made
+            return made
 
-    def __init__(self, *_: Any, **__: Any) -> None:
-        pass
+        def __init__(self, *_: Any, **__: Any) -> None:
+            pass
 
-    @property
-    def device(self) -> torch.device:  # type: ignore[override]
-        return self.claimed  # type: ignore[attr-defined]
+        @property
+        def device(self) -> torch.device:  # type: ignore[override]
+            return self.claimed  # type: ignore[attr-defined]
+
+    return Generator
 
 
 def _event(device: Device) -> type:

@@ -128,6 +128,7 @@ class Device(TorchDispatchMode):
         self.record = Record()
         self.streams = Streams()
         self.pinned: list[Tensor] = []  # kept, so that no other memory takes their place
+        self.generators: dict[int, torch._C.Generator] = {}  # the device's, by their address
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         return run(self, func, args, kwargs or {})
@@ -208,7 +209,7 @@ DEVICE: Device | None = None  # the one that is there
 def run(device: Device, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """One operation, on the CPU or on the simulated device."""
     name = func._schema.name
-    leaves = [x for x in tree_leaves((args, kwargs)) if isinstance(x, (Tensor, torch.Generator))]
+    leaves = [x for x in tree_leaves((args, kwargs)) if isinstance(x, (Tensor, torch._C.Generator))]
     tensors = [x for x in leaves if isinstance(x, Tensor)]
     there = [x for x in tensors if isinstance(x, SimulatedTensor)]
     wanted = kwargs.get("device")
@@ -248,8 +249,8 @@ def _check(device: Device, func: Any, args: Any, kwargs: dict[str, Any], leaves:
         _check_copy(device, name, args, kwargs)
     elif name != "aten::lift_fresh" and any(x.dim() or "index" in name or "gather" in name for x in on_host):
         record.fault(f"device mismatch: {name} of tensors on cuda:0 and the CPU")
-    for generator in (x for x in leaves if isinstance(x, torch.Generator)):
-        if generator.device.type != "cuda":
+    for generator in (x for x in leaves if isinstance(x, torch._C.Generator)):
+        if generator._cdata not in device.generators:
             record.fault(f"CPU generator: {name} on cuda:0")
 
 
