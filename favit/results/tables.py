@@ -63,7 +63,15 @@ def table_digest(
         rows.append([*place, cell.run.key, state.name, stamp, state.notes])
     recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
     made = sweep.table
-    table: list[Any] = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing, recipe]
+    table: list[Any] = [
+        sweep.name,
+        made.caption,
+        made.label,
+        made.baseline,
+        [*made.rows],
+        made.pairing,
+        recipe,
+    ]
     if sweep.staged:
         table.append([made.equivalence_margin, repr(sweep.rounds), repr(sweep.tune), decided])
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])

@@ -224,7 +224,7 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
     """The settings of all components that the sweep's runs name, those of models beside included."""
     valid: dict[str, Setting] = {}
     for combination in combinations:
-        axes = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
+        axes: dict[str, Any] = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
         axes["model"] = timm_names.kept(axes["model"])
         check_axes(axes, combination)
         valid |= component_settings(axes)
@@ -237,7 +237,7 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
 
 def _check_recipe_of_task(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
     """A recipe for the other task brings settings that these runs do not have."""
-    named = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
+    named: set[Any] = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
     for dataset in sorted(named & set(registry.names("data"))):
         task = task_of(dataset)
         for key in sweep.recipe.keys:
