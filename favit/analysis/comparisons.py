@@ -81,7 +81,7 @@ class _Measured:
         """The seeds of these randomnesses, in their order; all seeds for None."""
         examples = self.sample.examples if with_examples else None
         if shared is None or tuple(shared) == self.randomness:
-            return Sample(self.sample.scores, examples)
+            return Sample(self.sample.scores, examples, self.sample.exact)
         assert self.randomness is not None
         at = [self.randomness.index(key) for key in shared]
         return Sample(self.sample.scores[at], None if examples is None else examples[at])
@@ -104,7 +104,10 @@ def _measure(runs: Sequence[RunResult], task: str) -> dict[str, _Measured]:
         keys = tuple(run.randomness for run, _ in scored)
         distinct = None not in keys and len(set(keys)) == len(keys)
         order = None if by_example is None else order
-        measured[metric.key] = _Measured(Sample(scores, by_example), keys if distinct else None, order)
+        exact = all(run.exact for run, _ in scored)
+        measured[metric.key] = _Measured(
+            Sample(scores, by_example, exact), keys if distinct and not exact else None, order
+        )
     return measured
 
 

@@ -32,6 +32,8 @@ def legend(table: Table) -> Iterable[str]:
     """Sentences below or after the caption."""
     yield from _recipe_legend(table)
     yield _mean_legend(table)
+    if exact := list(dict.fromkeys(line.row.label for line in table.lines if line.exact)):
+        yield f"Not trained, so one exact run without seeds: {', '.join(exact)}."
     if any(line.cost for line in table.lines):
         yield f"FLOPs are multiply-accumulates of one input at the size trained on, {_SELECTION[table.spec.task]}."
     if any(params_1000(line) is not None for line in table.lines):
@@ -40,11 +42,6 @@ def legend(table: Table) -> Iterable[str]:
     if any(score.place for score in _scores(table)):
         yield "Bold: best mean, underlined: second, whether significant or not."
     yield from _published_legend(table)
-    for group in table.groups:
-        if group.repeat_last:
-            where = f" ({group.title})" if group.title else ""
-            scores = [f"{key.upper()} {value:.3f}" for key, value in group.repeat_last.items()]
-            yield f"Repeating the last input step scores {', '.join(scores)}{where}."
 
 
 def params_1000(line: Line) -> float | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from favit.analysis.results import RunResult
+from favit.components.literals import trained
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
 from favit.results.reasons import reason
@@ -34,6 +35,8 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "group": dict(cell.group),
         "seed": cell.run["seed"],
         "randomness": _randomness(cell, pairing),
+        "settings": cell.run.settings,
+        "exact": not trained(cell.run["model"]),
     }
     if state.result is not None:
         return RunResult(

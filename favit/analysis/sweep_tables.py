@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
-from favit.analysis import costs, tables
+from favit.analysis import costs, runs_table, tables
 from favit.analysis.asked import Asked, asked, run_result_of
 from favit.analysis.run_results import run_result, stale
 from favit.analysis.spec import table_spec
@@ -30,8 +30,10 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     """Write a sweep's table; returns the path of its Markdown."""
     # The digest is that of the same states as the table: a result that arrives meanwhile makes it outdated.
     now, states = now_of(possible(sweep), results)
-    table, _ = _build(config, now, results, states)
+    table, runs = _build(config, now, results, states)
     tables.write(table, folder(config), sweep.name)
+    placed = [(cell, states[cell.run.key], run) for cell, run in zip(now.cells, runs, strict=True)]
+    runs_table.write(folder(config) / f"{sweep.name}.runs.csv", sweep.name, placed)
     written = files(config, sweep.name)
     made.record(note(config, sweep.name), digest(now, results, states), written)
     return next(path for path in written if path.suffix == ".md")

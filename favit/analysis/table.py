@@ -133,7 +133,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Line:
-    """One row within one group. ``states`` counts the runs asked for; ``notes`` become footnotes."""
+    """One row within one group.
+
+    states: counts the runs asked for. notes: become footnotes. exact: not trained, one run whatever the seeds.
+    """
 
     row: Row
     scores: Mapping[str, Score]
@@ -142,6 +145,7 @@ class Line:
     published_params: Published | None = None
     published_flops: Published | None = None
     notes: tuple[str, ...] = ()
+    exact: bool = False
 
     @property
     def params_minus_published(self) -> float | None:
@@ -163,12 +167,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """One block of the table. ``repeat_last``: metric -> score of repeating the last input step."""
+    """One block of the table."""
 
     key: Mapping[str, Any]
     title: str
     lines: tuple[Line, ...]
-    repeat_last: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

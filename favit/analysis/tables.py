@@ -101,7 +101,7 @@ def _group(
         cells = {row_id: runs[: looks.seeds(row_id)] for row_id, runs in cells.items()}
         found = {row_id: dict(look.differences) for row_id, look in looks.rows.items()}
         stops = {row_id: (sentence(spec, look),) for row_id, look in looks.rows.items()}
-    place = {row.id: {**key, **row.values} for row in rows}
+    place = {row.id: {**key, **row.values, **cells[row.id][0].settings} for row in rows}
     alone = [
         {
             m.key: _score(cells[row.id], m, published.find(place[row.id], row.reference, m.key))
@@ -125,10 +125,11 @@ def _group(
                 *stops.get(row.id, ()),
                 *remarks(cells[row.id], metrics),
             ),
+            exact=all(run.exact for run in cells[row.id]),
         )
         for row in rows
     )
-    return Group(key, "", lines, _repeat_last([run for runs in cells.values() for run in runs], metrics))
+    return Group(key, "", lines)
 
 
 def _score(runs: Sequence[RunResult], metric: Metric, reference: Published | None) -> Score:
@@ -154,16 +155,3 @@ def _placed(rows: Sequence[dict[str, Score]], metrics: Sequence[Metric]) -> list
         for row, mean in zip(placed, means, strict=True):
             row[metric.key] = replace(row[metric.key], place=0 if mean is None else places.get(mean, 0))
     return placed
-
-
-def _repeat_last(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> dict[str, float]:
-    """Score of repeating the last input step: the same for all runs of a group."""
-    for run in runs:
-        baseline = (run.metrics or {}).get("baseline") or {}
-        if run.state in ("valid", "accepted") and baseline:
-            return {
-                m.key: float(baseline[f"repeat_last_{m.key}"])
-                for m in metrics
-                if f"repeat_last_{m.key}" in baseline
-            }
-    return {}

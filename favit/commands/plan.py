@@ -1,4 +1,4 @@
-"""Say what a sweep will cost before it is spent: ``favit plan [SWEEP]``."""
+"""Say what a sweep will cost before it is spent: ``favit plan [WORDS]``."""
 
 from __future__ import annotations
 
@@ -13,19 +13,30 @@ from favit.commands.main import add_config, command_line
 from favit.planning import costs, render
 from favit.planning.pace import finished_runs
 from favit.planning.storage import data_storage, results_storage
+from favit.results.selection import sweeps_with
 from favit.results.state import Results
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
 from favit.sweeps.names import written
 from favit.sweeps.stages import Place, possible
 
 
-def lines(config: Config, sweep: SweepConfig, device: str, deviation: float | None = None) -> Iterator[str]:
+def lines(
+    config: Config,
+    sweep: SweepConfig,
+    device: str,
+    asked: frozenset[str] | None = None,
+    deviation: float | None = None,
+) -> Iterator[str]:
     """What to say of one sweep, as it is found out. Runs that have their result cost nothing.
 
-    deviation: between seeds' scores, where a person states one.
+    asked: the keys of the runs that matter; None for all of them. deviation: between seeds' scores, where a person
+    states one.
     """
     now = of_sweep(sweep, Results(config)) if sweep.staged else None
-    what = costs.outline(config, sweep, None if now is None else {run.key for run in now.runs})
+    if now is not None:
+        keys = frozenset(run.key for run in now.runs)
+        asked = keys if asked is None else asked & keys
+    what = costs.outline(config, sweep, asked)
     yield render.heading(what)
     if now is not None:
         more = sum(max(map(len, alternatives)) for alternatives in now.follow)
@@ -85,7 +96,7 @@ def main(arguments: Sequence[str]) -> int:
     """Print the costs of the named sweeps."""
     parser = command_line("plan", __doc__)
     parser.add_argument(
-        "target", nargs="?", default="all", help="a sweep, a group or all; default: %(default)s"
+        "words", nargs="*", help="sweeps, groups, all (default), and key=value[,value] for some of their runs"
     )
     add_config(parser)
     parser.add_argument("--device", help="where to measure; default: the configuration's")
@@ -97,8 +108,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     config = load(options.config)
     try:
-        for sweep in config.sweeps_of(options.target):
-            for line in lines(config, sweep, options.device or config.device, options.deviation):
+        for sweep, asked in sweeps_with(config, options.words):
+            for line in lines(config, sweep, options.device or config.device, asked, options.deviation):
                 print(line, flush=True)
     except ValueError as error:
         raise ConfigError(str(error)) from error

@@ -35,8 +35,6 @@ ENGINE = "favit.train.engine"
 VALIDATED = "favit.train.validated"  # of images of which a part validates
 PROGRAM = "favit.train.life.__main__"
 
-_NAMED = ("dataset", "model", "aggregator", "encoding")
-
 
 @dataclass(frozen=True)
 class Fingerprint:
@@ -110,7 +108,7 @@ class Fingerprinter:
             code=self.code(run).digest,
             data=self._data_of(run),
             versions=self._versions_of(self._closure(run, engine_of(run))),
-            policy=self._policy,
+            policy={**self._policy, **declared.exact_versions(run.settings)},
             stated=stated,
         )
 
@@ -154,7 +152,7 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(declared.component(axis, run.settings) for axis in _NAMED)
+    return tuple(declared.component(axis, run.settings) for axis in declared.naming(run.settings))
 
 
 def engine_of(run: Run) -> str:
@@ -164,7 +162,7 @@ def engine_of(run: Run) -> str:
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    components = [declared.component(axis, dict(run.settings)) for axis in declared.naming(run.settings)]
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     task = "validated" if engine_of(run) == VALIDATED else run.task
     return [f"favit.train.tasks.{task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]

@@ -75,10 +75,10 @@ class Row:
     why_unknown: str = ""
 
 
-def outline(config: Config, sweep: SweepConfig, asked: Collection[str] | None = None) -> Outline:
+def outline(config: Config, sweep: SweepConfig, only: Collection[str] | None = None) -> Outline:
     """A sweep's runs that have no result that counts, row by row.
 
-    asked: the keys of those that it asks for now, where results decide; None for all.
+    only: the keys of those that matter; None for all that it may come to ask for.
     """
     places = possible(sweep).places
     wanted: dict[str, tuple[str, Run]] = {}
@@ -88,8 +88,8 @@ def outline(config: Config, sweep: SweepConfig, asked: Collection[str] | None = 
             wanted.setdefault(run.key, (f"{label}, to choose {option.name}", run))
         for of in option.cells:
             wanted.setdefault(of.run.key, (label, of.run))
-    if asked is not None:
-        wanted = {key: value for key, value in wanted.items() if key in asked}
+    if only is not None:
+        wanted = {key: value for key, value in wanted.items() if key in only}
     rows: dict[str, list[Run]] = defaultdict(list)
     for state in Results(config).states([run for _, run in wanted.values()]):
         if not state.counts:

@@ -15,7 +15,7 @@ from favit.results.state import Results, State
 from favit.sweeps.config import Config, SweepConfig
 from favit.sweeps.runs import Cell, Run
 
-SUFFIXES = (".csv", ".tex", ".md")
+SUFFIXES = (".csv", ".tex", ".md", ".runs.csv")
 
 ANALYSES = "analysis"  # the folder of analyses, below that of results
 
@@ -29,7 +29,7 @@ def folder(config: Config) -> Path:
 
 
 def files(config: Config, name: str) -> list[Path]:
-    """A sweep's table in its three formats."""
+    """A sweep's table in its three formats, and the scores of its runs one by one."""
     base = folder(config) / name
     return [base.with_suffix(suffix) for suffix in SUFFIXES]
 

@@ -23,7 +23,7 @@ localrules:
 
 rule table:
     output:
-        multiext(f"{made_tables.folder(SETUP)}/{{sweep}}", ".csv", ".tex", ".md"),
+        multiext(f"{made_tables.folder(SETUP)}/{{sweep}}", *made_tables.SUFFIXES),
     input:
         awaited,
     wildcard_constraints:
