@@ -271,3 +271,11 @@ def test_tuned_rows_may_have_seeds_until_decided() -> None:
         (s, 1e-3) for s in (0, 1, 2)
     }
     assert [len(each) for each in now.follow] == [1, 1] and len(now.follow[0][0]) == 3
+
+
+def test_a_model_that_is_not_trained_is_asked_for_at_once() -> None:
+    body = {"tune": {"grid": {"lr": [1e-4, 1e-3]}, "seeds": [100]}, "beside": ["repeat_last"]}
+    disk = Disk(sweep_of({**MATRIX, "seed": [0]}, **body))
+    now = disk.asked()
+    assert {run["model"] for run in now.runs if run["seed"] != 100} == {"repeat_last"}
+    assert [row for _, row in now.notes()] == MATRIX["aggregator"]

@@ -90,6 +90,13 @@ def test_a_setting_that_a_row_lacks_is_no_choice_for_it() -> None:
 TUNE = {"grid": {"lr": [1e-4]}, "seeds": [100]}
 
 
+def test_a_model_that_is_not_trained_has_nothing_to_choose() -> None:
+    grid = {"lr": [1e-4, 1e-3]}
+    found = expanded(series(tune={**TUNE, "grid": grid}, beside=["repeat_last"]))
+    beside = next(place for place in found.places if place.row == "repeat_last")
+    assert len(beside.options) == 1 and not beside.options[0].candidates
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -103,6 +110,7 @@ TUNE = {"grid": {"lr": [1e-4]}, "seeds": [100]}
         (series(tune={**TUNE, "table": 1}), "key 'table'"),
         (images(tune=TUNE, settings={"validation_split": 0.7}), "validation_split"),
         (images(matrix={"seed": ROUNDS}, table={}), "table.baseline"),
+        (series(matrix={"seed": ROUNDS}, beside=["repeat_last"]), "'repeat_last' is not trained"),
         (images(matrix={"seed": ROUNDS}, exclude=[{"aggregator": "max_pool", "seed": 4}]), "the same seeds"),
         (images(matrix={"seed": {"min": 5, "max": 3, "stop": "decided"}}), "min (5) exceeds max (3)"),
         (images(matrix={"seed": {"min": 1, "max": 3, "stop": "decided"}}), "at least 2"),
