@@ -47,15 +47,15 @@ MAY_IMPORT: dict[str, set[str]] = {
         "analysis", "components", "data", "identity", "models", "sweeps", "train",
     },
     "commands": {
-        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "planning", "prepare", "proof",
-        "results", "sweeps", "train", "train.life",
+        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "models", "planning", "prepare",
+        "proof", "results", "sweeps", "train", "train.life",
     },
 }  # fmt: skip
 
 # Files that stand beside the rooms: `python -m favit.train` completes a run that a person wrote.
 ENTRANCES = {
     "favit.__main__": {"commands"},
-    "favit.train.__main__": {"identity", "sweeps", "train.life"},
+    "favit.train.__main__": {"components", "identity", "sweeps", "train.life"},
 }
 
 # Packages besides the standard library that a room may import; None: whatever the product depends on.

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from favit.components.nearest import unknown
+from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
 
 VERBS = {
@@ -45,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; whatever a person has to change is told in one line on standard error."""
+    _torchvision.prepare_when_imported()
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
         return int(module.main(arguments))

@@ -62,6 +62,13 @@ def repeats_itself_in_evaluation(name: str) -> None:
     assert torch.equal(first, second), "a second call gives something else"
 
 
+def stays_on_the_device_of_its_input(name: str) -> None:
+    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    model, run = _built(name)
+    out = model.eval().to("meta")(*(tensor.to("meta") for tensor in _inputs(run)))
+    assert out.device.type == "meta", f"what it gives lies on {out.device}"
+
+
 def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
     """The same seed gives the same initial weights, whatever random numbers were drawn before."""
     states = []
@@ -87,6 +94,7 @@ CHECKS = (
     passes_gradients,
     keeps_examples_apart,
     repeats_itself_in_evaluation,
+    stays_on_the_device_of_its_input,
     begins_with_weights_that_follow_from_the_seed,
     trains_under_autocast,
 )

@@ -64,7 +64,7 @@ job_label = (
 
 def why(wildcards):
     run = state(wildcards).run
-    return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
+    return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}{guard.missing_file(SETUP.data, run.settings)}"
 
 
 def command(wildcards, threads):
@@ -131,5 +131,8 @@ onstart:
         to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
         try:
             logger.info(guard.before_training(SETUP, RESULTS, to_train))
+            for _absent in guard.absent_data(SETUP.data, to_train):
+                logger.warning(_absent)
+                workflow.scheduler.keepgoing = True  # the runs that have their data train
         except (guard.NeedsConfirmation, snapshot.CodeChanged, OSError) as stop:
             raise WorkflowError(str(stop))
