@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from favit.analysis import costs, tables
+from favit.analysis import costs, tables, top5
 from favit.analysis.names import head
 from favit.analysis.tables import Row, RunResult, Table, TableSpec
 from favit.disk.lease import holder_of
@@ -111,11 +111,12 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "randomness": _randomness(cell, pairing),
     }
     if state.result is not None:
+        predictions = RunFolder(state.folder).predictions
         return RunResult(
             **common,
             state="accepted" if state.name == "accepted" else "valid",
-            metrics=state.result.content,
-            predictions=RunFolder(state.folder).predictions,
+            metrics=top5.only_where_it_says_something(state.result.content, predictions),
+            predictions=predictions,
             note="; ".join(state.notes),
         )
     if holder_of(state.folder):

@@ -94,7 +94,7 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
 
 @functools.cache
 def _absent_file(root: Path, files: tuple[tuple[str, Path], ...]) -> str | None:
-    return next((f"{name} is missing in {root}" for name, path in files if not path.is_file()), None)
+    return next((f"{name} is missing in {root}" for name, path in files if not path.exists()), None)
 
 
 def missing_file(root: Path, settings: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""CSV files as their owners write them: other signs, other names; every error names the setting or change that helps."""
+"""CSV files as their owners write them: other signs and names; every error names the setting or change that helps."""
 
 from __future__ import annotations
 
@@ -56,13 +56,15 @@ def test_the_same_numbers_in_another_dress(tmp_path: Path, text: str, settings: 
         (PLAIN.replace("date", "tag"), {}, r"no column 'date'; dataset.date names the column"),
         (PLAIN.replace(",", ";"), {}, r"one column, 'date;x'; dataset.separator: ';' would part it"),
         (PLAIN.replace(",", "\t"), {}, r"dataset.separator: 'tab' would part it"),
-        (PLAIN.replace(",", ";").replace(".", ","), {"separator": ";"}, r"not numeric: .* dataset.decimal: ',' reads it"),
+        (PLAIN.replace(",", ";").replace(".", ","), {"separator": ";"},
+         r"not numeric: .* dataset.decimal: ',' reads it"),
         (PLAIN, {"columns": "x, y"}, r"no column 'y', which dataset.columns names; there are 'date', 'x'"),
         (rows("date,x,word", DAYS, VALUES, ["rain"] * 60), {},
          r"'word' is not numeric: 'rain' in line 2; leave it out of dataset.columns"),
         (rows(",date,x", range(60), DAYS, VALUES), {}, r"a column has no name .*to_csv\(index=False\), or name the"),
         (rows("Unnamed: 0,date,x", range(60), DAYS, VALUES), {}, r"a column has no name \('Unnamed: 0'\)"),
-        (rows("date,x", range(60), VALUES), {}, r"'date' holds numbers \(.*0.*\) and no dates; write them as 2020-01-31"),
+        (rows("date,x", range(60), VALUES), {}, 
+         r"'date' holds numbers \(.*0.*\) and no dates; write them as 2020-01-31"),
         (rows("date,x", range(20200101, 20200161), VALUES), {}, r"'date' holds numbers"),
         (rows("date,x", np.arange(60) / 2, VALUES), {}, r"'date' holds numbers"),
         (rows("date,x", ["soon"] * 60, VALUES), {}, r"'soon' in line 2 is not a date"),
