@@ -87,7 +87,7 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 def _check_free(target: Path, files: dict[str, bytes]) -> None:
-    """``ConfigError`` unless it is empty but for hidden files, such as ``.git``, and what was laid out before."""
+    """``ConfigError`` unless the folder is empty but for hidden files (``.git``) and what was laid out before."""
     if not target.is_dir():
         raise ConfigError(f"{target} is no folder")
     if not os.access(target, os.W_OK):

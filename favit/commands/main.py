@@ -16,6 +16,8 @@ VERBS = {
     "explain": "say which runs are valid and which must be trained, and why",
     "plan": "say what a sweep costs before it is spent",
     "sweep": "print the runs that a sweep asks for",
+    "diff": "put two sweeps beside each other",
+    "watch": "show what is being trained, and when it will be done",
     "tabulate": "make the tables of sweeps",
     "report": "make one page of all tables and figures",
     "accept": "declare results valid under changed code",

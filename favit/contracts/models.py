@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from favit.components import declared, registry
-from favit.components.literals import task_of
+from favit.components.literals import task_of, trained
 from favit.sweeps.resolve import resolve
 from favit.train import build
 
@@ -32,6 +32,8 @@ def answers_in_the_shape_of_its_task(name: str) -> None:
 
 def passes_gradients(name: str) -> None:
     """Gradients reach every parameter that is trained, and are finite."""
+    if not trained(name):
+        return
     model, run = _built(name)
     model.train()(*_inputs(run)).square().sum().backward()
     for key, parameter in model.named_parameters():
@@ -81,6 +83,8 @@ def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
 
 def trains_under_autocast(name: str) -> None:
     """It trains under bfloat16 autocast with finite values."""
+    if not trained(name):
+        return
     model, run = _built(name)
     with torch.autocast("cpu", torch.bfloat16):
         out = model.train()(*_inputs(run))
@@ -127,6 +131,8 @@ def _run(name: str) -> Mapping[str, Any]:
 
 
 def _mechanisms(name: str) -> list[dict[str, str]]:
+    if not declared.aggregates(name):
+        return [{"aggregator": "none", "encoding": "none"}]
     rooms = declared.room_of(name), "encodings"
     aggregators, encodings = (sorted(registry.names(r), key=lambda n: n not in _FIRST) for r in rooms)
     return [{"aggregator": a, "encoding": e} for a in aggregators for e in encodings[:3]]

@@ -1,4 +1,4 @@
-"""Where the files lie that are no code and belong to it: Snakefile, rules, schema, profile, configuration."""
+"""Where the files lie that belong to ``favit`` and are no code: Snakefile, rules, schema, profile, configuration."""
 
 from __future__ import annotations
 

@@ -29,8 +29,13 @@ ROOMS = {
 }
 SWEEPS = {
     "pictures": {
-        "settings": {"image_size": 32, "schedule": "constant", "dataset.path": "x"} | {"model.width": 8},
-        "matrix": {"dataset": ["stripes"], "model": ["tiny_mlp"], "aggregator": ["median"], "encoding": ["none"],
+        "settings": {"image_size": 32, "schedule": "constant", "model.width": 8},
+        "matrix": {"dataset": ["stripes"], "model": ["tiny_mlp"], "aggregator": ["none"], "encoding": ["none"],
+                   "seed": [0]},
+    },
+    "fused": {
+        "settings": {"image_size": 32, "schedule": "constant"},
+        "matrix": {"dataset": ["stripes"], "model": ["favit_b0"], "aggregator": ["median"], "encoding": ["none"],
                    "seed": [0]},
     },
     "days": {
@@ -39,7 +44,6 @@ SWEEPS = {
                    "encoding": ["ramp"], "seed": [0, 1]},
     },
 }  # fmt: skip
-del SWEEPS["pictures"]["settings"]["dataset.path"]
 
 
 @pytest.fixture
@@ -77,6 +81,7 @@ def test_an_example_keeps_its_contract(lab: Path, where: str) -> None:
 def test_the_examples_stand_in_sweeps_with_their_settings(lab: Path) -> None:
     config = parse({"components": [str(lab)], "sweeps": SWEEPS})
     assert [run["model.width"] for run in runs(config, "pictures")] == [8]
+    assert [run["aggregator"] for run in runs(config, "fused")] == ["median"]
     assert [run["aggregator.decay"] for run in runs(config, "days")] == [2.0, 2.0]
     broken = {**SWEEPS["days"], "settings": {"aggregator.decay": -1.0, "schedule": "constant"}}
     with pytest.raises(ConfigError, match=r"aggregator.decay must be .*0.0"):

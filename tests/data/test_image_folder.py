@@ -187,7 +187,7 @@ def test_every_change_of_a_picture_changes_the_digest(parts: Path) -> None:
 
 def batches(data: Any, chosen: Images) -> list[torch.Tensor]:
     feed = Feed(data, chosen, 0, CPU, World(), 0)
-    order = [Batch(0, torch.arange(len(data.train))), Batch(1, torch.tensor([3, 1]))]
+    order = [Batch(0, i, torch.ones(len(i))) for i in (torch.arange(len(data.train)), torch.tensor([3, 1]))]
     return [images for _, images, _ in feed.train(iter(order), 1)] + [
         images for images, _ in feed.test([torch.arange(len(data.test))])
     ]
@@ -212,7 +212,7 @@ def test_prepared_pictures_make_the_same_batches(layout: str, request: pytest.Fi
     assert digests is not None and list(digests) == [f"{name}/index.json"]
     other = {"scored": "test"} if layout == "parts" else {"split_seed": 3}
     with pytest.raises(
-        ValueError, match=r"prepared with another split .* index.json and prepare it with these"
+        ValueError, match=r"prepared with another split .*index.json and prepare it with these"
     ):
         load(root, run(name, **other))
 
