@@ -7,8 +7,8 @@
   ``run["image_size"]``, ``run["drop_path"]``, ``run["input_length"]`` and so on are those of training
   (``favit/train/settings.py``). ``facts`` are the data set's: ``classes``, ``channels`` and ``image_size``, or
   ``variables`` and ``time_features``. What does not go together is a ``ValueError``;
-* ``AGGREGATORS = "attention"`` where the run's aggregator is an attention, ``"none"`` where the model has no use for one,
-  nor for an encoding (its runs name ``none`` for both); otherwise it is of ``favit/aggregators``;
+* ``AGGREGATORS = "attention"`` where the run's aggregator is an attention, ``"none"`` where the model has no use for
+  one, nor for an encoding (its runs name ``none`` for both); otherwise it is of ``favit/aggregators``;
 * ``TRAINED = False`` where there is nothing to train, such as of a forecast that repeats the last step;
 * a dataclass ``Settings``, where the model has settings, written ``model.d_model`` in ``config.yaml``;
   ``Settings(**own(run, "model"))`` takes them from a run (``favit.components.flat.own``).
