@@ -112,6 +112,9 @@ def test_a_rule_says_more_than_the_profile() -> None:
     of_cpus = packs.describe(job(), without, settings)
     assert of_cpus is not None and (of_cpus["jobs_per_gpu"], of_cpus["gpus"]) == (1, 0)
     assert packs.describe(job(), ONE, ExecutorSettings(pack=8, cluster="local")) is None
+    assert packs.describe(job(pack=1), ONE, settings) is None, "its rule wants an allocation for each"
+    shares = packs.describe(job(), ONE, ExecutorSettings(jobs_per_gpu=4))
+    assert shares is not None and shares["slots"] == 4
 
 
 def test_the_script_of_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

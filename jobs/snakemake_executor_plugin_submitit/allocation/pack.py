@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import child, slots, task, warm
+from . import child, processes, slots, task, warm
 from .claim import Life, claim, owner_of
 from .decision import Slurm
 from .files import read_json, write_json
@@ -83,6 +83,7 @@ class Pack:
 
     def run(self) -> int:
         """Work on the list until nothing is left that can be done now. Return the exit code for SLURM."""
+        processes.adopt_orphans()
         write_json(self.folder.pack_life(self.owner), self.start)
         while True:
             self._fill()
@@ -106,7 +107,9 @@ class Pack:
 
     def _fill(self) -> None:
         """Start a member in each slot that is free and allowed to take one."""
-        if self.warned or signal.sigpending() & child.TOLD:
+        coming = signal.sigpending()
+        # A warning that comes before anything runs (a time limit that is shorter) is passed on, as a job alone gets it.
+        if self.warned or signal.SIGTERM in coming or (signal.SIGUSR2 in coming and self.used):
             return
         for slot in self.slots:
             if slot.number in self.running or not self._may_use(slot):
@@ -221,8 +224,18 @@ class Pack:
             if (code := one.poll()) is None:
                 continue
             del self.running[number]
+            self._end_orphans()
             for index in one.indexes:
                 self._note_end(number, index, code)
+
+    def _end_orphans(self) -> None:
+        """End what a member has left behind, as SLURM does when a job ends: it came to us, for its parent is gone."""
+        members = {one.pid for one in self.running.values()}
+        for pid in processes.children(os.getpid()):
+            if pid not in members:
+                processes.send(pid, signal.SIGKILL, only_catching=False)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
 
     def _note_end(self, number: int, index: int, code: int) -> None:
         """Note what became of a member that has left its slot."""
