@@ -33,7 +33,10 @@ from favit.proof.prove import Side, Unprovable, compare
 
 ROOT = Path(__file__).parents[1]
 RUNS = ("series-probsparse-sinusoidal", "series-delta-v-none", "images-aggregator-probsparse", "images-mixup")
-OUTLINE = ("favit/train/engine.py", "favit/train/checkpoint.py")  # what a probe calls, see favit/proof/probe.py
+OUTLINE = (
+    "favit/train/engine.py",
+    "favit/train/checkpoint.py",
+)  # what a probe calls, see favit/proof/probe.py
 HEAD = ("before", "commit", "run", "outcome", "seconds", "why")
 
 
