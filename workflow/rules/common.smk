@@ -85,9 +85,14 @@ for _name, _possible in POSSIBLE.items():
         FIRST_SWEEP.setdefault(_run.key, SETUP.sweeps[_name])
 
 
+def asked_by(sweep):
+    """The runs that a sweep asks for when this process begins."""
+    return (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs
+
+
 def runs_to_train(sweep):
     """The metrics files of a sweep's runs that are not there, of those that it asks for when this process begins."""
-    missing = (STATES[run.key] for run in (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs)
+    missing = (STATES[run.key] for run in asked_by(sweep))
     return list(dict.fromkeys(str(state.folder / METRICS) for state in missing if not state.counts))
 
 
