@@ -18,6 +18,7 @@ from favit.results import made
 from favit.results.reasons import reason
 from favit.results.state import Results, State
 from favit.results.tables import distinct, files, folder, note, table_digest
+from favit.sweeps import beside
 from favit.sweeps.config import Config, SweepConfig
 from favit.sweeps.runs import Cell, cells
 
@@ -85,9 +86,10 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
 
 
 def _recipe(sweep: SweepConfig) -> str:
-    """``study, with lr 0.001``; empty where the sweep names no recipe."""
-    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items())
-    return f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
+    """``study, with lr 0.001; dlinear: lr 0.005``; empty where the sweep names no recipe."""
+    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items() if value is not None)
+    name = f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
+    return f"{name}; {own}" if name and (own := beside.said(sweep)) else name
 
 
 def _stale(state: State, asked: set[str], results: Results) -> str:

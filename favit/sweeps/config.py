@@ -66,6 +66,9 @@ class Recipe:
         return f"recipe {self.name} {self.note}" if self.note else ""
 
 
+Beside = str | Mapping[str, Any]  # a model's name, or with settings of its own
+
+
 @dataclass(frozen=True)
 class SweepConfig:
     """One sweep as written: matrix, settings and table, not yet expanded.
@@ -82,7 +85,7 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
-    beside: Sequence[str] | Mapping[str, Sequence[str]] = ()
+    beside: Sequence[Beside] | Mapping[str, Sequence[Beside]] = ()
 
 
 @dataclass(frozen=True)

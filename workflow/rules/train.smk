@@ -4,8 +4,10 @@
 import functools
 import shlex
 
+from favit.disk.cache import Cache
 from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
+from favit.planning import buildable
 from favit.results import guard
 from favit.results.ledger import Ledger
 from snakemake.exceptions import WorkflowError
@@ -130,6 +132,10 @@ onstart:
         workflow.execution_settings.keep_incomplete = True
         to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
         try:
+            # What cannot be built ends here, in one line, and not in the queue.
+            looked_at = Cache(RESULTS.root / ".cache" / "buildable.json")
+            for line in buildable.check((a_state.run for a_state in to_train), looked_at):
+                logger.info(line)
             logger.info(guard.before_training(SETUP, RESULTS, to_train))
-        except (guard.NeedsConfirmation, snapshot.CodeChanged, OSError) as stop:
+        except (guard.NeedsConfirmation, snapshot.CodeChanged, ConfigError, OSError) as stop:
             raise WorkflowError(str(stop))
