@@ -19,6 +19,7 @@ from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
 from favit.sweeps.config import read as read_config
+from favit.sweeps.cells import unused
 from favit.sweeps.runs import unique
 from favit.sweeps.stages import possible
 from snakemake.logging import logger
@@ -75,8 +76,14 @@ MISSING = {state.folder.name: state for state in STATES.values() if not state.co
 # What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
     for _sweep in SETUP.sweeps.values():
-        if (_said := _sweep.recipe.said) and any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
-            logger.info(f"{_sweep.name}: {_said}")
+        if any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
+            if _said := _sweep.recipe.said:
+                logger.info(f"{_sweep.name}: {_said}")
+            for _key in unused(_sweep):
+                logger.info(
+                    f"{_sweep.name}: recipe {_sweep.recipe.name} brings {_key}, which no row has; "
+                    f"settings: {{{_key}: null}} leaves it out"
+                )
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}
