@@ -27,6 +27,7 @@ class RunResult:
     metrics: content of ``metrics.json``; None where there is none.
     predictions: ``predictions.npz``; without it intervals are over seeds only.
     note: why a run is accepted or stale, shown in the footnote.
+    name, folder: what people call the run, and where it lies or is being trained; None where it has no place.
     randomness: runs of two rows are paired where these are equal (same data order, augmentation and
         initialisation); None pairs with nothing.
     """
@@ -39,6 +40,8 @@ class RunResult:
     predictions: Path | None = None
     note: str = ""
     randomness: Hashable = None
+    name: str = ""
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STANDINGS:

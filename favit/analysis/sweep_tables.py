@@ -111,6 +111,8 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "group": dict(cell.group),
         "seed": cell.run["seed"],
         "randomness": _randomness(cell, pairing),
+        "name": cell.run.name,
+        "folder": state.folder,
     }
     if state.result is not None:
         return RunResult(
