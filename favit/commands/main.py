@@ -25,6 +25,8 @@ VERBS = {
     "fetch": "download data sets",
     "prepare": "pack data sets of very many files",
     "train": "train one run",
+    "export": "hand a sweep on: tables, runs, code, environment",
+    "reproduce": "train one run of an export again and compare",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2
