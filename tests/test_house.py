@@ -49,9 +49,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     # train: to read weights
     "loading": {"analysis", "components", "disk", "results", "sweeps", "train"},
     "watching": {"disk", "results", "sweeps"},
+    "exporting": {"disk", "identity", "results"},
     "commands": {
-        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "models", "planning", "prepare",
-        "proof", "results", "sweeps", "train", "train.life", "watching",
+        "analysis", "analysis.page", "components", "contracts", "disk", "exporting", "identity", "models", "planning",
+        "prepare", "proof", "results", "sweeps", "train", "train.life", "watching",
     },
 }  # fmt: skip
 
