@@ -14,6 +14,7 @@ from typing import Any
 
 from favit.components import declared
 from favit.components.facts import feed_of
+from favit.components.optimizers import module_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity import outside
@@ -153,12 +154,17 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(declared.component(axis, run.settings) for axis in _NAMED)
+    return (*(declared.component(axis, run.settings) for axis in _NAMED), *_optimizer(run))
+
+
+def _optimizer(run: Run) -> list[tuple[str, str]]:
+    module = module_of(run.settings.get("optimizer", "adamw"))
+    return [("train.optimizers", module)] if module else []
 
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    components = [*(declared.component(axis, dict(run.settings)) for axis in _NAMED), *_optimizer(run)]
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 

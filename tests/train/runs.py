@@ -14,7 +14,7 @@ from favit.components import declared
 from favit.identity.digests import data_digests, short_digest
 
 # Of a row of history.csv: how long it took, not what came out.
-TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
+TIMINGS = {"seconds", "examples_per_second", "memory_bytes", "compile_seconds"}
 
 
 def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[str, Any]:
