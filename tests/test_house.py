@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {"components"},
     "train.augment": {"train"},
     "train.feeds": {"train", "train.augment", "data"},
+    "train.optimizers": {"train", "models"},  # models: so that timm can be imported
     "train.tasks": {"train", "train.augment", "train.feeds", "components"},
     "sweeps": {"components"},
     "identity": {"components", "disk", "sweeps"},

@@ -126,7 +126,9 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
         batch = run["batch_size"] // layout.devices
         found = probe.measure(model, run.settings, facts, device, layout.threads, batch)
         rate = found.examples_per_second / (1 + _FORWARD * scored / train)
-        pace = Pace(rate, f"measured here, on {found.device}, the model alone", found.on_cpu)
+        pace = Pace(
+            rate, f"measured here, on {found.device}, the model alone", found.on_cpu, found.memory_bytes
+        )
     return Cost(hours(run, layout.devices, pace, train), pace, probe.parameters(model))
 
 
