@@ -67,7 +67,9 @@ def mechanisms() -> dict[str, dict[str, Any]]:
 def families(bench: Any) -> dict[str, dict[str, Any]]:
     """Runs whose losses are compared over precisions."""
     images = {"image_size": SIDE, "batch_size": 8 if bench.quick else 32, "erasing": 0.0}
-    found = {f"favit {name}": made_up.images(aggregator=name, **images) for name in ("max_pool", "probsparse")}
+    found = {
+        f"favit {name}": made_up.images(aggregator=name, **images) for name in ("max_pool", "probsparse")
+    }
     small = {"model.d_model": 32, "model.d_ff": 64, "model.n_heads": 2} if bench.quick else {}
     for name in registry.names("attention"):
         found[f"informer {name}"] = made_up.series(aggregator=name, **small)
@@ -93,7 +95,9 @@ def differences(bench: Any, run: dict[str, Any], dtype: torch.dtype) -> tuple[fl
     facts = IMAGE_FACTS if is_images else SERIES_FACTS
     models = [build.model(run, facts, device).to(dtype).eval() for device in (CPU, bench.device)]
     inputs = [x.to(dtype) for x in (image_input() if is_images else series_input())]
-    outputs = [model(*(x.to(d) for x in inputs)) for model, d in zip(models, (CPU, bench.device), strict=True)]
+    outputs = [
+        model(*(x.to(d) for x in inputs)) for model, d in zip(models, (CPU, bench.device), strict=True)
+    ]
     weight = torch.randn(outputs[0].shape, generator=torch.Generator().manual_seed(1)).to(dtype)
     for out in outputs:
         (out * weight.to(out.device)).sum().backward()

@@ -60,7 +60,11 @@ def checks(bench: Any) -> Checks:
             yield f"a resumed run repeats the bits, {kind}: {name}", partial(resumed, bench, changed), 20.0
     yield "a checkpoint of the GPU goes on on the CPU", partial(elsewhere, bench), 15.0
     for precision in ("float32", "bfloat16"):
-        yield f"a loss that is not finite ends the run: {precision}", partial(diverges, bench, precision), 10.0
+        yield (
+            f"a loss that is not finite ends the run: {precision}",
+            partial(diverges, bench, precision),
+            10.0,
+        )
 
 
 class Kept:
@@ -159,14 +163,17 @@ def trained(run: dict[str, Any], root: Path, device: torch.device, *stops: int) 
 def resumed(bench: Any, run: dict[str, Any]) -> tuple[bool, str]:
     """Twice undisturbed and once stopped and gone on with. What no setting promises is only reported."""
     if bench.quick:
-        run = {**run, **({"limit_train": 32, "limit_test": 8, "batch_size": 8} if "image_size" in run else {})}
+        run = {
+            **run,
+            **({"limit_train": 32, "limit_test": 8, "batch_size": 8} if "image_size" in run else {}),
+        }
         run |= {} if "image_size" in run else {"model.d_model": 16, "model.d_ff": 32, "model.n_heads": 2}
     whole, again = (trained(run, bench.root, bench.device) for _ in range(2))
     stopped = trained(run, bench.root, bench.device, 2, 2)
     (twice, far), (repeated, resumed_far) = differs(whole, again), differs(whole, stopped)
     ok = (twice and repeated) if run["deterministic"] else resumed_far <= max(10 * far, 1e-5)
-    note = f"twice the same bits: {twice} ({far:.1e}); stopped {stopped[3]} times, the same: {repeated} ({resumed_far:.1e})"
-    return ok and stopped[3] == 2, note
+    note = f"twice the same bits: {twice} ({far:.1e}); stopped {stopped[3]} times"
+    return ok and stopped[3] == 2, f"{note}, the same: {repeated} ({resumed_far:.1e})"
 
 
 def differs(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[bool, float]:
@@ -182,7 +189,9 @@ def differs(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[bool, float]:
 
 def elsewhere(bench: Any) -> tuple[bool, str]:
     """Stopped on the device, finished on the CPU."""
-    run = made_up.images(**{**SMALL_IMAGES, "limit_train": 32, "limit_test": 8, "batch_size": 8, "image_size": 32})
+    run = made_up.images(
+        **{**SMALL_IMAGES, "limit_train": 32, "limit_test": 8, "batch_size": 8, "image_size": 32}
+    )
     host = Kept(stop_at=2)
     trainer: Trainer = engine.trainer(run, bench.root, bench.device, World(), 0, host)  # type: ignore[arg-type]
     try:

@@ -30,7 +30,9 @@ def prepared(batches: Iterator[tuple[Batch, Any]], device: torch.device) -> Iter
         batch, examples = found
         for tensor in (batch.indices, batch.weights, *_tensors(examples)):
             if tensor.is_cuda:
-                tensor.record_stream(main)  # its memory is the side stream's, which is not to reuse it too early
+                tensor.record_stream(
+                    main
+                )  # its memory is the side stream's, which is not to reuse it too early
         yield batch, examples
 
 

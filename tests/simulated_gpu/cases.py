@@ -19,7 +19,13 @@ from tests.simulated_gpu.gpu import CUDA
 from tests.simulated_gpu.tensor import Record
 from tests.train.runs import envelope
 
-IMAGES: dict[str, Any] = {"epochs": 2, "batch_size": 4, "limit_train": 10, "limit_test": 5, "warmup_epochs": 0}
+IMAGES: dict[str, Any] = {
+    "epochs": 2,
+    "batch_size": 4,
+    "limit_train": 10,
+    "limit_test": 5,
+    "warmup_epochs": 0,
+}
 SERIES: dict[str, Any] = {"epochs": 2, "batch_size": 700}
 PRECISIONS = ("float32", "bfloat16", "float16")
 
@@ -79,7 +85,9 @@ class Kept:
         return lambda *_, **__: None
 
 
-def trained(run: Mapping[str, Any], device: torch.device, *stops: int) -> tuple[dict[str, torch.Tensor], Any, Any]:
+def trained(
+    run: Mapping[str, Any], device: torch.device, *stops: int
+) -> tuple[dict[str, torch.Tensor], Any, Any]:
     """Train to the end, asked to stop at these looks: the model's state, the history and the final scores."""
     state = None
     for stop in (*stops, None):

@@ -36,7 +36,13 @@ _WAITS = {
     "aten::unique_dim", "aten::unique_consecutive", "aten::repeat_interleave.Tensor", "aten::bincount",
     "aten::nonzero_static", "aten::histc",
 }  # fmt: skip
-_INDEXING = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_unsafe_index", "aten::_index_put_impl_"}
+_INDEXING = {
+    "aten::index",
+    "aten::index_put",
+    "aten::index_put_",
+    "aten::_unsafe_index",
+    "aten::_index_put_impl_",
+}
 _COPIES = {"aten::_to_copy", "aten::copy_"}
 _NO_LAUNCH = {
     "aten::detach", "aten::alias", "aten::lift_fresh", "aten::empty", "aten::empty_like", "aten::empty_strided",
@@ -313,7 +319,9 @@ def _count(device: Device, func: Any, name: str, inputs: list[Tensor], found: An
     is_view = bool(aliases) and any(a is not None and not a.is_write for a in aliases)
     if is_view or name in _NO_LAUNCH:
         if not is_view:
-            device.streams.used([], [x for x in tree_leaves(found) if isinstance(x, SimulatedTensor)], device.record, name)
+            device.streams.used(
+                [], [x for x in tree_leaves(found) if isinstance(x, SimulatedTensor)], device.record, name
+            )
         return
     outputs = [x for x in tree_leaves(found) if isinstance(x, SimulatedTensor)]
     if not aliases:  # lists that are written in place

@@ -106,7 +106,9 @@ class Grouped:
             return
         self._one = torch.ones((), device=device)
         self._steps = torch.tensor([255.0, 510.0]).to(device)
-        self._below = torch.ones(_GREYS, _GREYS, device=device).triu(1)  # a product with it sums what is smaller
+        self._below = torch.ones(_GREYS, _GREYS, device=device).triu(
+            1
+        )  # a product with it sums what is smaller
         self._stretches = _every_stretch(device)
         # The window of ``colour.sharpness``; 6.5 of 13 is the half that rounds
         self._window = torch.ones(3, 1, 3, 3, device=device)
@@ -162,7 +164,11 @@ class Grouped:
             mean = grey[: contrast.stop - first].mean((1, 2, 3), keepdim=True, dtype=torch.float64)
             _towards(mean.add_(0.5).floor_().float(), x[contrast], factors[: contrast.stop - first])
         if saturation.start < saturation.stop:
-            _towards(grey[saturation.start - first :], x[saturation], factors[saturation.start - first : saturation.stop - first])
+            _towards(
+                grey[saturation.start - first :],
+                x[saturation],
+                factors[saturation.start - first : saturation.stop - first],
+            )
         if sharpness.start < sharpness.stop:
             images = x[sharpness]
             smooth = F.conv2d(images, self._window, self._half, groups=3).div_(13).floor_()
@@ -183,7 +189,7 @@ class Grouped:
 
 @cache
 def _every_stretch(device: torch.device) -> Tensor:
-    """Of each value, from each range to 0 to 255: (256 x lows + high, value), 64 MiB. To find one takes nine launches."""
+    """All stretches of a range to 0 to 255: (256 x low + high, value), 64 MiB. To compute one takes nine launches."""
     levels = torch.arange(_GREYS, dtype=torch.float32, device=device)
     lows = [torch.full((_GREYS, 1), float(low), device=device) for low in range(_GREYS)]
     return torch.cat([colour.stretch(levels, low, levels[:, None]) for low in lows])
