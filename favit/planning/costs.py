@@ -6,12 +6,13 @@ steps measured here, on made-up examples: what reads and augments real ones come
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from favit.components.literals import literals
+from favit.components.literals import literals, trained
 from favit.data._missing import DataMissing
 from favit.planning.pace import Metrics, Pace, finished_runs, known_examples, known_pace
 from favit.results.state import Results
@@ -115,6 +116,8 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
     """What one run takes. Raises ``DataMissing`` and ``ValueError`` where that cannot be known."""
     from favit.planning import probe  # torch, for those who need it
 
+    if not trained(run["model"]):
+        return Cost(0.0, Pace(math.inf, "not trained, only scored"), 0)
     train, scored = examples(run, finished, data)
     facts = probe.data_facts(run.settings, data)
     model = probe.build_model(run.settings, facts)
@@ -123,7 +126,9 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
         batch = run["batch_size"] // layout.devices
         found = probe.measure(model, run.settings, facts, device, layout.threads, batch)
         rate = found.examples_per_second / (1 + _FORWARD * scored / train)
-        pace = Pace(rate, f"measured here, on {found.device}, the model alone", found.on_cpu)
+        pace = Pace(
+            rate, f"measured here, on {found.device}, the model alone", found.on_cpu, found.memory_bytes
+        )
     return Cost(hours(run, layout.devices, pace, train), pace, probe.parameters(model))
 
 

@@ -28,6 +28,7 @@ class Pace:
     examples_per_second: float
     source: str
     measured_on_cpu: bool = False
+    memory_bytes: int | None = None  # the most that a process takes: of the GPU, or of the machine
 
 
 def finished_runs(results: Path) -> list[Metrics]:
@@ -50,7 +51,7 @@ def known_pace(run: Run, finished: Iterable[Metrics]) -> Pace | None:
     last = max(same, key=lambda m: m["finished"])
     rate = last["epochs_run"] * last["train_examples"] / last["device_seconds"]
     where = (last["hardware"].get("gpus") or [last["hardware"]["device"]])[0]
-    return Pace(rate, f"finished run on {where}")
+    return Pace(rate, f"finished run on {where}", memory_bytes=last.get("peak_memory_bytes"))
 
 
 def known_examples(run: Run, finished: Iterable[Metrics]) -> tuple[int, int] | None:
