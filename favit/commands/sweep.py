@@ -6,8 +6,8 @@ import json
 from collections.abc import Sequence
 
 from favit.commands.main import add_config, command_line
-from favit.results.selection import WORDS, chosen
-from favit.sweeps.config import load
+from favit.results.selection import WORDS, chosen, sweeps_with
+from favit.sweeps.config import ConfigError, load
 from favit.sweeps.runs import runs
 
 
@@ -29,7 +29,11 @@ def main(arguments: Sequence[str]) -> int:
     if not options.all_stages and any(run.key in keys for name in staged for run in runs(config, name)):
         from favit.analysis.asked import runs_now  # numpy, for those who need it
 
-        now = {run.key for name in config.sweeps for run in runs_now(config, name)}
+        try:
+            meant = [sweep.name for sweep, _ in sweeps_with(config, options.words)]
+        except ConfigError:  # a run or a folder
+            meant = list(config.sweeps)
+        now = {run.key for name in meant for run in runs_now(config, name)}
         found = [run for run in found if run.key in now]
     for run in found:
         print(json.dumps(run.settings))
