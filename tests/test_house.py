@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train": {"components"},
     "train.augment": {"train"},
     "train.feeds": {"train", "train.augment", "data"},
+    "train.optimizers": {"train", "models"},  # models: so that timm can be imported
     "train.tasks": {"train", "train.augment", "train.feeds", "components"},
     "sweeps": {"components"},
     "identity": {"components", "disk", "sweeps"},
@@ -49,9 +50,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     # train: to read weights
     "loading": {"analysis", "components", "disk", "results", "sweeps", "train"},
     "watching": {"disk", "results", "sweeps"},
+    "exporting": {"disk", "identity", "results"},
     "commands": {
-        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "models", "planning", "prepare",
-        "proof", "results", "sweeps", "train", "train.life", "watching",
+        "analysis", "analysis.page", "components", "contracts", "disk", "exporting", "identity", "models", "planning",
+        "prepare", "proof", "results", "sweeps", "train", "train.life", "watching",
     },
 }  # fmt: skip
 

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import yaml
 
+from favit.commands.main import VERBS
 from favit.identity.closure import ROOT
 from favit.sweeps.config import parse
 from favit.sweeps.runs import runs
@@ -62,3 +63,12 @@ def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_and_profile_that_the_documentation_names_exists() -> None:
+    pages = [README, *((ROOT / "docs" / name).read_text() for name in ("everyday.md", "retraining.md"))]
+    named = {verb for page in pages for verb in re.findall(r"^(?:.*`)?favit ([a-z]+)\b", page, re.MULTILINE)}
+    assert {"watch", "diff", "export", "reproduce", "explain"} <= named <= set(VERBS)
+    for page in pages:
+        for profile in re.findall(r"--profile ([a-z]+)", page):
+            assert (ROOT / profile / "config.yaml").is_file(), profile

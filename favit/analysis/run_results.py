@@ -38,6 +38,8 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "randomness": _randomness(cell, pairing),
         "settings": cell.run.settings,
         "exact": not trained(cell.run["model"]),
+        "name": cell.run.name,
+        "folder": state.folder,
     }
     if state.result is not None:
         predictions = RunFolder(state.folder).predictions

@@ -232,6 +232,18 @@ def test_three_are(config: Config) -> None:
     guard.before_training(config, Results(config), states(config))
 
 
+def test_runs_that_may_follow_are_kept_and_the_most_of_them_counted(config: Config) -> None:
+    """Of alternatives one will be trained: of three and one that would be again the question counts three."""
+    for state in states(config)[:4]:
+        finish(state, code="0" * 16)
+    now = states(config)
+    results = Results(config)
+    with pytest.raises(guard.NeedsConfirmation, match="4 finished runs"):
+        guard.before_training(config, results, now[:1], [[now[1:4], now[4:]]])
+    guard.before_training(config, results, now[:1], [[now[1:3], now[3:]]])
+    assert all((state.folder / "run.json").is_file() for state in now)
+
+
 def test_what_the_configuration_changed_itself_needs_no_confirmation(config: Config, tmp_path: Path) -> None:
     for state in states(config):
         finish(state)
