@@ -10,7 +10,8 @@ from favit.results import guard
 from favit.results.reasons import line
 from favit.results.selection import WORDS, chosen
 from favit.results.state import Results
-from favit.sweeps.config import load
+from favit.sweeps.config import Config, load
+from favit.sweeps.stages import possible
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -22,8 +23,25 @@ def main(arguments: Sequence[str]) -> int:
     config = load(options.config)
     results = Results(config)
     states = results.states(chosen(config, options.words, "all"))
+    later = _asked_for_later(config, results)
     for state in states:
-        print(line(state, results.fingerprinter))
+        if state.run.key in later and not state.counts:
+            print(f"open     {state.run['dataset']} {state.run.name}: asked for only if results say so")
+        else:
+            print(line(state, results.fingerprinter))
     for remark in guard.untracked(states, results):
         print(remark, file=sys.stderr)
     return 0
+
+
+def _asked_for_later(config: Config, results: Results) -> set[str]:
+    """Keys of runs that no sweep asks for now, and some may when its results are in."""
+    if not any(sweep.staged for sweep in config.sweeps.values()):
+        return set()
+    from favit.analysis.asked import of_sweep  # numpy, for those who need it
+
+    later = {run.key for sweep in config.sweeps.values() if sweep.staged for run in possible(sweep).runs}
+    for sweep in config.sweeps.values():
+        now = of_sweep(sweep, results).runs if sweep.staged else possible(sweep).runs
+        later -= {run.key for run in now}
+    return later

@@ -142,6 +142,10 @@ def test_the_command_prints_what_is_asked_for_now_and_all_that_may_be(
     ]
     assert favit("sweep", ["s", "--config", str(tmp_path / "c.yaml"), "--all-stages"]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 10 == len(runs(parse(config)))
+    assert favit("explain", ["s", "--config", str(tmp_path / "c.yaml")]) == 0
+    said = capsys.readouterr().out.splitlines()
+    assert sum(line.startswith("missing ") for line in said) == 6
+    assert sum(line.startswith("open ") and "seed" in line for line in said) == 4
 
 
 def test_the_study_s_three_rates_are_chosen_for_each_of_three_arms() -> None:
