@@ -225,17 +225,13 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
     """The settings of all components that the sweep's runs name, those of models beside included."""
     valid: dict[str, Setting] = {}
     for combination in combinations:
-        axes = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
+        axes: dict[str, Any] = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
         axes["model"] = timm_names.kept(axes["model"])
         check_axes(axes, combination)
         valid |= component_settings(axes)
         for entry in beside.entries(sweep, axes["model"]):
-            alone = {
-                **axes,
-                "model": timm_names.kept(entry["model"]),
-                "aggregator": "none",
-                "encoding": "none",
-            }
+            own = timm_names.kept(entry["model"])
+            alone = {**axes, "model": own, "aggregator": "none", "encoding": "none"}
             check_axes(alone, combination)
             valid |= component_settings(alone)
     return valid
@@ -244,7 +240,7 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
 def _check_recipe_of_task(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
     """A recipe for the other task brings settings that these runs do not have."""
     named = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
-    for dataset in sorted(named & set(registry.names("data"))):
+    for dataset in (name for name in registry.names("data") if name in named):
         task = task_of(dataset)
         for key in sweep.recipe.keys:
             if "." not in key and key not in (*AXES, *declared.training(task)):
