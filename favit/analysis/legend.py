@@ -82,6 +82,9 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     baseline = next(row.label for row in table.spec.rows if row.id == table.spec.baseline)
     yield f"Δ: difference to {baseline}."
     known = [d for d in differences if d.p is not None]
+    if known and table.spec.rounds:
+        yield from _looks_legend(table, known)
+        return
     if known:
         yield (
             f"CI: 95 % interval over {_sources_of_variance(known)}, {_pairing(known)}: the closed form of a "
@@ -93,6 +96,26 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     if known:
         yield f"*: p < 0.05, corrected (Holm) for {_family(table)}."
     yield from _more_seeds(table)
+
+
+def _looks_legend(table: Table, differences: Sequence[Difference]) -> Iterable[str]:
+    """What intervals and stars hold for where rows are looked at after each seed."""
+    assert table.spec.rounds is not None
+    first, last = table.spec.rounds
+    labels = [metric.label for metric in METRICS[table.spec.task] if metric.headline]
+    within = f" or lies within {table.spec.margin:g} of it" if table.spec.margin is not None else ""
+    several = len([group for group in table.groups if group.lines]) > 1
+    yield (
+        f"Rows are looked at after {first} to {last} seeds, each time with as many of the baseline's, until the "
+        f"interval of {labels[0]} excludes zero{within}."
+    )
+    yield (
+        f"CI: interval over {_sources_of_variance(differences)}, {_pairing(differences)}, which holds at all looks and "
+        f"for all comparisons {'of its block' if several else 'of this table'}"
+        f"{', ' + ' and '.join(labels) + ',' if len(labels) > 1 else ''} together with 95 % (repeated confidence "
+        "intervals at Pocock's level)."
+    )
+    yield "*: p < 0.05, corrected for all of these; other tables are not corrected for."
 
 
 def _without_seeds(differences: Sequence[Difference], ci: str) -> Iterable[str]:

@@ -42,6 +42,8 @@ class TableSpec:
     pairing: which seeds of two rows are paired, see favit.analysis.comparisons.
     head: what rows are, above their labels.
     recipe: what the runs were trained with, in words; against_published: how that relates to published values.
+    rounds: first and last number of seeds at which rows are looked at, None where all are there from the start;
+        margin: within which a difference is none, see favit.analysis.looks.
     """
 
     name: str
@@ -56,6 +58,8 @@ class TableSpec:
     head: str = ""
     recipe: str = ""
     against_published: str = ""
+    rounds: tuple[int, int] | None = None
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.task not in METRICS:

@@ -17,7 +17,7 @@ from favit.components.source import exists, source
 NAMING = ("dataset", "model", "aggregator", "encoding")
 
 _TRAINING = ("train", "settings")
-_OF_TASK = {"classification": "Images", "forecasting": "Forecasting"}
+_OF_TASK = {"classification": ("Images", "Validation"), "forecasting": ("Forecasting",)}
 
 
 def room_of(model: str) -> str:
@@ -95,16 +95,15 @@ def training_defaults(task: str) -> dict[str, Value]:
     return defaults(training(task))
 
 
-def _kinds(task: str) -> tuple[str, str]:
-    return "Optimisation", _OF_TASK[task]
+def _kinds(task: str) -> tuple[str, ...]:
+    return "Optimisation", *_OF_TASK[task]
 
 
 def check_together(run: Mapping[str, Any]) -> None:
     """``ValueError`` where a run's values are each allowed and do not go together."""
     for kind in _kinds(task_of(run["dataset"])):
-        training_rule = _rule(*_TRAINING, f"check_{kind.lower()}")
-        assert training_rule is not None
-        training_rule.hold(run)
+        if (training_rule := _rule(*_TRAINING, f"check_{kind.lower()}")) is not None:
+            training_rule.hold(run)
     _check_position(run)
     for axis in naming(run):
         _check_component(axis, run)
@@ -148,6 +147,8 @@ def check_facts(axis: str, run: Mapping[str, Any]) -> None:
     check_flags(room, name)
     if axis == "dataset" and task_of(name) == "classification":
         facts = stated(name)
+        if facts is None and "FILE_SETTING" in literals(room, name):
+            facts = {"classes": 1}  # counted once the user's folder is read
         classes = facts.get("classes") if isinstance(facts, dict) else None
         if type(classes) is not int or classes < 1:
             raise ValueError(

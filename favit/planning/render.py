@@ -25,7 +25,8 @@ def line(row: Row) -> str:
     pace = row.cost.pace
     if math.isinf(pace.examples_per_second):
         return f"  {row.runs} x {row.label}: {pace.source}"
-    each = f"{time(row.cost.hours)} each, {pace.examples_per_second:,.3g} examples/s a device ({pace.source})"
+    memory = f" and about {size(pace.memory_bytes)} of memory a device" if pace.memory_bytes else ""
+    each = f"{time(row.cost.hours)} each, {pace.examples_per_second:,.3g} examples/s a device{memory} ({pace.source})"
     return f"  {row.runs} x {row.label}: {each}"
 
 

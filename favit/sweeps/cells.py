@@ -239,8 +239,8 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
 
 def _check_recipe_of_task(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
     """A recipe for the other task brings settings that these runs do not have."""
-    named = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
-    for dataset in (name for name in registry.names("data") if name in named):
+    named: set[Any] = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
+    for dataset in sorted(named & set(registry.names("data"))):
         task = task_of(dataset)
         for key in sweep.recipe.keys:
             if "." not in key and key not in (*AXES, *declared.training(task)):

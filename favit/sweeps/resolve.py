@@ -109,6 +109,12 @@ def _resolved(
     return dict(sorted({**flat, "seed": 0}.items())), frozenset({*axes, *merged, "seed"})
 
 
+def forget() -> None:
+    """Resolve anew: other components may stand under the same names."""
+    _resolved.cache_clear()
+    _check_names.cache_clear()
+
+
 def component_settings(axes: Mapping[str, Any]) -> dict[str, Setting]:
     """``aggregator.factor`` -> its declaration, for the components that a run names, in the order of their files."""
     return {

@@ -38,7 +38,7 @@ SIMILARITY = drawn("encodings-bilinear", "encodings-correlation", "encodings-cla
 VARIANCE = drawn("cross-terms-variance")
 ALL_FOUR_TERMS = [
     state
-    for state in STATES.values()
+    for state in (STATES[key] for key in dict.fromkeys(run.key for name in POSSIBLE for run in asked_by(name)))
     if state.run["aggregator"] == "cross_terms" and state.run.settings.get("aggregator.terms", "all") == "all"
 ]
 
