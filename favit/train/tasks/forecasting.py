@@ -62,7 +62,7 @@ class Task:
         self.model: nn.Module = build.model(run, facts(run["dataset"], series), device)
         self.train_examples = len(self._windows.starts["train"])
         self.test_examples = len(self._windows.starts["test"])
-        self.order = Order(self.train_examples, chosen.batch_size, drop_last=False, seed=chosen.seed)
+        self.order = Order(self.train_examples, chosen.batch_size, lengths.drop_last, chosen.seed)
         self.selection = Selection(
             "validation", "mse", higher_is_better=False, decides=True, patience=lengths.patience
         )
