@@ -7,6 +7,8 @@ READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
 # Tests wait as much as they compute: two at a time for each core, each with one thread.
 TESTERS ?= $(shell expr 2 \* $(CORES))
+# `make test AGAIN=1` runs what failed last time once more, one test at a time.
+ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
 .PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench report help
 
@@ -44,7 +46,7 @@ demo: $(READY)
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal $(ONCE_MORE)
 
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
@@ -53,12 +55,12 @@ test-slow: $(READY)
 # The thousands of mutants of test_mutants.py are left to test-slow.
 test-sweeps: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py
+	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py $(ONCE_MORE)
 
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile $(ONCE_MORE)
 
 test-slurm-long: $(READY)
 	$(BIN)/python -m pytest -m 'slurm and slow'

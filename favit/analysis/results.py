@@ -30,6 +30,8 @@ class RunResult:
     name, folder: what people call the run, and where it lies or is being trained; None where it has no place.
     randomness: runs of two rows are paired where these are equal (same data order, augmentation and
         initialisation); None pairs with nothing.
+    settings: what the run was asked with, where published values are for some of them only.
+    exact: of a model that is not trained, and so depends on no seed.
     """
 
     row_id: str
@@ -42,6 +44,8 @@ class RunResult:
     randomness: Hashable = None
     name: str = ""
     folder: Path | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.state not in STANDINGS:

@@ -67,7 +67,8 @@ def accept(
 ) -> None:
     """Record beside a result that it counts under the code and versions of today's fingerprint.
 
-    Today's code is kept as a snapshot, from which a later proof may go on.
+    Today's code is kept as a snapshot, from which a later proof may go on. Raises ``Unacceptable`` where what was
+    recorded before cannot be read: it would be lost.
     """
     fingerprinter, lock = results.fingerprinter, results.root / ".cache" / "accepting.lock"
     program, code = fingerprinter.program(state.run), fingerprinter.code(state.run)
@@ -89,11 +90,18 @@ def accept(
 
 
 def _recorded(path: Path) -> list[Any]:
+    """What a file holds; nothing where there is none."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return []
-    return found if isinstance(found, list) else []
+    except (OSError, ValueError) as error:
+        raise Unacceptable(
+            f"{path} cannot be read ({error}); mend or move it, it says who accepted what"
+        ) from None
+    if not isinstance(found, list):
+        raise Unacceptable(f"{path} holds no list of acceptances; mend or move it, it says who accepted what")
+    return found
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -150,10 +158,10 @@ def _accepted(state: State, named: Path | None, results: Results, who: str, why:
         if state.result is not None:
             raise Unacceptable(f"{state.result.folder} is {state.name} already and counts in its place")
         result = candidate(state, named)
+        accept(state, result, results, who, why)
     except Unacceptable as error:
         print(f"{name}: nothing accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
-    accept(state, result, results, who, why)
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")
     return True
 
@@ -168,12 +176,11 @@ def _all_proved(pairs: Sequence[tuple[State, Path | None]], results: Results, pr
             try:
                 proof = prover.prove(state, result)
                 why = counts_for(proof, result) or ""
-            except (Unprovable, CodeChanged, OSError) as error:
+                if not why:
+                    accept(state, result, results, "favit", proof.words, proof)
+                    break
+            except (Unacceptable, Unprovable, CodeChanged, OSError) as error:
                 why = str(error)
-                continue
-            if not why:
-                accept(state, result, results, "favit", proof.words, proof)
-                break
         finished += bool(same)
         proved += bool(same) and not why
         if why:

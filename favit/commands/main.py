@@ -27,6 +27,8 @@ VERBS = {
     "train": "train one run",
     "export": "hand a sweep on: tables, runs, code, environment",
     "reproduce": "train one run of an export again and compare",
+    "init": "lay out a project in an empty folder",
+    "check": "hold components of your own to what built-in ones must satisfy",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2

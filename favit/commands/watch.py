@@ -34,13 +34,26 @@ class Watched:
     def __init__(self, config: Config, words: Sequence[str]) -> None:
         self._results = Results(config)
         asked = sweeps_with(config, words or list(config.sweeps))
+        self._staged = {s.name: s for s, _ in asked if s.staged}
         self._runs = {s.name: [run for run in runs(config, s.name) if run.key in keys] for s, keys in asked}
 
     def look(self) -> dict[str, list[Progress]]:
         """Where the runs of each sweep stand; without words, sweeps that nobody has begun are left out."""
         every: list[Run] = unique(run for found in self._runs.values() for run in found)
         found = {s.run.key: progress(s, self._results) for s in self._results.states(every)}
-        return {name: [found[run.key] for run in in_sweep] for name, in_sweep in self._runs.items()}
+        looked = {}
+        for name, in_sweep in self._runs.items():
+            now = self._now(name, in_sweep)
+            looked[name] = [found[run.key] for run in in_sweep if run.key in now]
+        return looked
+
+    def _now(self, name: str, in_sweep: Sequence[Run]) -> set[str]:
+        """The keys of the runs that a sweep asks for now, where its results decide; else of all of them."""
+        if name not in self._staged:
+            return {run.key for run in in_sweep}
+        from favit.analysis.asked import of_sweep  # numpy, for those who need it
+
+        return {run.key for run in of_sweep(self._staged[name], self._results).runs}
 
 
 def begun(looked: Mapping[str, list[Progress]]) -> dict[str, list[Progress]]:

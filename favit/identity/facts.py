@@ -7,6 +7,7 @@ its statements then have effects, or what a name means cannot be told.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -38,6 +39,8 @@ class _Analysis:
         found = list(scopes.bindings(self._body, self._package))
         self._bound = {name for kind, name, _ in found if kind not in ("global", "nonlocal")}
         self._imported = {name: target for kind, name, target in found if kind == "import" and target}
+        times = Counter(name for _, name, _ in found)
+        self._once = {name: target for name, target in self._imported.items() if times[name] == 1}
         self._late = any(
             isinstance(n, ast.ImportFrom)
             and n.module == "__future__"
@@ -102,7 +105,7 @@ class _Analysis:
         names = [
             n for kind, n, _ in scopes.bindings([node], self._package) if kind not in ("global", "nonlocal")
         ]
-        needs, reads, words, freeze = looks(node, self._imported)
+        needs, reads, words, freeze, foreign, stored = looks(node, self._imported, self._once)
         found: dict[str, Any] = {
             "kind": "import" if is_import else type(node).__name__,
             "label": _label(node),
@@ -111,6 +114,8 @@ class _Analysis:
             "needs": sorted(needs),
             "reads": sorted(reads),
             "words": sorted(words),
+            "foreign": sorted(foreign),
+            "stored": sorted(stored),
         }
         if is_import:
             every = list(scopes.imports(node, self._package))  # type: ignore[arg-type]

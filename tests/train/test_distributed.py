@@ -94,7 +94,7 @@ def test_processes_see_different_augmentations() -> None:
     assert not torch.equal(*(augmentation(images, labels, (0, 0, rank))[0] for rank in range(2)))
 
 
-@pytest.mark.parametrize("asked", [0, 1])
+@pytest.mark.parametrize(("task", "asked"), [("classification", 1), ("forecasting", 0)])
 def test_all_stop_at_one_step_and_go_on_to_the_same_end(tmp_path: Path, task: str, asked: int) -> None:
     """Everything random on; one of two processes is told to stop."""
     wanted = envelope(task, epochs=3)
