@@ -94,7 +94,9 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
         print()
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if process.returncode == 0:
-        print(*[line for line in said if line.startswith("Nothing to be done")], sep="\n", end="", flush=True)
+        for line in said:
+            if line.startswith("Nothing to be done"):
+                print(line)
     else:
         print("\n".join(said[-_TAIL:]), file=sys.stderr)
         print(
