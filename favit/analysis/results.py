@@ -42,10 +42,10 @@ class RunResult:
     predictions: Path | None = None
     note: str = ""
     randomness: Hashable = None
-    name: str = ""
-    folder: Path | None = None
     settings: Mapping[str, Any] = field(default_factory=dict)
     exact: bool = False
+    name: str = ""
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STANDINGS:

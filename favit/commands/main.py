@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from favit.components.nearest import unknown
+from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
 
 VERBS = {
@@ -25,10 +26,10 @@ VERBS = {
     "fetch": "download data sets",
     "prepare": "pack data sets of very many files",
     "train": "train one run",
-    "export": "hand a sweep on: tables, runs, code, environment",
-    "reproduce": "train one run of an export again and compare",
     "init": "lay out a project in an empty folder",
     "check": "hold components of your own to what built-in ones must satisfy",
+    "export": "hand a sweep on: tables, runs, code, environment",
+    "reproduce": "train one run of an export again and compare",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -50,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; whatever a person has to change is told in one line on standard error."""
+    _torchvision.prepare_when_imported()
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
         return int(module.main(arguments))

@@ -70,6 +70,9 @@ class Recipe:
         return f"recipe {self.name} {self.note}" if self.note else ""
 
 
+Beside = str | Mapping[str, Any]  # a model's name, or with settings of its own
+
+
 @dataclass(frozen=True)
 class SweepConfig:
     """One sweep as written: matrix, settings and table, not yet expanded.
@@ -86,7 +89,7 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
-    beside: Sequence[str] | Mapping[str, Sequence[str]] = ()
+    beside: Sequence[Beside] | Mapping[str, Sequence[Beside]] = ()
     rounds: Rounds | None = None
     tune: Tune | None = None
 

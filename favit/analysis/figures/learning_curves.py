@@ -53,7 +53,8 @@ def draw(section: Section, data: Path) -> Plot | None:
                     panel.fill_between(epochs, mean - std, mean + std, color=look["color"], alpha=0.15, lw=0)
             panel.set(xlabel="Epoch", title=section.table.groups[i].title)
             panel.xaxis.set_major_locator(MaxNLocator(integer=True))
-        part = "test" if section.task == "classification" else "validation"
+        validated = any((run.metrics or {}).get("run", {}).get("validation_split") for run in section.results)
+        part = "test" if section.task == "classification" and not validated else "validation"
         axes[0].set_ylabel(f"{section.metric.title}, {part}")
         _legend_of_fullest(figure, axes)
     caption = (
