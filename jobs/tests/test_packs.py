@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import again, packs, stop
+from snakemake_executor_plugin_submitit import desk as desk_module
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim
 from snakemake_executor_plugin_submitit.clusters.base import State
 from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
@@ -308,3 +309,16 @@ def test_one_member_is_cancelled_by_name(
     ]
     assert made.claimed_by(0) == TOMBSTONE and made.fenced(1) and made.claimed_by(2) is None
     assert not any(call.startswith("scancel") for call in fake_slurm.calls)
+
+
+def test_batches_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each task reads its batch's description: of ten thousand jobs that would be as much work as the jobs."""
+    monkeypatch.setattr(desk_module, "LARGEST_BATCH", 4)
+    desk = Desk(Counting(), 60, lambda message: None, lambda: True)
+    for number in range(10):
+        made = desk.open_batch("g", lambda: Batch(tmp_path, "b", "slurm", ONE, {}, str(tmp_path)))
+        made.tasks.append(batch(tmp_path, 1).tasks[0])
+        desk.add("g", Ticket(number, made, len(made.tasks) - 1, []))
+    desk.seal()
+    assert [len(piece.tickets) for piece in desk.pieces] == [4, 4, 2]
+    assert [t.job for piece in desk.pieces for t in piece.tickets] == list(range(10))
