@@ -35,7 +35,9 @@ def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
     ]
     kind = _KINDS[chosen.optimizer]
-    built: torch.optim.Optimizer = kind([g for g in groups if g["params"]], lr=chosen.lr, fused=chosen.fused)
+    built: torch.optim.Optimizer = kind(
+        [g for g in groups if g["params"]] or groups, lr=chosen.lr, fused=chosen.fused
+    )
     return built
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from favit.components.bounds import AtLeast, AtMost, Below
+from favit.components.neutral import Neutral
 
 Parsed = TypeVar("Parsed")
 
@@ -105,6 +106,14 @@ class Images:
     """So many training images from the beginning; 0: all."""
     limit_test: Annotated[int, AtLeast(0)] = 0
     """So many test images from the beginning; 0: all."""
+
+
+@dataclass(frozen=True)
+class Validation:
+    """What is held back of the training images; apart from ``Images``, which is code of every run on images."""
+
+    validation_split: Annotated[float, AtLeast(0.0), AtMost(0.5), Neutral(0.0)] = 0.0
+    """Share of each class's training images that validates in place of the test; 0: none, each epoch is tested."""
 
 
 @dataclass(frozen=True)

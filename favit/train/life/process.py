@@ -1,4 +1,4 @@
-"""One process of one life of a run: from the request to an exit status.
+"""One process of one life of a run, or of several: from the request to an exit status.
 
 Exit status: 0 finished, or diverged, which is a result too; 1 bad input, said in
 one line; 3 another process trains this run; 4 stopped by a signal, with a
@@ -21,10 +21,10 @@ import torch.distributed as dist
 
 from favit.disk.lease import Busy, Fenced
 from favit.disk.run_folder import RunFolder
-from favit.train import distributed, engine
+from favit.train import distributed, engine, validated
 from favit.train.distributed import World
-from favit.train.life import machine, outcome, request
-from favit.train.life.arguments import parser
+from favit.train.life import machine, outcome, request, several
+from favit.train.life.arguments import parse
 from favit.train.life.holding import hold
 from favit.train.life.host import RunHost
 from favit.train.life.launch import BUSY, DISK_FULL, INTERRUPTED
@@ -42,24 +42,37 @@ class BadInput(Exception):
 
 def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
     """Train; returns the exit status. ``complete`` turns a bare run into an envelope, where that is wanted."""
-    options = parser().parse_args(arguments)
+    options = parse(arguments)
+    if options.runs is None:
+        return _live(options, complete, StopRequest())
+    try:
+        return several.train_all(options, lambda one, stop: _live(one, complete, stop))
+    except ValueError as error:
+        return _end(BAD_INPUT, error, options)
+
+
+def _live(options: argparse.Namespace, complete: Complete | None, stop: StopRequest) -> int:
+    """Train one run; whatever ends it but a fault of this program is told in one line."""
     try:
         with ExitStack() as stack:
-            _train(options, complete, stack)
+            _train(options, complete, stop, stack)
             return FINISHED
     except BadInput as error:
-        return _end(BAD_INPUT, error)
+        return _end(BAD_INPUT, error, options)
     except (Busy, Fenced) as error:
-        return _end(BUSY, error)
+        return _end(BUSY, error, options)
     except Interrupted as stopped:
         return _end(
             INTERRUPTED,
             f"stopped by {stopped.reason or 'another process'} after step {stopped.position}",
+            options,
         )
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        return _end(DISK_FULL, f"{error.strerror}: {options.out}; the last checkpoint there is intact")
+        return _end(
+            DISK_FULL, f"{error.strerror}: {options.out}; the last checkpoint there is intact", options
+        )
 
 
 def leave(status: int) -> NoReturn:
@@ -76,15 +89,19 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _train(options: argparse.Namespace, complete: Complete | None, stack: ExitStack) -> None:
+def _train(
+    options: argparse.Namespace, complete: Complete | None, stop: StopRequest, stack: ExitStack
+) -> None:
     """One life of a run, from reading it to its result; what ``stack`` holds is undone whichever way it ends."""
     with _of_the_user():
         wanted = request.read(options.run, options.data, complete)
+        if options.runs is not None:
+            request.check_snapshot(options.run, wanted)
         _make_folder(options.out)
     folder = RunFolder(options.out)
     if outcome.is_there(folder, wanted):
         return _say_there_is_nothing_to_do(folder)
-    stop = StopRequest().listen()
+    stop.listen()
     with _of_the_user():
         device = machine.choose(options.device)
     world = distributed.join(device.type)
@@ -107,7 +124,8 @@ def _to_the_end(
         host.folder.remove_leftovers()
         host.folder.write_request(wanted.envelope)
     with _of_the_user():
-        trainer = engine.trainer(wanted.run, options.data, device, world, options.workers, host)
+        begin = validated if wanted.run.get("validation_split") else engine
+        trainer = begin.trainer(wanted.run, options.data, device, world, options.workers, host)
     try:
         result = trainer.train()
     except Diverged as divergence:
@@ -137,7 +155,13 @@ def _of_the_user() -> Iterator[None]:
         raise BadInput(error) from error
 
 
-def _end(status: int, reason: object) -> int:
+def _end(status: int, reason: object, options: argparse.Namespace) -> int:
+    """Say why it ends; one of several runs says which it is, and keeps a failure in its own log."""
+    line = " ".join(str(reason).split())
+    if options.runs is not None and options.out is not None:
+        if status != BUSY:  # the log is another process's then
+            several.note(options.out, line)
+        line = f"{options.out}: {line}"
     if os.environ.get("RANK", "0") == "0":
-        print(" ".join(str(reason).split()), file=sys.stderr)
+        print(line, file=sys.stderr)
     return status
