@@ -285,6 +285,7 @@ for line in open(sys.argv[sys.argv.index("--runs") + 1]):
 """
 
 
+@pytest.mark.slow
 def test_a_rule_gives_lines_to_one_warm_process(on_fake_slurm: Callable[[str], Any]) -> None:
     w = on_fake_slurm(WARM)
     (w.folder / "train.py").write_text(TRAIN)
