@@ -105,6 +105,10 @@ class Desk:
             if kind(batch) in shut or self._waits_for_company(group, batch, tickets):
                 continue
             if tickets:
+                if len(tickets) == 1:
+                    batch.pack = (
+                        None  # a pack of one is a job like any other, and SLURM's word about it is its own
+                    )
                 try:
                     batch.write_intent()
                 except OSError as trouble:  # it stays open; the others are not held up by it

@@ -203,6 +203,10 @@ def test_the_desk_counts_allocations(tmp_path: Path) -> None:
     assert cluster.submissions == [(0, 24), (24, 8)]
     assert made.packs() == {"1": range(24), "2": range(24, 32)}
     assert made.first_tasks() == {"1": 0, "2": 24}
+    single = add(1)
+    time.sleep(0.35)
+    desk.seal()
+    assert single.pack is None and desk.pieces.pop().batch is single, "it is a job like any other"
     add(3)
     desk.seal()
     assert not desk.pieces and len(desk.unsubmitted()) == 3
