@@ -57,6 +57,11 @@ class RunFolder:
         return self.path / "train.log"
 
     @property
+    def trace(self) -> Path:
+        """A profile of some steps, where one was asked for."""
+        return self.path / "trace.json"
+
+    @property
     def acceptances(self) -> Path:
         """Which other code a person has declared this result valid for."""
         return self.path / ACCEPTANCES

@@ -14,6 +14,7 @@ from typing import Any
 
 from favit.components import declared
 from favit.components.facts import feed_of
+from favit.components.optimizers import module_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity import outside
@@ -152,7 +153,13 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(declared.component(axis, run.settings) for axis in declared.naming(run.settings))
+    components = (declared.component(axis, run.settings) for axis in declared.naming(run.settings))
+    return (*components, *_optimizer(run))
+
+
+def _optimizer(run: Run) -> list[tuple[str, str]]:
+    module = module_of(run.settings.get("optimizer", "adamw"))
+    return [("train.optimizers", module)] if module else []
 
 
 def engine_of(run: Run) -> str:
@@ -162,7 +169,7 @@ def engine_of(run: Run) -> str:
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    components = [declared.component(axis, dict(run.settings)) for axis in declared.naming(run.settings)]
+    components = _components(run)
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     task = "validated" if engine_of(run) == VALIDATED else run.task
     return [f"favit.train.tasks.{task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]

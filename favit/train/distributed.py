@@ -50,7 +50,7 @@ def wrap(model: nn.Module, world: World, device: torch.device) -> nn.Module:
     if world.size == 1 or not any(parameter.requires_grad for parameter in model.parameters()):
         return model
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
 
 def share_buffers(model: nn.Module, world: World) -> None:

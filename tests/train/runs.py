@@ -16,7 +16,7 @@ from favit.identity.digests import data_digests, short_digest
 from favit.train import weights
 
 # Of a row of history.csv: how long it took, not what came out.
-TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
+TIMINGS = {"seconds", "examples_per_second", "memory_bytes", "compile_seconds"}
 
 
 def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from favit.train.life import launch, machine
+from favit.train.life import launch, machine, trace
 
 KEEP = ("none", "weights", "all")
 
@@ -50,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         choices=KEEP,
         default="none",
         help="what stays after success: nothing, the weights, or the last checkpoints too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help=f"write a trace of steps {trace.SKIPPED + 1} to {trace.SKIPPED + trace.TRACED} into OUT/trace.json",
     )
     launch.add_options(parser)
     return parser

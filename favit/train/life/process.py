@@ -1,14 +1,14 @@
 """One process of one life of a run, or of several: from the request to an exit status.
 
-Exit status: 0 finished, or diverged, which is a result too; 1 bad input, said in
-one line; 3 another process trains this run; 4 stopped by a signal, with a
-checkpoint saved; 5 no space left for files, the last checkpoint being intact.
+Exit status: 0 finished, or diverged, which is a result too; 1 bad input or a disk
+that fails, said in one line; 3 another process trains this run; 4 stopped by a
+signal, with a checkpoint saved; 5 no space left for files. The last checkpoint
+stays as it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -22,8 +22,9 @@ import torch.distributed as dist
 from favit.disk.lease import Busy, Fenced
 from favit.disk.run_folder import RunFolder
 from favit.train import distributed, engine, validated
+from favit.train.accumulate import CannotSplit
 from favit.train.distributed import World
-from favit.train.life import machine, outcome, request, several
+from favit.train.life import disk, machine, memory, outcome, request, several
 from favit.train.life.arguments import parse
 from favit.train.life.holding import hold
 from favit.train.life.host import RunHost
@@ -31,6 +32,7 @@ from favit.train.life.launch import BUSY, DISK_FULL, INTERRUPTED
 from favit.train.life.reporter import Reporter
 from favit.train.life.request import Complete, Request
 from favit.train.life.signals import StopRequest
+from favit.train.life.trace import Trace
 from favit.train.loop import Diverged, Interrupted
 
 FINISHED, BAD_INPUT = 0, 1
@@ -68,11 +70,10 @@ def _live(options: argparse.Namespace, complete: Complete | None, stop: StopRequ
             options,
         )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk.failed(error, options.out):
             raise
-        return _end(
-            DISK_FULL, f"{error.strerror}: {options.out}; the last checkpoint there is intact", options
-        )
+        status = DISK_FULL if error.errno in disk.FULL else BAD_INPUT
+        return _end(status, disk.words(error, options.out), options)
 
 
 def leave(status: int) -> NoReturn:
@@ -107,13 +108,18 @@ def _train(
     world = distributed.join(device.type)
     device = machine.own(device, world)
     machine.prepare(options.threads, device)
+    if wanted.run["compile"]:
+        machine.share_compiled_code()
     lease = hold(options.out, options.wait, world, stop, stack)
     # Whoever held the lease until now may have finished.
     if distributed.broadcast_object(outcome.is_there(folder, wanted), world):
         return _say_there_is_nothing_to_do(folder)
     reporter = Reporter(options.out, speaks=world.first, name=wanted.name)
     stack.callback(reporter.close)
-    host = RunHost(folder, wanted.identity, device, stop, lease, reporter)
+    trace = Trace(folder.trace, device) if options.profile and world.first else None
+    if trace is not None:
+        stack.callback(trace.close)
+    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, trace)
     return _to_the_end(options, wanted, device, world, host)
 
 
@@ -130,7 +136,15 @@ def _to_the_end(
         result = trainer.train()
     except Diverged as divergence:
         return outcome.write_diverged(wanted, trainer, host, divergence)
-    return outcome.write_finished(wanted, trainer, host, result, options.keep)
+    except CannotSplit as error:
+        raise BadInput(error) from error
+    except RuntimeError as error:
+        if not memory.ran_out(error):
+            raise
+    else:
+        return outcome.write_finished(wanted, trainer, host, result, options.keep)
+    # Here what the failed step held is free.
+    raise BadInput(memory.advice(trainer, compiled=bool(wanted.run["compile"])))
 
 
 def _make_folder(folder: Path) -> None:
