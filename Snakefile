@@ -19,6 +19,7 @@ rule all:
 
 
 include: "workflow/rules/train.smk"
+include: "workflow/rules/stages.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/report.smk"

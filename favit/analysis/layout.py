@@ -122,7 +122,8 @@ _SCORE = "score"
 
 
 def _seeds_column(table: Table) -> Column:
-    return Column("", _SEEDS, "number", tuple(Cell(str(line.averaged)) for line in table.lines), always=True)
+    cells = (Cell() if line.exact else Cell(str(line.averaged)) for line in table.lines)
+    return Column("", _SEEDS, "number", tuple(cells), always=True)
 
 
 def _cost_columns(table: Table, footnotes: Footnotes) -> list[Column]:

@@ -29,6 +29,8 @@ class RunResult:
     note: why a run is accepted or stale, shown in the footnote.
     randomness: runs of two rows are paired where these are equal (same data order, augmentation and
         initialisation); None pairs with nothing.
+    settings: what the run was asked with, where published values are for some of them only.
+    exact: of a model that is not trained, and so depends on no seed.
     """
 
     row_id: str
@@ -39,6 +41,8 @@ class RunResult:
     predictions: Path | None = None
     note: str = ""
     randomness: Hashable = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = False
 
     def __post_init__(self) -> None:
         if self.state not in STANDINGS:

@@ -15,6 +15,8 @@ VERBS = {
     "explain": "say which runs are valid and which must be trained, and why",
     "plan": "say what a sweep costs before it is spent",
     "sweep": "print the runs that a sweep asks for",
+    "diff": "put two sweeps beside each other",
+    "watch": "show what is being trained, and when it will be done",
     "tabulate": "make the tables of sweeps",
     "report": "make one page of all tables and figures",
     "accept": "declare results valid under changed code",
@@ -22,6 +24,8 @@ VERBS = {
     "fetch": "download data sets",
     "prepare": "pack data sets of very many files",
     "train": "train one run",
+    "init": "lay out a project in an empty folder",
+    "check": "hold components of your own to what built-in ones must satisfy",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2

@@ -1,4 +1,4 @@
-"""Say what a sweep will cost before it is spent: ``favit plan [SWEEP]``."""
+"""Say what a sweep will cost before it is spent: ``favit plan [WORDS]``."""
 
 from __future__ import annotations
 
@@ -7,12 +7,18 @@ from collections.abc import Iterator, Sequence
 from favit.commands.main import add_config, command_line
 from favit.planning import costs, render
 from favit.planning.storage import data_storage, results_storage
+from favit.results.selection import sweeps_with
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
 
 
-def lines(config: Config, sweep: SweepConfig, device: str) -> Iterator[str]:
-    """What to say of one sweep, as it is found out. Runs that have their result cost nothing."""
-    what = costs.outline(config, sweep)
+def lines(
+    config: Config, sweep: SweepConfig, device: str, asked: frozenset[str] | None = None
+) -> Iterator[str]:
+    """What to say of one sweep, as it is found out. Runs that have their result cost nothing.
+
+    asked: the keys of the runs that matter; None for all of them.
+    """
+    what = costs.outline(config, sweep, asked)
     yield render.heading(what)
     rows: list[costs.Row] = []
     for row in costs.rows(config, what, device):
@@ -30,15 +36,15 @@ def main(arguments: Sequence[str]) -> int:
     """Print the costs of the named sweeps."""
     parser = command_line("plan", __doc__)
     parser.add_argument(
-        "target", nargs="?", default="all", help="a sweep, a group or all; default: %(default)s"
+        "words", nargs="*", help="sweeps, groups, all (default), and key=value[,value] for some of their runs"
     )
     add_config(parser)
     parser.add_argument("--device", help="where to measure; default: the configuration's")
     options = parser.parse_args(arguments)
     config = load(options.config)
     try:
-        for sweep in config.sweeps_of(options.target):
-            for line in lines(config, sweep, options.device or config.device):
+        for sweep, asked in sweeps_with(config, options.words):
+            for line in lines(config, sweep, options.device or config.device, asked):
                 print(line, flush=True)
     except ValueError as error:
         raise ConfigError(str(error)) from error

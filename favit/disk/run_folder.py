@@ -47,8 +47,9 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The weights that were scored, where they are kept."""
-        return self.path / "weights.pt"
+        """The weights that were scored, where they are kept; a run of before may have them under their old name."""
+        new, old = self.path / "weights.safetensors", self.path / "weights.pt"
+        return old if old.is_file() and not new.is_file() else new
 
     @property
     def log(self) -> Path:

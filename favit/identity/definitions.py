@@ -10,11 +10,13 @@
 
 Definitions are followed through the names that they use. A text refers to what it names by a number, given in the
 order in which definitions are met from the roots, so that the whole is one description of a graph: equal texts are
-equal graphs, two variables that begin with the same value stay two, and neither cycles nor paths matter. Roots are
-modules that a run loads by name: all that they define under public names counts, and what is private only where it is
-reached. Modules that are not provable (see ``favit.identity.facts``) count whole. What importing does is part of the
-code, too: the sequence of statements with effects and of imports of other packages, in the order in which Python
-would run them, and for each definition how many of these came before it.
+equal graphs, two variables that begin with the same value stay two, and neither cycles nor paths matter. The first
+root is where a program begins: all that it defines under public names counts, and what is private only where it is
+reached. The others are modules that a run loads by name. Of their functions and classes those count that some reached
+code may read of a module: it names such an attribute, or looks up names that are made at run time. Modules that are not
+provable (see ``favit.identity.facts``) count whole. What importing does is part of the code, too: the sequence of
+statements with effects and of imports of other packages, in the order in which Python would run them, and for each
+definition how many of these came before it.
 
 What this cannot see: code outside ``favit``, files that are read, and modules whose names are made at run time and
 are no roots.
@@ -44,6 +46,7 @@ _ANALYSER = (
     "definitions",
     "facts",
     "expressions",
+    "instances",
     "linking",
     "looks",
     "pieces",

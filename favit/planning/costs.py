@@ -74,9 +74,9 @@ class Row:
     why_unknown: str = ""
 
 
-def outline(config: Config, sweep: SweepConfig) -> Outline:
-    """A sweep's runs that have no result that counts, row by row."""
-    wanted = {cell.run.key: cell for cell in cells(sweep)}
+def outline(config: Config, sweep: SweepConfig, only: frozenset[str] | None = None) -> Outline:
+    """A sweep's runs that have no result that counts, row by row; ``only`` has the keys of those that matter."""
+    wanted = {cell.run.key: cell for cell in cells(sweep) if only is None or cell.run.key in only}
     rows: dict[str, list[Run]] = defaultdict(list)
     for state in Results(config).states([cell.run for cell in wanted.values()]):
         if not state.counts:

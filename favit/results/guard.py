@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,37 @@ class NeedsConfirmation(RuntimeError):
     """Finished runs would be trained again, and more of them than go without asking; the message lists them."""
 
 
-def before_training(config: Config, results: Results, states: Iterable[State]) -> str:
+def before_training(
+    config: Config,
+    results: Results,
+    states: Iterable[State],
+    later: Iterable[Sequence[Sequence[State]]] = (),
+) -> str:
     """Keep each run's settings and a snapshot of its code; returns the summary to show.
+
+    later: runs that may follow when results are in, each time alternatives of which one will. They are kept as well,
+    and the question counts the most of them that may be trained again.
 
     Raises ``NeedsConfirmation`` where a change of code or of defaults would
     retrain more than three finished runs and nobody has said ``retrain=yes``.
     """
-    states = list(states)
-    again = [(state, old) for state in states if (old := superseded(state)) is not None]
+    states, alternatives = list(states), [list(each) for each in later]
+    again = _again(states)
+    for each in alternatives:
+        again += sorted((_again(one) for one in each), key=len)[-1] if each else []
     if len(again) > MOST_UNASKED and not config.retrain:
         raise NeedsConfirmation(_question(again, results))
-    _keep_snapshots(states, results)
-    for state in states:
+    following = [state for each in alternatives for one in each for state in one]
+    every = list({state.folder: state for state in [*states, *following]}.values())
+    _keep_snapshots(every, results)
+    for state in every:
         write_request(state, results)
         RunFolder(state.folder).forget_metrics()
     return "\n".join([reasons.summary(states, results.fingerprinter), *absent_data(config.data, states)])
+
+
+def _again(states: Iterable[State]) -> list[tuple[State, Result]]:
+    return [(state, old) for state in states if (old := superseded(state)) is not None]
 
 
 def snapshot_of(state: State, results: Results) -> Path:

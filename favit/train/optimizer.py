@@ -39,7 +39,7 @@ def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
         {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": chosen.weight_decay},
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
     ]
-    some = [group for group in groups if group["params"]]
+    some = [group for group in groups if group["params"]] or groups
     elsewhere = module_of(chosen.optimizer)
     built: torch.optim.Optimizer
     if elsewhere:

@@ -126,6 +126,14 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """What is held back of the training images; apart from ``Images``, which is code of every run on images."""
+
+    validation_split: Annotated[float, AtLeast(0.0), AtMost(0.5), Neutral(0.0)] = 0.0
+    """Share of each class's training images that validates in place of the test; 0: none, each epoch is tested."""
+
+
+@dataclass(frozen=True)
 class Forecasting:
     """What forecasting adds: the lengths of a window, in steps of the series."""
 

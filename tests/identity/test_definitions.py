@@ -146,3 +146,58 @@ def test_two_variables_that_begin_alike_stay_two(tree: Path) -> None:
         code(tree, helper=one, root=root).digest
         != code(tree, helper=one.replace("return A", "return B"), root=root).digest
     )
+
+
+PART = """
+from dataclasses import dataclass, fields
+import collections
+
+N = 1
+
+def build():
+    return N
+
+def check():
+    return 1
+
+class Unread:
+    pass
+
+def values(config):
+    return [getattr(config, f.name) for f in fields(config)]
+
+def known(name):
+    return hasattr(collections.abc, name)
+"""
+BUILDS = """
+from importlib import import_module
+
+def run(name):
+    return import_module("favit." + name).build()
+"""
+
+
+def test_of_a_part_that_is_loaded_by_name_counts_what_is_read_of_it(tmp_path: Path) -> None:
+    """Where nothing looks up what nobody knows: the fields of a dataclass and another package are known."""
+    using = BUILDS.replace(".build()", ".build(), values, known")
+    using = "from favit.helper import values, known\n" + using
+    tree = written(
+        tmp_path,
+        {
+            "favit/__init__.py": "",
+            "favit/root.py": using,
+            "favit/helper.py": PART.replace("build", "other"),
+            "favit/part.py": PART,
+        },
+    )
+    roots = ("favit.root", "favit.part")
+    before = code(tree, *roots).digest
+    for old, new in (
+        ("    return 1", "    return 2"),
+        ("class Unread:\n    pass", "class Unread:\n    n = 1"),
+    ):
+        assert PART.count(old) == 1
+        assert code(tree, *roots, part=PART.replace(old, new)).digest == before
+        assert code(tree, "favit.part", part=PART.replace(old, new)).digest != code(tree, "favit.part").digest
+    assert code(tree, *roots, part=PART.replace("N = 1", "N = 2")).digest != before
+    assert code(tree, *roots, part=PART.replace("return N", "return -N")).digest != before

@@ -128,8 +128,10 @@ onstart:
         keep_config()
         # A job that fails must not take a result with it: another process may have finished the run meanwhile.
         workflow.execution_settings.keep_incomplete = True
-        to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
+        needed = list(workflow.dag.needrun_jobs())
+        to_train = [MISSING[j.wildcards.digest] for j in needed if j.rule.name == "train"]
+        later = may_follow(j.wildcards.sweep for j in needed if j.rule.name == "stage")
         try:
-            logger.info(guard.before_training(SETUP, RESULTS, to_train))
+            logger.info(guard.before_training(SETUP, RESULTS, to_train, later))
         except (guard.NeedsConfirmation, snapshot.CodeChanged, OSError) as stop:
             raise WorkflowError(str(stop))

@@ -21,7 +21,7 @@ import torch.distributed as dist
 
 from favit.disk.lease import Busy, Fenced
 from favit.disk.run_folder import RunFolder
-from favit.train import distributed, engine
+from favit.train import distributed, engine, validated
 from favit.train.accumulate import CannotSplit
 from favit.train.distributed import World
 from favit.train.life import disk, machine, memory, outcome, request, several
@@ -130,7 +130,8 @@ def _to_the_end(
         host.folder.remove_leftovers()
         host.folder.write_request(wanted.envelope)
     with _of_the_user():
-        trainer = engine.trainer(wanted.run, options.data, device, world, options.workers, host)
+        begin = validated if wanted.run.get("validation_split") else engine
+        trainer = begin.trainer(wanted.run, options.data, device, world, options.workers, host)
     try:
         result = trainer.train()
     except Diverged as divergence:

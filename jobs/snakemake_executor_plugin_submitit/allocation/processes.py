@@ -100,3 +100,26 @@ def send_to(pids: Sequence[int], signum: int) -> None:
     for pid in reversed(pids):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signum)
+
+
+def family(root: int) -> list[int]:
+    """Return `root` and everything that it started, like `descendants`, at little cost where the kernel lists children.
+
+    Without looking at every process of a large node, so that it may be asked each second.
+    """
+    found = [root]
+    for pid in found:
+        tasks = PROC / str(pid) / "task"
+        try:
+            lists = [task / "children" for task in tasks.iterdir()]
+        except OSError:
+            continue
+        for children in lists:
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except FileNotFoundError:
+                if pid == root and children.parent.exists():  # a kernel without CONFIG_PROC_CHILDREN
+                    return descendants(root)
+            except OSError:
+                continue
+    return found

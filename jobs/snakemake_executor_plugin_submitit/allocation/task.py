@@ -19,6 +19,7 @@ from .claim import Life, claim, progress
 from .decision import Action, Decision, Facts, decide
 from .files import read_json
 from .folder import BatchFolder
+from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
 from .requeue import LOCAL_REQUEUE, requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
@@ -36,7 +37,8 @@ def main(batch: Path, index: int) -> int:
     if intent is None:
         print(f"There is no task description in {batch}.", file=sys.stderr)
         return 1
-    owner, job_id = allocation_id(intent["cluster"])
+    membership = Membership.read()
+    owner, job_id = allocation_id(intent["cluster"]) if membership is None else (membership.owner, task_id())
     if not claim(batch, index, owner) or folder.verdict(index).exists() or folder.fence(index).exists():
         print(
             f"Task {index} of {batch.name} belongs to another allocation, is over, or is not wanted any more."
@@ -45,7 +47,7 @@ def main(batch: Path, index: int) -> int:
     os.chdir(intent["folder"])
     if intent["cluster"] != "debug":
         open_log(Path(intent["tasks"][index]["log"]))
-    return Start(batch, index, intent, job_id).run()
+    return Start(batch, index, intent, job_id, membership).run()
 
 
 def allocation_id(cluster: str) -> tuple[str, str]:
@@ -68,11 +70,19 @@ def open_log(path: Path) -> None:
 class Start:
     """One start of a task, from its claim to its end."""
 
-    def __init__(self, batch: Path, index: int, intent: dict[str, Any], job_id: str) -> None:
+    def __init__(
+        self,
+        batch: Path,
+        index: int,
+        intent: dict[str, Any],
+        job_id: str,
+        membership: Membership | None = None,
+    ) -> None:
+        self.membership = membership  # in a pack
         self.batch, self.index, self.intent, self.job_id = batch, index, intent, job_id
         self.task: dict[str, Any] = intent["tasks"][index]
         self.on_slurm = intent["cluster"] == "slurm"
-        self.began, self.kills_before = time.time(), oom_kills()
+        self.began, self.kills_before, self.too_large = time.time(), oom_kills(), False
         self.life = Life.begin(batch, index, self._progress(), intent["heartbeat_s"])
 
     def run(self) -> int:
@@ -110,12 +120,17 @@ class Start:
 
     def _run_command(self) -> child.Ending:
         limits = child.Limits(self.task["limit_s"], self.intent["signal_delay_s"])
+        environment = os.environ | self.task["env"] | temporary_folder(self.task)
+        if self.membership is not None:
+            limits = replace(limits, limit_s=self.membership.limit_s, in_pack=True)
+            environment = self.membership.with_threads(environment)
         ending = child.run(
             self.task["argv"],
-            os.environ | self.task["env"] | temporary_folder(self.task),
+            environment,
             pulse=self.life.goes_on,
             pulse_s=self.intent["heartbeat_s"],
-            limits=None if self.on_slurm else limits,
+            limits=None if self.on_slurm and self.membership is None else limits,
+            small_enough=self.membership.small_enough if self.membership is not None else None,
         )
         if self.on_slurm and ending.exit_code and not ending.fenced:
             child.hear(ending, SIGNAL_LAG_S)
@@ -132,13 +147,29 @@ class Start:
             limit_s=self.task["limit_s"],
             on_slurm=self.on_slurm,
             several_nodes=int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) > 1,
+            packed=self.membership is not None,
+            timed_out=ending.timed_out,
+            too_large=ending.too_large,
+            hit_by_neighbour=self._hit_by_neighbour(ending),
         )
 
+    def _hit_by_neighbour(self, ending: child.Ending) -> bool:
+        """Return whether a neighbour in the pack is why the command ended."""
+        if self.membership is None or not ending.exit_code:
+            return False
+        killed = oom_kills() > self.kills_before and not self.membership.reached_its_share(peak_rss_kb())
+        return killed or self.membership.shared_gpu_failed(Path(self.task["log"]), self.task["label"])
+
     def _act(self, decision: Decision, facts: Facts) -> int:
+        self.too_large = facts.too_large
         if decision.action is Action.CONCLUDE:
             return self._conclude(facts.exit_code, decision.reason)
         if decision.action is Action.REQUEUE:
             return self._requeue(facts)
+        if decision.action is Action.START_ANEW:
+            self.life.end()
+            say("ended by what a neighbour in its pack did; it starts again")
+            return HIT_BY_NEIGHBOUR
         if decision.action is Action.GIVE_BACK:
             return self._conclude(facts.exit_code, decision.reason, interrupted=True)
         if decision.reason:
@@ -149,6 +180,9 @@ class Start:
         if facts.busy:
             self.life.note(self._progress(), waiting=True)
         self.life.end()
+        if self.membership is not None:
+            say("back to the pack's list")
+            return GIVEN_BACK
         say("back to the queue")
         if requeue(self.intent["cluster"]):
             return 0 if self.on_slurm else LOCAL_REQUEUE
@@ -165,16 +199,29 @@ class Start:
             started=self.began,
             ended=time.time(),
             lives=self.life.number + 1,
-            peak_rss_kb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-            out_of_memory=oom_kills() > self.kills_before,
+            peak_rss_kb=peak_rss_kb(),
+            out_of_memory=self.too_large or self._killed_for_memory(exit_code),
             reason=reason,
             interrupted=interrupted,
         )
         write_verdict(self.batch, self.index, verdict)
         return 0
 
+    def _killed_for_memory(self, exit_code: int) -> bool:
+        """Return whether the kernel has killed for memory here; in a pack, whether that was for this member's."""
+        if oom_kills() <= self.kills_before:
+            return False
+        return self.membership is None or (
+            exit_code != 0 and self.membership.reached_its_share(peak_rss_kb())
+        )
+
     def _progress(self) -> str:
         return progress(self.task["progress"], Path(self.intent["folder"]))
+
+
+def peak_rss_kb() -> int:
+    """Return the memory of the largest process that has ended here."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def say(text: str) -> None:
