@@ -31,7 +31,7 @@ def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.Capt
     said = said_of("both", tmp_path, capsys)
     assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
     assert "  1 x digits favit_b0, max_pool: " in said and "measured here, on a CPU" in said
-    assert said.count(" of memory a device (measured here") == 2
+    assert said.count(" of memory a device (measured here") == 4
     assert "  1 x seattle_weather informer, full: " in said and "data: seattle_weather, " in said
     assert said.count("results: ") == said.count("2 runs: ") == 2
 
@@ -97,6 +97,7 @@ def test_memory_is_what_is_kept_for_the_backward_pass() -> None:
     assert probe.fixed_bytes(model, stepper, Optimisation()) == 4 * (weights * 4 + steps)
 
 
+@pytest.mark.slow
 def test_memory_falls_with_what_goes_through_at_a_time() -> None:
     run = resolve({**BARE, "batch_size": 64, "image_size": 32}).settings
     facts = probe.data_facts(run, Path("data"))
