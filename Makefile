@@ -10,7 +10,7 @@ TESTERS ?= $(shell expr 2 \* $(CORES))
 # `make test AGAIN=1` runs what failed last time once more, one test at a time.
 ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
@@ -20,6 +20,7 @@ help:
 	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
 	@echo "make lint        ruff and mypy; make format lays the code out"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
+	@echo "make gpu-check   CUDA against CPU, resumption, hidden waits, speed; 24 minutes, skipped without a GPU"
 	@echo "make report      results/report.html"
 
 setup: $(READY)
@@ -82,7 +83,11 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/all.py
+
+# With the Python that is there: nothing is set up, and torch, timm, einops, numpy and pandas are all that it needs.
+gpu-check:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/gpu_check.py
 
 report: $(READY)
 	$(BIN)/snakemake report --cores 1

@@ -50,16 +50,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     # train: to read weights
     "loading": {"analysis", "components", "disk", "results", "sweeps", "train"},
     "watching": {"disk", "results", "sweeps"},
+    "exporting": {"disk", "identity", "results"},
     "commands": {
-        "analysis", "analysis.page", "components", "contracts", "disk", "identity", "planning", "prepare", "proof",
-        "results", "sweeps", "train", "train.life", "watching",
+        "analysis", "analysis.page", "components", "contracts", "disk", "exporting", "identity", "models", "planning",
+        "prepare", "proof", "results", "sweeps", "train", "train.life", "watching",
     },
 }  # fmt: skip
 
 # Files that stand beside the rooms: `python -m favit.train` completes a run that a person wrote.
 ENTRANCES = {
     "favit.__main__": {"commands"},
-    "favit.train.__main__": {"identity", "sweeps", "train.life"},
+    "favit.train.__main__": {"components", "identity", "sweeps", "train.life"},
 }
 
 # Packages besides the standard library that a room may import; None: whatever the product depends on.

@@ -82,7 +82,7 @@ class Asked:
 
     def notes(self) -> dict[PlaceKey, tuple[str, ...]]:
         """How each row's settings were chosen, in words."""
-        return {key: (choices.sentence(choice),) for key, choice in self.choices.items()}
+        return {key: (choices.sentence(c),) for key, c in self.choices.items() if c.candidates}
 
 
 def asked(what: Possible, states: Mapping[str, State]) -> Asked:

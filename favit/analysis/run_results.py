@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from favit.analysis import top5
 from favit.analysis.results import RunResult
 from favit.components.literals import trained
 from favit.disk.lease import holder_of
@@ -37,13 +38,16 @@ def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto")
         "randomness": _randomness(cell, pairing),
         "settings": cell.run.settings,
         "exact": not trained(cell.run["model"]),
+        "name": cell.run.name,
+        "folder": state.folder,
     }
     if state.result is not None:
+        predictions = RunFolder(state.folder).predictions
         return RunResult(
             **common,
             state="accepted" if state.name == "accepted" else "valid",
-            metrics=state.result.content,
-            predictions=RunFolder(state.folder).predictions,
+            metrics=top5.only_where_it_says_something(state.result.content, predictions),
+            predictions=predictions,
             note="; ".join(state.notes),
         )
     if holder_of(state.folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from favit.analysis.names import head
 from favit.analysis.table import Row, TableSpec
+from favit.sweeps import beside
 from favit.sweeps.config import SweepConfig
 from favit.sweeps.runs import Cell
 
@@ -35,6 +36,7 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
 
 
 def _recipe(sweep: SweepConfig) -> str:
-    """``study, with lr 0.001``; empty where the sweep names no recipe."""
-    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items())
-    return f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
+    """``study, with lr 0.001; dlinear: lr 0.005``; empty where the sweep names no recipe."""
+    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items() if value is not None)
+    name = f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
+    return f"{name}; {own}" if name and (own := beside.said(sweep)) else name

@@ -13,7 +13,7 @@ from favit.commands.main import add_config, command_line
 from favit.results.selection import sweeps_with
 from favit.results.state import Results
 from favit.sweeps.config import ConfigError, load
-from favit.sweeps.runs import cells
+from favit.sweeps.stages import possible
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str]) -> int:
         names = ", ".join(sweep.name for sweep, _ in found)
         raise ConfigError(f"diff compares two sweeps that have such runs; these are {len(found)}: {names}")
     results = Results(config)
-    sides = [side(s.name, [c for c in cells(s) if c.run.key in keys], results) for s, keys in found]
+    sides = [side(s.name, [c for c in possible(s).cells if c.run.key in keys], results) for s, keys in found]
     try:
         for line in lines(*sides):
             print(line)

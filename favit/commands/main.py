@@ -7,8 +7,10 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from favit.components.nearest import unknown
+from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
 
 VERBS = {
@@ -26,6 +28,8 @@ VERBS = {
     "train": "train one run",
     "init": "lay out a project in an empty folder",
     "check": "hold components of your own to what built-in ones must satisfy",
+    "export": "hand a sweep on: tables, runs, code, environment",
+    "reproduce": "train one run of an export again and compare",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -47,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; whatever a person has to change is told in one line on standard error."""
+    _torchvision.prepare_when_imported()
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
         return int(module.main(arguments))
@@ -63,7 +68,14 @@ def program(verb: str) -> int:
 
 def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
     """The frame of a verb's command line; the first line of ``description`` heads its help."""
-    return argparse.ArgumentParser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+    return _Parser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line in one line: usage is what ``--help`` shows."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISUSED, f"{self.prog}: {message}; {self.prog} --help says what it takes\n")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

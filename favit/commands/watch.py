@@ -68,7 +68,8 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
         try:
             while process.poll() is None:
                 line = _one_line(watched.look())
-                if line != shown:
+                # Without a terminal a line stays: one for each change, not for each second that is less.
+                if terminal or line.partition(";")[0] != shown.partition(";")[0]:
                     print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
                     shown = line
                 _wait(process, every)

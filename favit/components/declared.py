@@ -147,6 +147,8 @@ def check_facts(axis: str, run: Mapping[str, Any]) -> None:
     check_flags(room, name)
     if axis == "dataset" and task_of(name) == "classification":
         facts = stated(name)
+        if facts is None and "FILE_SETTING" in literals(room, name):
+            facts = {"classes": 1}  # counted once the user's folder is read
         classes = facts.get("classes") if isinstance(facts, dict) else None
         if type(classes) is not int or classes < 1:
             raise ValueError(

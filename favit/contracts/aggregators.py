@@ -90,6 +90,16 @@ def keeps_its_gradient_when_checkpointed(name: str) -> None:
     assert torch.equal(torch.autograd.grad(again.square().sum(), samples)[0], plain)
 
 
+def stays_on_the_device_of_its_input(name: str) -> None:
+    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    samples, queries, key_map, grid = _inputs()
+    weight, bias = (part.to("meta") for part in key_map())
+    tokens = _aggregator(name).to("meta")(
+        samples.to("meta"), queries.to("meta"), lambda: (weight, bias), grid
+    )
+    assert tokens.device.type == "meta", f"tokens lie on {tokens.device}"
+
+
 def compiles_as_one_graph(name: str) -> None:
     """``torch.compile`` makes one graph of it that gives the same, in training as in evaluation."""
     for training in (True, False):
@@ -162,6 +172,7 @@ CHECKS = (
     draws_no_random_number,
     repeats_with_checkpointing,
     keeps_its_gradient_when_checkpointed,
+    stays_on_the_device_of_its_input,
     compiles_as_one_graph,
     takes_channels_last,
     trains_under_autocast,

@@ -96,6 +96,14 @@ def samples_by_its_generator_alone(name: str) -> None:
     assert torch.equal(outputs(0), outputs(1)), "torch's global generator decides what it gives"
 
 
+def stays_on_the_device_of_its_input(name: str) -> None:
+    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    for causal in (False, True):
+        attention = _attention(name, causal).to("meta")
+        out = attention(*(tensor.to("meta") for tensor in _arguments(name)))
+        assert out.device.type == "meta", f"what it gives lies on {out.device}"
+
+
 def declares_what_its_constructor_takes(name: str) -> None:
     """Its settings, read from the source, are its keyword-only arguments with their defaults."""
     constructor = registry.load("attention", name).Attention.__init__
@@ -112,6 +120,7 @@ CHECKS = (
     lets_no_gradient_back_in_time,
     repeats_itself_in_evaluation,
     samples_by_its_generator_alone,
+    stays_on_the_device_of_its_input,
     declares_what_its_constructor_takes,
 )
 SLOW = ()

@@ -58,6 +58,16 @@ def repeats_itself(name: str) -> None:
     assert torch.equal(*tables), "a second call gives something else"
 
 
+def stays_on_its_device(name: str) -> None:
+    """Its vectors lie where its parameters and buffers do, as on a GPU; costs are counted on torch's meta device."""
+    if not flag("encodings", name, "ADDS_POSITION"):
+        return  # models skip it
+    on_series = flag("encodings", name, "SERIES")
+    encoding = (_make(name, length=6) if on_series else _make(name, grid=(2, 3))).to("meta")
+    for table in (encoding(6), encoding(3)) if on_series else (encoding(2, 3), encoding(3, 4)):
+        assert table.device.type == "meta", f"they lie on {table.device}; take that of a buffer"
+
+
 def adds_nothing_where_it_says_so(name: str) -> None:
     """With ``ADDS_POSITION = False`` its vectors are zero; otherwise places differ."""
     if not flag("encodings", name, "SERIES"):
@@ -79,6 +89,7 @@ CHECKS = (
     gives_a_vector_for_each_place,
     refuses_lengths_that_make_no_sense,
     repeats_itself,
+    stays_on_its_device,
     adds_nothing_where_it_says_so,
 )
 SLOW = ()

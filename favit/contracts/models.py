@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from favit.components import declared, registry
-from favit.components.literals import task_of
+from favit.components.literals import task_of, trained
 from favit.sweeps.resolve import resolve
 from favit.train import build
 
@@ -32,6 +32,8 @@ def answers_in_the_shape_of_its_task(name: str) -> None:
 
 def passes_gradients(name: str) -> None:
     """Gradients reach every parameter that is trained, and are finite."""
+    if not trained(name):
+        return
     model, run = _built(name)
     model.train()(*_inputs(run)).square().sum().backward()
     for key, parameter in model.named_parameters():
@@ -62,6 +64,13 @@ def repeats_itself_in_evaluation(name: str) -> None:
     assert torch.equal(first, second), "a second call gives something else"
 
 
+def stays_on_the_device_of_its_input(name: str) -> None:
+    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    model, run = _built(name)
+    out = model.eval().to("meta")(*(tensor.to("meta") for tensor in _inputs(run)))
+    assert out.device.type == "meta", f"what it gives lies on {out.device}"
+
+
 def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
     """The same seed gives the same initial weights, whatever random numbers were drawn before."""
     states = []
@@ -74,6 +83,8 @@ def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
 
 def trains_under_autocast(name: str) -> None:
     """It trains under bfloat16 autocast with finite values."""
+    if not trained(name):
+        return
     model, run = _built(name)
     with torch.autocast("cpu", torch.bfloat16):
         out = model.train()(*_inputs(run))
@@ -87,6 +98,7 @@ CHECKS = (
     passes_gradients,
     keeps_examples_apart,
     repeats_itself_in_evaluation,
+    stays_on_the_device_of_its_input,
     begins_with_weights_that_follow_from_the_seed,
     trains_under_autocast,
 )
@@ -119,6 +131,8 @@ def _run(name: str) -> Mapping[str, Any]:
 
 
 def _mechanisms(name: str) -> list[dict[str, str]]:
+    if not declared.aggregates(name):
+        return [{"aggregator": "none", "encoding": "none"}]
     rooms = declared.room_of(name), "encodings"
     aggregators, encodings = (sorted(registry.names(r), key=lambda n: n not in _FIRST) for r in rooms)
     return [{"aggregator": a, "encoding": e} for a in aggregators for e in encodings[:3]]

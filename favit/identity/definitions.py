@@ -40,6 +40,8 @@ from favit.identity.linking import Linker
 from favit.identity.names import Facts
 from favit.sweeps.config import ConfigError
 
+IMPORTS = analysis.IMPORTS
+
 _ANALYSER = (
     "canonical",
     "closure",
@@ -253,7 +255,8 @@ def _names(reached: Iterable[Definition]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for definition in reached:
         names = found.setdefault(definition.module, {})
-        names[definition.name] = definition.digest
+        known = names.get(definition.name, "")  # imports and other statements of a file go by one name
+        names[definition.name] = _short(known + definition.text) if known else definition.digest
         names.update({name: _short(text) for name, text in definition.methods})
     return found
 
@@ -273,7 +276,10 @@ def differing(old: Code, new: Code) -> dict[str, list[str]]:
 def differing_names(
     old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """The same for definitions as results record them: module -> name -> digest."""
+    """The same for definitions as results record them: module -> name -> digest.
+
+    Imports are named where nothing else differs: else they differ for what they bring along.
+    """
     before, after = ({(n, d) for names in code.values() for n, d in names.items()} for code in (old, new))
     moved = before & after
     found: dict[str, list[str]] = {}
@@ -283,7 +289,8 @@ def differing_names(
             sides = {(name, names[name]) for names in (then, now) if name in names}
             if then.get(name) != now.get(name) and not sides <= moved:
                 found.setdefault(module, []).append(name)
-    return found
+    others = {m: [n for n in names if n != IMPORTS] for m, names in found.items()}
+    return {m: names for m, names in others.items() if names} or found
 
 
 def _short(text: str) -> str:

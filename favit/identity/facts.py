@@ -20,6 +20,7 @@ from favit.identity.purity import Purity, is_told
 from favit.identity.syntax import plain_text
 
 PACKAGE = "favit"
+IMPORTS = "imports"  # what import statements go by among the definitions of a file
 
 
 def analyse(source: str, module: str, is_package: bool = False) -> dict[str, Any]:
@@ -240,7 +241,7 @@ def _label(node: ast.stmt) -> str:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return node.name
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return "imports"
+        return IMPORTS
     names = [n for n, _ in _values(node)]
     return names[0] if names else "module level"
 

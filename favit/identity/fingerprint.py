@@ -153,8 +153,8 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    named_here = (declared.component(axis, run.settings) for axis in declared.naming(run.settings))
-    return (*named_here, *_optimizer(run))
+    components = (declared.component(axis, run.settings) for axis in declared.naming(run.settings))
+    return (*components, *_optimizer(run))
 
 
 def _optimizer(run: Run) -> list[tuple[str, str]]:
@@ -169,8 +169,7 @@ def engine_of(run: Run) -> str:
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    axes = declared.naming(run.settings)
-    components = [*(declared.component(axis, dict(run.settings)) for axis in axes), *_optimizer(run)]
+    components = _components(run)
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
     task = "validated" if engine_of(run) == VALIDATED else run.task
     return [f"favit.train.tasks.{task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]

@@ -16,6 +16,7 @@ from favit.sweeps.runs import Run
 _NOT_SPEED = {
     "seed", "epochs", "lr", "lr_batch", "weight_decay", "schedule", "warmup_epochs", "cooldown_epochs",
     "min_lr", "patience", "limit_train", "limit_test", "label_smoothing",
+    "validation_split",
 }  # fmt: skip
 
 Metrics = Mapping[str, Any]  # what a metrics.json holds
@@ -68,6 +69,6 @@ def _speed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data(settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """What the number of examples follows from."""
-    names = ("limit_train", "limit_test", "input_length", "horizon")
+    names = ("limit_train", "limit_test", "validation_split", "input_length", "horizon")
     own = sorted((k, v) for k, v in settings.items() if k.startswith("dataset"))
-    return (*own, *(settings.get(name) for name in names))
+    return (*own, *(settings.get(name) or 0 for name in names))

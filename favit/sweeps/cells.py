@@ -48,9 +48,10 @@ def cells(sweep: SweepConfig) -> list[Cell]:
     """Expand a sweep. Raises ``ConfigError`` with one line for anything that its writer has to change."""
     try:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
+        own = {combination.get("model", sweep.settings.get("model")) for combination in combinations}
+        beside.check(sweep, {timm_names.kept(model) for model in own if isinstance(model, str)})
         _check_used(sweep, combinations)
         resolved = [(_run(sweep, combination), combination) for combination in combinations]
-        beside.check(sweep, {run["model"] for run, _ in resolved})
         axes = row_axes(sweep.table, resolved)
         placed = _grouped(sweep, resolved, axes)
         _check_table(sweep, combinations, placed, axes)
@@ -163,7 +164,7 @@ def _grouped(
 
 def _beside(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
     try:
-        return resolve(combination, sweep.settings)
+        return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
     except ValueError as error:
         raise ValueError(f"beside: {error}") from None
 
@@ -228,8 +229,13 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
         axes["model"] = timm_names.kept(axes["model"])
         check_axes(axes, combination)
         valid |= component_settings(axes)
-        for name in beside.models(sweep, axes["model"]):
-            alone = {**axes, "model": timm_names.kept(name), "aggregator": "none", "encoding": "none"}
+        for entry in beside.entries(sweep, axes["model"]):
+            alone = {
+                **axes,
+                "model": timm_names.kept(entry["model"]),
+                "aggregator": "none",
+                "encoding": "none",
+            }
             check_axes(alone, combination)
             valid |= component_settings(alone)
     return valid

@@ -70,6 +70,9 @@ class Recipe:
         return f"recipe {self.name} {self.note}" if self.note else ""
 
 
+Beside = str | Mapping[str, Any]  # a model's name, or with settings of its own
+
+
 @dataclass(frozen=True)
 class SweepConfig:
     """One sweep as written: matrix, settings and table, not yet expanded.
@@ -86,7 +89,7 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
-    beside: Sequence[str] | Mapping[str, Sequence[str]] = ()
+    beside: Sequence[Beside] | Mapping[str, Sequence[Beside]] = ()
     rounds: Rounds | None = None
     tune: Tune | None = None
 
@@ -135,8 +138,29 @@ def read(path: Path | str) -> Any:
         raise ConfigError(f"no configuration at {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
+        raise ConfigError(_yaml_error(str(path), error)) from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def as_yaml(text: str) -> Any:
+    """A plain value as YAML reads it; the text itself where it is more than that, or none."""
+    try:
+        found = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError:
+        return text
+    return found if isinstance(found, bool | int | float) else text
+
+
+def _yaml_error(source: str, error: yaml.YAMLError) -> str:
+    """``config.yaml, line 12: is not valid YAML: ...``, with where what is open began."""
+    problem, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    said = [str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
+    if problem is None or not said:
+        return f"{source} is not valid YAML: {' '.join(str(error).split())}"
+    since = f" (begun in line {began.line + 1})" if began is not None and began.line != problem.line else ""
+    return f"{source}, line {problem.line + 1}, is not valid YAML: {', '.join(said)}{since}"
 
 
 def _check_given_once(node: Any, source: str) -> None:

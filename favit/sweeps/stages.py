@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from favit.components.literals import trained
 from favit.sweeps.apart import told_apart
 from favit.sweeps.cells import Cell, cells
 from favit.sweeps.config import ConfigError, SweepConfig
@@ -80,6 +81,8 @@ def possible(sweep: SweepConfig) -> Possible:
         found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
         if sweep.rounds is not None:
             _check_rounds(sweep, found)
+    except ConfigError:
+        raise
     except ValueError as error:
         raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
     return Possible(sweep, tuple(found))
@@ -99,6 +102,8 @@ def _tuned(sweep: SweepConfig, tune: Tune) -> list[Place]:
     for values in _points(tune.grid):
         settings = {**sweep.settings, **values}
         for place in _by_place(replace(sweep, settings=settings, tune=None)):
+            if place.key in options and not trained(place.options[0].cells[0].run["model"]):
+                continue  # a model that is not trained has nothing to choose
             option = _option(place, values, tune)
             keys = tuple(cell.run.key for cell in option.cells)
             options.setdefault(place.key, {}).setdefault(
@@ -128,7 +133,7 @@ def _option(place: Place, values: Mapping[str, Any], tune: Tune) -> Option:
             "tune.refit is for images; forecasting chooses each run's epoch by its validation part, which is "
             "therefore never trained on"
         )
-    candidates = tuple(_with(run, seed=seed) for seed in tune.seeds)
+    candidates = tuple(_with(run, seed=seed) for seed in tune.seeds) if trained(run["model"]) else ()
     if tune.refit:
         of = tuple(replace(cell, run=_with(cell.run, **{SPLIT: 0.0})) for cell in of)
     # Of a component's setting at its default a run says nothing.
@@ -169,6 +174,11 @@ def _check_rounds(sweep: SweepConfig, places: list[Place]) -> None:
         )
     for place in places:
         seeds = [cell.run["seed"] for cell in place.options[0].cells]
+        if not trained(model := place.options[0].cells[0].run["model"]):
+            raise ValueError(
+                f"matrix.seed stops when decided, and '{model}' is not trained: no further seed decides anything; "
+                "list the seeds, or leave it out"
+            )
         if seeds != sweep.matrix["seed"]:
             raise ValueError(
                 f"matrix.seed stops when decided, so each row has the same seeds; '{place.row}' has {seeds}: "

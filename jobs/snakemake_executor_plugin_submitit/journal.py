@@ -41,6 +41,8 @@ class Task:
     nested: bool
     limit_s: float | None
     updated: dict[str, str] = field(default_factory=dict)  # output that the job updates -> its backup
+    pack_line: str = ""  # for the command that runs several members of a pack, if the rule has one
+    pack_command: str = ""
     request: str = ""  # a digest of what it asked of the cluster; empty in journals of earlier versions
 
 

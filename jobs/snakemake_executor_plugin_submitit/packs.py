@@ -58,7 +58,8 @@ def describe(job: Any, parameters: Mapping[str, Any], settings: ExecutorSettings
     """
     gpus = gres_of(parameters).get("gpu", parameters.get("gpus_per_node", 0))
     sharers = settings.jobs_per_gpu if gpus else 1
-    slots = max(wanted(job, settings), sharers)
+    own = None if job.is_group() else Reader(job.resources).whole("pack", None)
+    slots = 1 if own == 1 else max(wanted(job, settings), sharers)
     if slots == 1 or why_not(job, parameters, settings):
         return None
     cpus = parameters["cpus_per_task"]
@@ -145,9 +146,11 @@ def members(batch: Batch, array: str, those: range, allocations: Mapping[int, St
     A member that is on the list still waits as long as any allocation may come to it; what was handed back waits,
     too. One that was fenced and has stopped counts as cancelled, whatever its allocation does.
     """
-    found = {}
+    found, ended = {}, batch.verdicts()
     on_the_list = unclaimed(array, list(allocations.values()))
     for index in those:
+        if index in ended:
+            continue  # its verdict says all
         owner = batch.claimed_by(index)
         if owner is None:
             if on_the_list is not None:

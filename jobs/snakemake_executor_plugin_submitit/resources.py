@@ -10,6 +10,7 @@ and some of our own, which never reach SLURM as a request; `{name}` in them is t
     job_label    what the job is called in `status` and what its log is named by
     array_label  what the array is called; jobs with different labels go to different arrays
     pack         up to so many jobs of equal resources side by side in one allocation (see packs.py)
+    pack_line pack_command   what one warm process is given to run several of them (see allocation/warm.py)
     progress     a glob for files that change when the job gets further (a checkpoint): requeues after
                  which they changed do not count against `submitit-max-requeues`
 
@@ -36,7 +37,7 @@ SLURM_RESOURCES = (
     "slurm_partition", "slurm_account", "slurm_extra", "qos", "clusters", "constraint", "exclude",
     "runtime", "mem_mb", "mem_mb_per_cpu", "cpus_per_task", "nodes", "tasks", "gpu", "gpu_model", "gres",
 )  # fmt: skip
-OWN_RESOURCES = ("job_label", "array_label", "progress", "pack")
+OWN_RESOURCES = ("job_label", "array_label", "progress", "pack", "pack_line", "pack_command")
 # Resources of Snakemake's own that mean nothing to an allocation.
 OTHER_RESOURCES = ("mem", "mem_mib", "disk", "disk_mb", "disk_mib", "tmpdir", "threads", "_cores", "_nodes")
 # `clusters` (multi-cluster SLURM) is refused rather than ignored: it would change who answers squeue.

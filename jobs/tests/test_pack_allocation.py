@@ -232,6 +232,33 @@ def test_a_member_has_a_time_limit_of_its_own(pack: PackRun) -> None:
     assert pack.codes()[1] == 0
 
 
+def test_a_warning_before_anything_runs(pack: PackRun) -> None:
+    """So it is where the warning comes earlier than the limit is long. It is passed on, and starts are counted."""
+    heeds = "exec bash -c 'trap \"exit 4\" USR2; while :; do sleep 0.1; done'"
+    pack.describe([heeds, heeds, "touch last"])
+    for _ in range(5):
+        pack.run(SUBMITIT_TOLD_EARLY="USR2")
+    reasons = [(v := pack.verdict(i)) is not None and v.reason for i in range(2)]
+    assert (
+        reasons == ["requeued 3 times in a row without getting further"] * 2
+        and (pack.folder / "last").exists()
+    )
+
+
+def test_what_a_member_leaves_behind_ends_with_it(pack: PackRun) -> None:
+    """Also where its own process is killed: what it ran must not go on beside its next start."""
+    pack.describe(["setsid sleep 77 & true", "echo $PPID > parent; sleep 78", "sleep 3"])
+    running = pack.start()
+    while not (pack.folder / "parent").exists() or not pack.read("parent").strip():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.kill(int(pack.read("parent")), 9)
+    running.communicate(timeout=60)
+    assert pack.codes() == [0, None, 0] and pack.calls() == ["requeue 7_0"], "its starts are counted"
+    left = [member.processes.arguments(int(path.name)) for path in Path("/proc").glob("[0-9]*")]
+    assert [b"sleep", b"77"] not in left and [b"sleep", b"78"] not in left
+
+
 def test_above_its_share_of_memory(pack: PackRun) -> None:
     """The watcher ends it, with its children; the neighbour below the same share goes on."""
     take = f"{sys.executable} -c '{TAKE}'"

@@ -112,6 +112,9 @@ def test_a_rule_says_more_than_the_profile() -> None:
     of_cpus = packs.describe(job(), without, settings)
     assert of_cpus is not None and (of_cpus["jobs_per_gpu"], of_cpus["gpus"]) == (1, 0)
     assert packs.describe(job(), ONE, ExecutorSettings(pack=8, cluster="local")) is None
+    assert packs.describe(job(pack=1), ONE, settings) is None, "its rule wants an allocation for each"
+    shares = packs.describe(job(), ONE, ExecutorSettings(jobs_per_gpu=4))
+    assert shares is not None and shares["slots"] == 4
 
 
 def test_the_script_of_packs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -258,6 +261,35 @@ def test_a_workflow_on_packs(on_fake_slurm: Callable[[str], Any], fake_slurm: An
     assert len([c for c in fake_slurm.calls if c.startswith("sbatch")]) == 2
     logs = w.folder / ".snakemake/submitit/logs/work"
     assert {p.name for p in logs.iterdir()} == {*(f"work.{i}.log" for i in range(20)), "bad.log"}
+
+
+WARM = """
+rule all:
+    input: expand("out/{i}", i=range(6))
+rule work:
+    output: "out/{i}"
+    resources:
+        runtime=5, pack=2,
+        pack_line='{"run": "r{i}", "out": "out/{i}"}',
+        pack_command="python3 train.py --runs",
+    shell: "touch by_itself; touch {output}"
+"""
+TRAIN = """
+import json, os, pathlib, sys
+open("processes", "a").write(f"{os.getpid()}\\n")
+for line in open(sys.argv[sys.argv.index("--runs") + 1]):
+    run = json.loads(line)
+    pathlib.Path(run["out"]).write_text(run["run"])
+    print(json.dumps({**run, "exit_code": 0}), flush=True)
+"""
+
+
+def test_a_rule_gives_lines_to_one_warm_process(on_fake_slurm: Callable[[str], Any]) -> None:
+    w = on_fake_slurm(WARM)
+    (w.folder / "train.py").write_text(TRAIN)
+    w.succeed("--submitit-pack-wait-s", "0.5")
+    assert [w.read(f"out/{i}") for i in range(6)] == [f"r{i}" for i in range(6)]
+    assert not (w.folder / "by_itself").exists() and len(set(w.read("processes").split())) < 6
 
 
 def test_one_member_is_cancelled_by_name(

@@ -139,6 +139,33 @@ def test_differences_are_named(tree: Path) -> None:
     assert "favit.helper" in code(tree).definitions()
 
 
+WHOLE = """import json
+import numpy
+from favit.helper import shifted
+print("effect", file=None)
+def used(x):
+    return shifted(x)
+"""
+
+
+def test_imports_are_named_where_nothing_else_differs(tree: Path) -> None:
+    """In a file that counts whole, where the order of imports counts."""
+    root = TREE["favit/root.py"] + "\nfrom favit.whole import used\nrun = used\n"
+
+    def of(whole: str) -> Code:
+        written(tree, {"favit/whole.py": ""})
+        return code(tree, root=root, whole=whole)
+
+    before = of(WHOLE)
+    assert "favit.whole" in before.whole
+    added = of(WHOLE.replace("import json", "import json\nimport math").replace("(x)\n", "(x) + math.pi\n"))
+    assert differing(before, added) == {"favit.whole": ["used"]}
+    turned = of("import torch\n" + WHOLE)
+    assert differing(before, turned) == {"favit.whole": ["imports"]}
+    first, second, *others = WHOLE.splitlines(keepends=True)
+    assert differing(before, of("".join([second, first, *others]))) == {"favit.whole": ["imports"]}
+
+
 def test_two_variables_that_begin_alike_stay_two(tree: Path) -> None:
     one = "A = {}\nB = {}\ndef put(x):\n    A[x] = 1\ndef get(x):\n    return A[x]\n"
     root = "from favit.helper import put, get\ndef run(x):\n    put(x)\n    return get(x)\n"

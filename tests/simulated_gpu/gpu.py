@@ -65,7 +65,9 @@ def simulated_gpu() -> Iterator[Device]:
     patches.append(mock.patch.object(tensor, "DEVICE", device))
     for patch in patches:
         patch.start()
-    _foreach_supported_types.append(SimulatedTensor)
+    supported = (_foreach_supported_types, _foreach_utils._foreach_supported_types)
+    for types in supported:
+        types.append(SimulatedTensor)
     # What torch makes of Python numbers is to stay on the CPU until an operation takes it
     torch._C._set_only_lift_cpu_tensors(True)
     try:
@@ -73,7 +75,8 @@ def simulated_gpu() -> Iterator[Device]:
             yield device
     finally:
         torch._C._set_only_lift_cpu_tensors(False)
-        _foreach_supported_types.remove(SimulatedTensor)
+        for types in supported:
+            types.remove(SimulatedTensor)
         for patch in reversed(patches):
             patch.stop()
 

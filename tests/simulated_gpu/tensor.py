@@ -163,15 +163,15 @@ class Device(TorchDispatchMode):
 class Streams:
     """Which stream wrote what, and which streams know of it.
 
-    Every stream counts its operations; one knows of another's up to where it last waited for it.
+    Every stream counts its operations; one knows of another's up to where it last waited for it. What a side stream
+    allocates is to be lent to others that use it; what the main stream allocates is taken to live on.
     """
 
     def __init__(self) -> None:
         self.main = self.current = StreamClock()
         self._written: dict[int, tuple[StreamClock, int]] = {}  # by storage: the writer and its count
-        self._owners: dict[
-            int, set[StreamClock]
-        ] = {}  # by storage: who may use it without its being reused early
+        self._owner: dict[int, StreamClock] = {}
+        self._lent: dict[int, set[StreamClock]] = {}
 
     def used(self, inputs: list[Tensor], outputs: list[Tensor], record: Record, name: str) -> None:
         """One operation on the current stream."""
@@ -180,18 +180,20 @@ class Streams:
         known = {_place(x) for x in inputs}
         for place in known - {0}:
             writer, count = self._written.get(place, (stream, 0))
+            owner = self._owner.get(place, stream)
             if writer is not stream and stream.knows.get(writer, 0) < count:
                 record.fault(f"race: {name} reads what another stream writes")
-            if stream not in self._owners.get(place, {stream}):
+            if owner not in (stream, self.main) and stream not in self._lent.get(place, ()):
                 record.fault(f"race: {name} on another stream's memory without record_stream")
         for place in {_place(x) for x in outputs} - {0}:
             if place not in known:
-                self._owners[place] = {stream}
+                self._owner[place] = stream
+                self._lent.pop(place, None)
             self._written[place] = (stream, stream.count)
 
     def lend(self, tensor: Tensor, stream: StreamClock) -> None:
         """``record_stream``: the memory is not given to others while ``stream`` uses it."""
-        self._owners.setdefault(_place(tensor), {self.main}).add(stream)
+        self._lent.setdefault(_place(tensor), set()).add(stream)
 
 
 class StreamClock:

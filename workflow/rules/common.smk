@@ -18,15 +18,29 @@ from favit.results.reasons import reason
 from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
+from favit.sweeps.config import as_yaml
 from favit.sweeps.config import read as read_config
+from favit.sweeps.cells import unused
 from favit.sweeps.runs import unique
 from favit.sweeps.stages import possible
 from snakemake.logging import logger
+
+
+def typed(value, given):
+    """What was given by ``--config``, in which Snakemake leaves all text that is nested: ``resources={gpus: 2}``."""
+    if isinstance(given, dict) and isinstance(value, dict):
+        return {key: typed(below, given[key]) if key in given else below for key, below in value.items()}
+    if isinstance(given, list) and isinstance(value, list):
+        return [typed(item, item) for item in value]
+    return as_yaml(value) if isinstance(given, str) and isinstance(value, str) else value
+
 
 try:
     for _file in map(Path, workflow.configfiles):
         if _file.suffix in (".yaml", ".yml") and _file.is_file():
             read_config(_file)  # Snakemake's own reading lets keys that are given twice pass
+    for _key in set(workflow.config_settings.config or {}) & set(config):
+        config[_key] = typed(config[_key], workflow.config_settings.config[_key])
     SETUP = parse_config(dict(config))
     POSSIBLE = {name: possible(sweep) for name, sweep in SETUP.sweeps.items()}
     CELLS = {name: in_sweep.cells for name, in_sweep in POSSIBLE.items()}
@@ -75,8 +89,14 @@ MISSING = {state.folder.name: state for state in STATES.values() if not state.co
 # What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
     for _sweep in SETUP.sweeps.values():
-        if (_said := _sweep.recipe.said) and any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
-            logger.info(f"{_sweep.name}: {_said}")
+        if any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
+            if _said := _sweep.recipe.said:
+                logger.info(f"{_sweep.name}: {_said}")
+            for _key in unused(_sweep):
+                logger.info(
+                    f"{_sweep.name}: recipe {_sweep.recipe.name} brings {_key}, which no row has; "
+                    f"settings: {{{_key}: null}} leaves it out"
+                )
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}
@@ -85,9 +105,14 @@ for _name, _possible in POSSIBLE.items():
         FIRST_SWEEP.setdefault(_run.key, SETUP.sweeps[_name])
 
 
+def asked_by(sweep):
+    """The runs that a sweep asks for when this process begins."""
+    return (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs
+
+
 def runs_to_train(sweep):
     """The metrics files of a sweep's runs that are not there, of those that it asks for when this process begins."""
-    missing = (STATES[run.key] for run in (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs)
+    missing = (STATES[run.key] for run in asked_by(sweep))
     return list(dict.fromkeys(str(state.folder / METRICS) for state in missing if not state.counts))
 
 

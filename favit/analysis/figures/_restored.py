@@ -9,7 +9,7 @@ from typing import Any
 from favit.analysis.results import RunResult
 from favit.components import registry
 from favit.components.facts import facts
-from favit.components.literals import families
+from favit.components.literals import family_of
 from favit.disk.run_folder import RunFolder
 
 
@@ -44,7 +44,7 @@ def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
         return None
     from favit.train import weights
 
-    model = registry.load("models", families()[settings["model"]]).build(settings, facts)
+    model = registry.load("models", family_of(settings["model"])).build(settings, facts)
     model.load_state_dict(weights.read(kept))
     return model.eval()
 

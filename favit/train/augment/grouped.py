@@ -189,7 +189,7 @@ class Grouped:
 
 @cache
 def _every_stretch(device: torch.device) -> Tensor:
-    """Of each value, from each range to 0 to 255: (256 x lows + high, value), 64 MiB; finding one: nine launches."""
+    """All stretches of a range to 0 to 255: (256 x low + high, value), 64 MiB. To compute one takes nine launches."""
     levels = torch.arange(_GREYS, dtype=torch.float32, device=device)
     lows = [torch.full((_GREYS, 1), float(low), device=device) for low in range(_GREYS)]
     return torch.cat([colour.stretch(levels, low, levels[:, None]) for low in lows])

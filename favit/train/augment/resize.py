@@ -103,7 +103,7 @@ class Crops:
 def _every_matrix(full: int, size: int, interpolation: str, device: torch.device) -> Tensor:
     """Those of all crops [start, start + length) of ``full`` pixels, in the order of ``_place``: (crops, S, full)."""
     crops = [(start, length) for start in range(full) for length in range(1, full - start + 1)]
-    starts, lengths = torch.tensor(crops, dtype=torch.float32).to(device).unbind(1)
+    starts, lengths = to_device(torch.tensor(crops, dtype=torch.float32), device).unbind(1)
     return resampling_matrix(starts, lengths, full, size, interpolation)
 
 

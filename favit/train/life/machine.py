@@ -11,7 +11,7 @@ from pathlib import Path
 
 import torch
 
-from favit.models import _cpu
+from favit.models import _cpu, _torchvision
 from favit.train.distributed import World
 
 NAMES = ("auto", "cpu", "cuda")
@@ -33,6 +33,7 @@ def own(device: torch.device, world: World) -> torch.device:
 
 def prepare(threads: int, device: torch.device) -> None:
     """Set the number of CPU threads (0: torch's own choice), and keep memory where that is faster."""
+    _torchvision.prepare_when_imported()
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cpu":

@@ -69,12 +69,14 @@ def run(
     pulse_s: float,
     limits: Limits | None,
     small_enough: Callable[[int], bool] | None = None,
+    output: int | None = None,
 ) -> Ending:
     """Run `argv` to its end and return how it ended.
 
     `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced). So it is where
     `small_enough`, called every second with the command's process id, returns False (too large). Where SIGTERM
-    has come already nothing is started: the shell might meet it before its first command, and go on.
+    has come already nothing is started: the shell might meet it before its first command, and go on. What the
+    command says goes to the file descriptor `output`, if there is one, else to ours.
     """
     if signal.SIGTERM in signal.sigpending():
         return Ending(128 + signal.SIGTERM, warned=False, terminated=True, fenced=False)
@@ -82,6 +84,8 @@ def run(
         argv,
         env=env,
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ()),
         start_new_session=limits is not None and not limits.in_pack,  # out of reach of the terminal's Ctrl-C
     )

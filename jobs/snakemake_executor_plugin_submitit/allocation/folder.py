@@ -7,6 +7,7 @@ batches/TOKEN/intent.json          what was going to be submitted, synced before
                                    and where its tasks are packs the number of their members
               submission-FIRST.sh  the script of the array whose first task is FIRST; of packs submission-FIRST-COUNT.sh
               command-KEY.sh       a command that is too long for an argument
+              warm-I.lines         what a warm process runs, member I and others; warm-I.said: what it says
               slurm-JOB.out        what SLURM itself wrote about a task
               claims/I             which allocation runs task I, or a tombstone: none ever may
               lives/I beats/I      its newest start, and the sign that it runs
@@ -87,6 +88,10 @@ class BatchFolder:
 
     def life(self, index: int) -> Path:
         return self.path / "lives" / str(index)
+
+    def lines(self, index: int) -> Path:
+        """Return what the names of the files begin with that a warm process reads and writes."""
+        return self.path / f"warm-{index}"
 
     def pack_life(self, owner: str) -> Path:
         return self.path / "lives" / f"pack-{owner}"

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import child, slots, task
+from . import child, processes, slots, task, warm
 from .claim import Life, claim, owner_of
 from .decision import Slurm
 from .files import read_json, write_json
@@ -48,9 +48,9 @@ def main(batch: Path, first: int, count: int, limit_s: int) -> int:
 
 @dataclass
 class Running:
-    """A member that runs, and its process here, a child of ours."""
+    """A process of ours and the members that it runs: one, or several one after the other."""
 
-    index: int
+    indexes: list[int]
     pid: int
 
     def poll(self) -> int | None:
@@ -83,6 +83,7 @@ class Pack:
 
     def run(self) -> int:
         """Work on the list until nothing is left that can be done now. Return the exit code for SLURM."""
+        processes.adopt_orphans()
         write_json(self.folder.pack_life(self.owner), self.start)
         while True:
             self._fill()
@@ -106,19 +107,22 @@ class Pack:
 
     def _fill(self) -> None:
         """Start a member in each slot that is free and allowed to take one."""
-        if self.warned or signal.sigpending() & child.TOLD:
+        coming = signal.sigpending()
+        # A warning that comes before anything runs (a time limit that is shorter) is passed on, as a job alone gets it.
+        if self.warned or signal.SIGTERM in coming or (signal.SIGUSR2 in coming and self.used):
             return
         for slot in self.slots:
             if slot.number in self.running or not self._may_use(slot):
                 continue
             if not self._newest() or (index := self._next(slot)) is None:
                 continue
-            self.running[slot.number] = Running(index, self._begin(slot, index))
+            indexes = [index, *self._company(slot, index)]
+            self.running[slot.number] = Running(indexes, self._begin(slot, indexes))
             self.used.add(slot.number)
 
     def _may_use(self, slot: slots.Slot) -> bool:
         """Return whether nobody runs on the slot's GPU who has to be alone there."""
-        return not (self.suspects & {one.index for one in self._sharers(slot)})
+        return not any(self.suspects & set(one.indexes) for one in self._sharers(slot))
 
     def _sharers(self, slot: slots.Slot) -> list[Running]:
         return [
@@ -149,6 +153,34 @@ class Pack:
                 return index
         return None
 
+    def _company(self, slot: slots.Slot, first: int) -> list[int]:
+        """Claim members that one warm process runs after the first.
+
+        A part of what is left, which becomes smaller towards the end, so that the slots end together.
+        """
+        tasks = self.intent["tasks"]
+        command, limit = warm.command_of(tasks[first]), tasks[first]["limit_s"]
+        if not command or first in self.suspects:
+            return []
+        left = [
+            i
+            for i in self.members
+            if i not in self.looked_at and owner_of(self.batch, i) in (None, self.owner)
+        ]
+        most = -(-(len(left) + 1) // (2 * len(self.slots))) - 1
+        if self.ends is not None and limit:
+            most = min(most, int((self.ends - time.time()) / limit) - 1)
+        found: list[int] = []
+        for index in left:
+            if len(found) >= most:
+                break
+            over = self.folder.verdict(index).exists() or self.folder.fence(index).exists()
+            if warm.command_of(tasks[index]) == command and index not in self.suspects and not over:
+                if claim(self.batch, index, self.owner):
+                    found.append(index)
+                self.looked_at.add(index)
+        return found
+
     def _time_for(self, slot: slots.Slot, index: int) -> bool:
         """Return whether the member can come to its end here; a slot's first has the whole allocation's time."""
         limit = self.intent["tasks"][index]["limit_s"]
@@ -156,11 +188,12 @@ class Pack:
             return True
         return bool(time.time() + limit <= self.ends)
 
-    def _begin(self, slot: slots.Slot, index: int) -> int:
-        """Start a member in a fork of this process and return its id.
+    def _begin(self, slot: slots.Slot, indexes: list[int]) -> int:
+        """Start a member, or a line of them, in a fork of this process and return its id.
 
         A new interpreter would take a tenth of a second of a CPU, in which the slot is idle.
         """
+        index = indexes[0]
         limit = self.intent["tasks"][index]["limit_s"]
         if limit is not None and self.ends is not None:
             limit = max(1.0, min(limit, self.ends - time.time() - ROOM_TO_END_S))
@@ -173,7 +206,10 @@ class Pack:
         try:
             os.environ.update(variables)
             slot.pin()
-            code = task.main(self.batch, index)
+            if warm.command_of(self.intent["tasks"][index]):
+                code = warm.main(self.batch, indexes, self.intent, self.owner)
+            else:
+                code = task.main(self.batch, index)
         except BaseException:
             traceback.print_exc()
         finally:
@@ -188,16 +224,31 @@ class Pack:
             if (code := one.poll()) is None:
                 continue
             del self.running[number]
-            if code == HIT_BY_NEIGHBOUR:
-                self.looked_at.discard(one.index)
-                if self.slots[number].shared:
-                    self.suspects.add(one.index)
-            elif self.folder.verdict(one.index).exists() or self.folder.fence(one.index).exists():
-                self.suspects.discard(one.index)
-            elif code == GIVEN_BACK or Life.record(self.batch, one.index) is not None:
-                self.given_back.add(one.index)  # its process may have been killed; its starts are counted
-            else:
-                self._interrupted(one.index, "it could not be started in its pack")
+            self._end_orphans()
+            for index in one.indexes:
+                self._note_end(number, index, code)
+
+    def _end_orphans(self) -> None:
+        """End what a member has left behind, as SLURM does when a job ends: it came to us, for its parent is gone."""
+        members = {one.pid for one in self.running.values()}
+        for pid in processes.children(os.getpid()):
+            if pid not in members:
+                processes.send(pid, signal.SIGKILL, only_catching=False)
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, 0)
+
+    def _note_end(self, number: int, index: int, code: int) -> None:
+        """Note what became of a member that has left its slot."""
+        if self.folder.verdict(index).exists() or self.folder.fence(index).exists():
+            self.suspects.discard(index)
+        elif code == HIT_BY_NEIGHBOUR:
+            self.looked_at.discard(index)
+            if self.slots[number].shared:
+                self.suspects.add(index)
+        elif code == GIVEN_BACK or Life.record(self.batch, index) is not None:
+            self.given_back.add(index)  # its process may have been killed; its starts are counted
+        else:
+            self._interrupted(index, "it could not be started in its pack")
 
     def _leave(self) -> int:
         """Go back to the queue if members are left, else end."""
@@ -244,7 +295,7 @@ class Pack:
             if used > FULL_GPU * total:
                 for number, one in self.running.items():
                     if gpu in self.slots[number].gpus:
-                        log = Path(self.intent["tasks"][one.index]["log"])
+                        log = Path(self.intent["tasks"][one.indexes[0]]["log"])
                         with contextlib.suppress(OSError), log.open("a") as file:
                             sharers = len(self._sharers(self.slots[number]))
                             print(

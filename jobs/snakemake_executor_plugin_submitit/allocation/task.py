@@ -87,28 +87,55 @@ class Start:
 
     def run(self) -> int:
         """Run the command and act on its end. Return the exit code for SLURM or the local controller."""
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        number, host = self.life.number + 1, socket.gethostname()
-        say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
+        self.announce()
         try:
-            if reason := self._why_not_start():
-                return self._conclude(NEVER_STARTED, reason)
-            if self.life.number:
-                put_back(self.task)
+            if not self.prepare():
+                return 0
             while True:
-                ending = self._run_command()
-                facts = self._facts(ending)
-                decision = decide(facts)
-                if decision.action is Action.ASK:
-                    answer = what_slurm_says()
-                    child.hear(ending, 0)  # a signal that came meanwhile
-                    facts = replace(facts, slurm=answer, terminated=ending.terminated)
-                    decision = decide(facts)
+                decision, facts = self._decide(self._run_command())
                 if decision.action is not Action.RUN_AGAIN:
                     return self._act(decision, facts)
                 time.sleep(BUSY_PAUSE_S)
         finally:
             self.life.end()
+
+    def announce(self) -> None:
+        """Begin this start's part of the log."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        number, host = self.life.number + 1, socket.gethostname()
+        say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
+
+    def prepare(self) -> bool:
+        """Make ready that the command may start; where it must not, conclude that and return False."""
+        if reason := self._why_not_start():
+            self._conclude(NEVER_STARTED, reason)
+            return False
+        if self.life.number:
+            put_back(self.task)
+        return True
+
+    def settle(self, ending: child.Ending) -> int:
+        """Act on an end of the command that somebody else has seen. Return the exit code of a member."""
+        try:
+            return self._act(*self._decide(ending))
+        finally:
+            self.life.end()
+
+    def hand_back(self) -> int:
+        """Leave without having run, which is no lack of progress."""
+        self.life.note(self._progress(), waiting=True)
+        self.life.end()
+        return GIVEN_BACK
+
+    def _decide(self, ending: child.Ending) -> tuple[Decision, Facts]:
+        facts = self._facts(ending)
+        decision = decide(facts)
+        if decision.action is Action.ASK:
+            answer = what_slurm_says()
+            child.hear(ending, 0)  # a signal that came meanwhile
+            facts = replace(facts, slurm=answer, terminated=ending.terminated)
+            decision = decide(facts)
+        return decision, facts
 
     def _why_not_start(self) -> str:
         """Return the reason for which the command must not be started, empty where there is none."""
@@ -120,13 +147,11 @@ class Start:
 
     def _run_command(self) -> child.Ending:
         limits = child.Limits(self.task["limit_s"], self.intent["signal_delay_s"])
-        environment = os.environ | self.task["env"] | temporary_folder(self.task)
         if self.membership is not None:
             limits = replace(limits, limit_s=self.membership.limit_s, in_pack=True)
-            environment = self.membership.with_threads(environment)
         ending = child.run(
             self.task["argv"],
-            environment,
+            self.environment(),
             pulse=self.life.goes_on,
             pulse_s=self.intent["heartbeat_s"],
             limits=None if self.on_slurm and self.membership is None else limits,
@@ -135,6 +160,11 @@ class Start:
         if self.on_slurm and ending.exit_code and not ending.fenced:
             child.hear(ending, SIGNAL_LAG_S)
         return ending
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the command."""
+        found = os.environ | self.task["env"] | temporary_folder(self.task)
+        return found if self.membership is None else self.membership.with_threads(found)
 
     def _facts(self, ending: child.Ending) -> Facts:
         return Facts(
