@@ -7,8 +7,10 @@ READY  := $(VENV)/.ready
 CORES  ?= $(shell nproc 2>/dev/null || echo 2)
 # Tests wait as much as they compute: two at a time for each core, each with one thread.
 TESTERS ?= $(shell expr 2 \* $(CORES))
+# `make test AGAIN=1` runs what failed last time once more, one test at a time.
+ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
@@ -18,6 +20,7 @@ help:
 	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
 	@echo "make lint        ruff and mypy; make format lays the code out"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
+	@echo "make gpu-check   CUDA against CPU, resumption, hidden waits, speed; 24 minutes, skipped without a GPU"
 	@echo "make report      results/report.html"
 
 setup: $(READY)
@@ -26,9 +29,12 @@ setup: $(READY)
 # the same command brings the CUDA build.
 $(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	@echo "Set-up, once: torch and what else constraints.txt pins go to $(VENV), some minutes and about 2 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "1 of 2: torch"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo "2 of 2: Snakemake, timm and the others, and this project"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	  --editable '.[demo,dev,imagenet]' --editable ./jobs
 	touch $@
@@ -36,11 +42,12 @@ $(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 # Without Snakemake's lock, which a killed demonstration would leave behind: each run is held by the process that
 # trains it, and every file is written in one step.
 demo: $(READY)
-	$(BIN)/snakemake demo --cores $(CORES) --nolock --rerun-incomplete --quiet rules host
+	@$(BIN)/python -m favit watch demo --every 1 \
+	  --beside '$(BIN)/snakemake demo --cores $(CORES) --nolock --rerun-incomplete --quiet rules host'
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'not slow and not slurm' -n $(TESTERS) --dist worksteal $(ONCE_MORE)
 
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
@@ -49,12 +56,12 @@ test-slow: $(READY)
 # The thousands of mutants of test_mutants.py are left to test-slow.
 test-sweeps: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py
+	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py $(ONCE_MORE)
 
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile $(ONCE_MORE)
 
 test-slurm-long: $(READY)
 	$(BIN)/python -m pytest -m 'slurm and slow'
@@ -76,7 +83,11 @@ format: $(READY)
 	$(BIN)/ruff format .
 
 bench: $(READY)
-	for script in benchmarks/bench_*.py; do $(BIN)/python $$script || exit 1; done
+	$(BIN)/python benchmarks/all.py
+
+# With the Python that is there: nothing is set up, and torch, timm, einops, numpy and pandas are all that it needs.
+gpu-check:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) benchmarks/gpu_check.py
 
 report: $(READY)
 	$(BIN)/snakemake report --cores 1

@@ -12,50 +12,34 @@ above 1 says how many times as fast ours is.
 from __future__ import annotations
 
 import argparse
-import pickle
+import importlib.util
 import statistics
 import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from itertools import count as count_from
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.bounds import Work
-from benchmarks.interleave import Elsewhere, compare
+from benchmarks.gpu_training import Steps
+from benchmarks.interleave import Elsewhere, compare, machine_line
+from benchmarks.made_up import FAVIT_RECIPE, IMAGES, SEED_RECIPE, SERIES, run_of, write_archive, write_series
 from favit.analysis.count import count
-from favit.components import declared
 from favit.models import _torchvision_cpu as torchvision_cpu  # noqa: F401  (before torchvision and timm)
-from favit.train import build, classification, forecasting, numerics, optimizer
+from favit.train import build, numerics, optimizer
 from favit.train.augment.pipeline import Augmentation
-from favit.train.distributed import World
-from favit.train.learner import Learner
 from favit.train.life import machine
 from favit.train.settings import Images, Optimisation, parse
 
 SIZE = 224
 MEAN, STD = (0.507, 0.487, 0.441), (0.267, 0.256, 0.276)
-
-SEED_RECIPE = {"interpolation": "bilinear", "crop_scale_min": 0.08, "flip": 0.5}
-FAVIT_RECIPE = {
-    "interpolation": "bicubic",
-    "crop_scale_min": 0.08,
-    "flip": 0.5,
-    "randaugment": "m9-mstd0.5-inc1",
-    "erasing": 0.25,
-    "mixup": 0.8,
-    "cutmix": 1.0,
-    "label_smoothing": 0.1,
-    "drop_path": 0.1,
-}
 
 
 def main() -> None:
@@ -72,34 +56,17 @@ def main() -> None:
     name = (
         torch.cuda.get_device_name() if device.type == "cuda" else f"CPU, {torch.get_num_threads()} threads"
     )
-    print(f"training on {name}, torch {torch.__version__}")
+    print(machine_line(f"training on {name}, memory kept as in training, in turn with the other side"))
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         write_archive(root)
-        bench_input(device, repeats=4 if options.quick else 10)
-        bench_images(device, root, repeats=2 if options.quick else 6)
+        write_series(root)
+        if importlib.util.find_spec("PIL") and importlib.util.find_spec("torchvision"):
+            bench_input(device, repeats=4 if options.quick else 10)
+            bench_images(device, root, repeats=2 if options.quick else 6)
+        else:
+            print("images against per-image transforms: skipped, Pillow and torchvision are not there")
         bench_windows(device, root, repeats=3 if options.quick else 10)
-
-
-def write_archive(root: Path, n: int = 2048) -> None:
-    """Made-up images in CIFAR-100's archive: smooth, as photographs are, since what a transform costs depends on it."""
-    rng = np.random.default_rng(0)
-    coarse = torch.from_numpy(rng.uniform(0, 255, (n, 3, 6, 6)).astype(np.float32))
-    smooth = (
-        nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte().numpy().reshape(n, 3072)
-    )
-    target = root / "cifar-100-python"
-    target.mkdir()
-    for part in ("train", "test"):
-        content = {b"data": smooth, b"fine_labels": [i % 100 for i in range(n)]}
-        (target / part).write_bytes(pickle.dumps(content))
-    (target / "meta").write_bytes(pickle.dumps({b"fine_label_names": [b"%d" % i for i in range(100)]}))
-
-
-def run_of(task: str, **changes: Any) -> dict[str, Any]:
-    """A run completed by the defaults."""
-    defaults = declared.training_defaults(task)
-    return {**defaults, "seed": 0, "schedule": "constant", **changes}
 
 
 def configure(run: dict[str, Any], threads: int, device: torch.device) -> None:
@@ -142,6 +109,8 @@ def input_batch(n: int) -> tuple[Tensor, Tensor]:
 def plain_input(library: str, batch: int) -> Callable[[], None]:
     """The recipe of FaViT's authors by timm, or the study's own crop and flip by torchvision, on one core."""
     torch.set_num_threads(1)
+    from PIL import Image
+
     images, labels = input_batch(batch)
     transform = timm_transform() if library == "timm" else torchvision_transform()
     mixing = timm_mixup() if library == "timm" else None
@@ -154,7 +123,7 @@ def plain_input(library: str, batch: int) -> Callable[[], None]:
     return call
 
 
-def torchvision_transform() -> Callable[[Image.Image], Tensor]:
+def torchvision_transform() -> Callable[[Any], Tensor]:
     """Random resized crop and flip, as the study's script."""
     from torchvision import transforms as tv
 
@@ -163,7 +132,7 @@ def torchvision_transform() -> Callable[[Image.Image], Tensor]:
     )
 
 
-def timm_transform() -> Callable[[Image.Image], Tensor]:
+def timm_transform() -> Callable[[Any], Tensor]:
     """The training pipeline of FaViT's authors."""
     from timm.data import auto_augment, create_transform
 
@@ -198,65 +167,48 @@ def bench_images(device: torch.device, root: Path, repeats: int) -> None:
     gpu = device.type == "cuda"
     batch, steps = (128, 10) if gpu else (16, 6)
     fast = {"precision": "bfloat16", "compile": gpu, "tf32": True}
-    model = {"dataset": "cifar100", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none"}
-    run = run_of("classification", **model, **FAVIT_RECIPE, **fast, image_size=SIZE, batch_size=batch)
+    run = run_of("classification", **IMAGES, **FAVIT_RECIPE, **fast, image_size=SIZE, batch_size=batch)
     configure(run, 0, device)
-    training = Training(classification.Task(run, root, device, World()), run, device)
-    ours = training.stepper(steps)
+    training = Steps(run, root, device)
+    ours = stepper(training, steps)
     with Elsewhere(plain_images, root, device, batch, steps) as theirs:
         result = compare(theirs, ours, repeats, warmup=1)
     print(result.line("FaViT-B0 at 224, plain loop / ours"))
     print(
         f"    {batch * steps / result.seconds_a:8.1f} / {batch * steps / result.seconds_b:8.1f} images a second"
     )
-    print(f"    {100 * training.outside_the_model(steps, repeats):.1f} % of our step is outside the model")
+    print(f"    {100 * outside_the_model(training, steps, repeats):.1f} % of our step is outside the model")
     eager = {**run, "compile": False}
-    twin = Training(classification.Task(eager, root, device, World()), eager, device)
+    twin = Steps(eager, root, device)
     forward = count(twin.task.model, torch.zeros(1, 3, SIZE, SIZE, device=device)).macs
     flops = 3 * 2 * batch * forward  # backward costs twice as much as forward
-    work = Work.of(twin.stepper(1), flops)
+    work = Work.of(stepper(twin, 1), flops)
     print("    " + work.line(result.seconds_b / steps, device, torch.bfloat16))
 
 
-class Training:
-    """The product's own steps, one after the other, with nothing to write."""
+def stepper(training: Steps, steps: int) -> Callable[[], None]:
+    """A call trains so many steps."""
 
-    def __init__(self, task: Any, run: dict[str, Any], device: torch.device) -> None:
-        self.task, self._device = task, device
-        self._learner = Learner(task, parse(Optimisation, run), device, World())
-        self._learner.begin_epoch(run["lr"])
-        self._batches = self._endless()
+    def call() -> None:
+        for _ in range(steps):
+            training.step()
+        synchronise(training.device)
 
-    def _endless(self) -> Iterator[tuple[int, Any, Any]]:
-        """Augmented batches of epoch after epoch."""
-        for epoch in count_from(0):
-            order = self.task.order.epoch(epoch, 0, World(), self._device)
-            for batch, examples in self.task.batches(order, epoch):
-                yield epoch, batch, examples
+    return call
 
-    def stepper(self, steps: int) -> Callable[[], None]:
-        """A call trains so many steps."""
 
-        def call() -> None:
-            for _ in range(steps):
-                epoch, batch, examples = next(self._batches)
-                self._learner.step(batch, examples, epoch)
-            synchronise(self._device)
+def outside_the_model(training: Steps, steps: int, repeats: int) -> float:
+    """Share of a step that goes away when the input is there already and the same step is all that is left."""
+    epoch, batch, examples = training.next()
 
-        return call
+    def model_alone() -> None:
+        for _ in range(steps):
+            training.learner.step(batch, examples, epoch)
+        synchronise(training.device)
 
-    def outside_the_model(self, steps: int, repeats: int) -> float:
-        """Share of a step that goes away when the input is there already and the same step is all that is left."""
-        epoch, batch, examples = next(self._batches)
-
-        def model_alone() -> None:
-            for _ in range(steps):
-                self._learner.step(batch, examples, epoch)
-            synchronise(self._device)
-
-        whole = self.stepper(steps)
-        shares = [1 - timed(model_alone) / timed(whole) for _ in range(repeats + 1)]
-        return statistics.median(shares[1:])
+    whole = stepper(training, steps)
+    shares = [1 - timed(model_alone) / timed(whole) for _ in range(repeats + 1)]
+    return statistics.median(shares[1:])
 
 
 def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Callable[[], None]:
@@ -265,10 +217,7 @@ def plain_images(root: Path, device: torch.device, batch: int, steps: int) -> Ca
 
     run = run_of(
         "classification",
-        dataset="cifar100",
-        model="favit_b0",
-        aggregator="max_pool",
-        encoding="none",
+        **IMAGES,
         image_size=SIZE,
         drop_path=0.1,
         fused=False,
@@ -314,6 +263,8 @@ class PerImage(torch.utils.data.Dataset):
         return len(self.images)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]:
+        from PIL import Image
+
         return self.transform(Image.fromarray(self.images[index])), self.labels[index]
 
 
@@ -328,19 +279,12 @@ def bench_windows(device: torch.device, root: Path, repeats: int) -> None:
     ):
         run = run_of(
             "forecasting",
-            dataset="seattle_weather",
-            model="informer",
-            aggregator="probsparse",
-            encoding="sinusoidal",
-            optimizer="adam",
-            weight_decay=0.0,
-            lr=1e-4,
-            batch_size=32,
+            **SERIES,
             **small,
         )
         steps = 50 if device.type == "cuda" else (10 if small else 2)
         configure(run, 0, device)
-        ours = Training(forecasting.Task(run, root, device, World()), run, device).stepper(steps)
+        ours = stepper(Steps(run, root, device), steps)
         with Elsewhere(plain_windows, root, device, run, steps) as theirs:
             result = compare(theirs, ours, repeats)
         print(result.line(f"Informer ({name}), DataLoader loop / ours"))
@@ -351,9 +295,9 @@ def bench_windows(device: torch.device, root: Path, repeats: int) -> None:
 
 def plain_windows(root: Path, device: torch.device, run: dict[str, Any], steps: int) -> Callable[[], None]:
     """A data set of windows cut by numpy, batches put together by a DataLoader, plain Adam."""
-    from favit.data import seattle_weather
+    from favit.data import etth1
 
-    series = seattle_weather.load(root, run)
+    series = etth1.load(root, run)
     model = build.model(run, series.facts, device).train()
     optimiser = optimizer.build(model, parse(Optimisation, {**run, "fused": False}))
     windows = PerWindow(series, run)

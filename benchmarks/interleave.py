@@ -3,12 +3,37 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import platform
 import statistics
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any
+
+
+def machine_line(protocol: str) -> str:
+    """The machine and how is measured on it: a ratio of one is no ratio of another."""
+    import torch
+
+    name, flags = platform.processor() or platform.machine(), ""
+    try:
+        with Path("/proc/cpuinfo").open(encoding="utf-8") as file:
+            facts = dict(
+                line.split(":", 1) for line in file.read().split("\n\n")[0].splitlines() if ":" in line
+            )
+        facts = {key.strip(): value.strip() for key, value in facts.items()}
+        name, flags = facts.get("model name", name), facts.get("flags", "")
+    except OSError:
+        pass
+    width = "AVX-512" if "avx512f" in flags.split() else "AVX2" if "avx2" in flags.split() else "no AVX2"
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else float("nan")
+    return (
+        f"[{name}, {width}, {os.cpu_count()} cores, load {load:.1f}, torch {torch.__version__}, "
+        f"{torch.get_num_threads()} threads] {protocol}"
+    )
 
 
 @dataclass(frozen=True)

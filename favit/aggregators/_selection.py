@@ -47,10 +47,15 @@ def by_map(scores_bhl: Tensor, grid: Grid) -> Tensor:
 
 def in_windows(index: Tensor, grid: Grid) -> Tensor:
     """Where samples counted by row, then column of the map stand when counted by window, then position."""
-    width = 7 * grid[1]
-    row, column = index // width, index % width
-    window = row // 7 * grid[1] + column // 7
-    return window * POSITIONS + row % 7 * 7 + column % 7
+    # Looked up, for divisions and remainders of each index would be a dozen launches on a GPU
+    rows, columns = grid
+    by_window = torch.arange(rows * columns * POSITIONS, device=index.device)
+    return by_window.view(rows, columns, 7, 7).transpose(1, 2).reshape(-1)[index]
+
+
+def fill(buffer: Tensor, drawn: Tensor) -> None:
+    """Copy what was drawn on the CPU into a buffer of any device, without waiting for a GPU."""
+    buffer.copy_(drawn.pin_memory() if buffer.is_cuda else drawn, non_blocking=True)
 
 
 def without_autocast(device: torch.device) -> AbstractContextManager[Any]:

@@ -16,6 +16,7 @@ from favit.aggregators._contract import Grid, KeyMap
 from favit.aggregators._selection import (
     POSITIONS,
     by_window,
+    fill,
     full,
     gathered,
     in_windows,
@@ -30,6 +31,7 @@ _LARGEST = (
     40.0  # its exponential, times itself and summed over all keys, is far from overflow in single precision
 )
 _QUERIES_AT_ONCE = 1024  # bounds the memory of the exact measure
+_KEYS_OF_ALL_AT_ONCE = 128  # up to so many keys a GPU takes all queries at once, in a few launches
 
 
 class Aggregator(nn.Module):
@@ -68,7 +70,7 @@ class Aggregator(nn.Module):
     def resample(self, generator: torch.Generator) -> None:
         """Draw the sampled keys of the next training step from a CPU generator, without replacement."""
         sample = torch.randperm(self.keys, generator=generator)[: sample_size(self.keys)]
-        self.training_sample.copy_(sample, non_blocking=True)
+        fill(self.training_sample, sample)
 
     def forward(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
         """Samples (B, heads, 49, windows, channels) to tokens (B, heads, 49, channels)."""
@@ -144,14 +146,15 @@ def kl_attention_uniform(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
     """
     scale = queries_bhnc.shape[3] ** -0.5
     keys_bhcl = (keys_bhlc - keys_bhlc.mean(dim=2, keepdim=True)).transpose(2, 3) * scale
+    whole = queries_bhnc.is_cuda and keys_bhlc.shape[2] <= _KEYS_OF_ALL_AT_ONCE
     parts = []
-    for part_bhnc in queries_bhnc.split(_QUERIES_AT_ONCE, dim=2):
+    for part_bhnc in queries_bhnc.split(queries_bhnc.shape[2] if whole else _QUERIES_AT_ONCE, dim=2):
         scores = part_bhnc @ keys_bhcl
         scores = scores - (scores.amax(dim=3, keepdim=True) - _LARGEST).clamp(min=0)
         growth = scores.expm1()
         excess = growth.mean(dim=3)  # mean exp(score) - 1
         parts.append((growth * scores + scores).mean(dim=3) / (1 + excess) - excess.log1p())
-    return torch.cat(parts, dim=2)
+    return torch.cat(parts, dim=2) if len(parts) > 1 else parts[0]
 
 
 def sample_size(keys: int) -> int:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from favit.aggregators._contract import Grid, KeyMap
-from favit.aggregators._selection import POSITIONS, by_window, gathered
+from favit.aggregators._selection import POSITIONS, by_window, fill, gathered
 
 _EVALUATION_SEED = 0  # evaluation takes the same samples in every process; the seed has no meaning
 
@@ -41,7 +41,7 @@ class Aggregator(nn.Module):
 
     def resample(self, generator: torch.Generator) -> None:
         """Draw the places of the next training step from a CPU generator."""
-        self.training_places.copy_(self._draw(generator), non_blocking=True)
+        fill(self.training_places, self._draw(generator))
 
     def forward(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
         """Samples (B, heads, 49, windows, channels) to tokens (B, heads, 49, channels)."""

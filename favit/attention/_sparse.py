@@ -71,7 +71,11 @@ class ProbSparse(nn.Module):
     def resample(self, generator: torch.Generator) -> None:
         """Draw the keys on which the next training steps measure, from a CPU generator."""
         if not self.exact:
-            self.training_keys.copy_(self._draw(generator), non_blocking=True)
+            drawn = self._draw(generator)
+            # A GPU fetches from pinned memory while the host goes on
+            self.training_keys.copy_(
+                drawn.pin_memory() if self.training_keys.is_cuda else drawn, non_blocking=True
+            )
 
     def forward(self, q_bhld: Tensor, k_bhld: Tensor, v_bhle: Tensor) -> Tensor:
         """Queries and keys (B, H, L, d) and values (B, H, L, e) of one sequence to (B, H, L, e)."""

@@ -28,10 +28,10 @@ from favit.identity import snapshot
 from favit.identity.snapshot import CodeChanged
 from favit.proof.prove import Proof, Prover, Unprovable, counts_for
 from favit.results.reasons import differences, reason
-from favit.results.selection import select
+from favit.results.selection import WORDS, filtered, parted, select
 from favit.results.state import Result, Results, State, same_input
 from favit.sweeps.config import load
-from favit.sweeps.runs import Run
+from favit.sweeps.runs import Run, runs, unique
 
 
 class Unacceptable(Exception):
@@ -107,7 +107,7 @@ def _recorded(path: Path) -> list[Any]:
 def main(arguments: Sequence[str]) -> int:
     """Accept the results of the named runs."""
     parser = command_line("accept", __doc__)
-    parser.add_argument("runs", nargs="*", help="runs as `favit explain` names them, folders, or sweeps")
+    parser.add_argument("runs", nargs="*", help=WORDS)
     parser.add_argument("--why", help="why the change cannot have changed the results")
     parser.add_argument("--who", default=getpass.getuser(), help="default: %(default)s")
     parser.add_argument(
@@ -123,8 +123,14 @@ def main(arguments: Sequence[str]) -> int:
     config = load(options.config)
     results = Results(config)
     wanted: dict[str, tuple[Run, Path | None]] = {}
-    for name in options.runs or ["all"]:
-        wanted.update({run.key: (run, _named_folder(name)) for run in select(config, name)})
+    in_sweeps = unique(run for name in config.sweeps for run in runs(config, name))
+    names, filters = parted(options.runs, in_sweeps)
+    for name in names or ([] if filters else ["all"]):
+        wanted.update(
+            {run.key: (run, _named_folder(name)) for run in filtered(select(config, name), filters)}
+        )
+    if not names and filters:
+        wanted.update({run.key: (run, None) for run in filtered(in_sweeps, filters)})
     states = results.states(run for run, _ in wanted.values())
     pairs = list(zip(states, (named for _, named in wanted.values()), strict=True))
     if options.prove:

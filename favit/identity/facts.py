@@ -36,7 +36,7 @@ class _Analysis:
     def __init__(self, tree: ast.Module, module: str, is_package: bool) -> None:
         self._module = module
         self._package = module if is_package else module.rpartition(".")[0]
-        self._body = list(_run(tree.body))
+        self._body = [node for node in _run(tree.body) if not (module == PACKAGE and _answers_people(node))]
         found = list(scopes.bindings(self._body, self._package))
         self._bound = {name for kind, name, _ in found if kind not in ("global", "nonlocal")}
         self._imported = {name: target for kind, name, target in found if kind == "import" and target}
@@ -191,6 +191,19 @@ def _run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield from node.orelse
         else:
             yield node
+
+
+def _answers_people(node: ast.stmt) -> bool:
+    """``__getattr__`` and ``__dir__`` of the package itself, by which people load results (``favit/__init__.py``).
+
+    They answer for names that neither the file nor the package's folder has, from modules that no import statement
+    leads to, so that no snapshot has them: code that trains cannot have a number from there.
+    """
+    return (
+        isinstance(node, ast.FunctionDef)
+        and node.name in ("__getattr__", "__dir__")
+        and not (node.decorator_list or node.args.defaults or node.args.kw_defaults)
+    )
 
 
 def _is_type_checking(test: ast.expr) -> bool:

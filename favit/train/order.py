@@ -10,6 +10,7 @@ from torch import Tensor
 
 from favit.train import seeds
 from favit.train.distributed import World
+from favit.train.transfer import to_device
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,12 @@ class Order:
         shuffled = torch.randperm(self.examples, generator=seeds.generator(self.seed, "order", epoch))
         if self.repeats > 1:
             shuffled = shuffled.repeat_interleave(self.repeats)[: self.drawn]
-        shuffled = shuffled.to("cpu" if self.on_cpu else device, non_blocking=True)
+        if not self.on_cpu:
+            shuffled = to_device(shuffled, device)
         for step in range(first_step, self.steps):
             whole = shuffled[step * self.batch_size : (step + 1) * self.batch_size]
             indices, weights = _share(whole, world)
-            yield Batch(step, indices, weights.to(device, non_blocking=True))
+            yield Batch(step, indices, to_device(weights, device))
 
 
 def _share(whole: Tensor, world: World) -> tuple[Tensor, Tensor]:

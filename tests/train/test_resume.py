@@ -134,15 +134,25 @@ def signal_while_scoring() -> None:
     Learner.score = score  # type: ignore[method-assign,assignment]
 
 
+SHORT = {"epochs": 2, "batch_size": 512}
+
+
+@pytest.fixture(scope="module")
+def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A short run that nobody disturbed."""
+    folder = tmp_path_factory.mktemp("short") / "straight"
+    straight(folder, envelope("forecasting", **SHORT))
+    return folder
+
+
 @pytest.mark.parametrize("call", range(1, 9))
-def test_killed_while_writing(tmp_path: Path, call: int) -> None:
+def test_killed_while_writing(tmp_path: Path, short: Path, call: int) -> None:
     """Between a temporary file and its name, whatever file that is."""
-    wanted = envelope("forecasting", epochs=2, batch_size=512)
-    straight(tmp_path / "straight", wanted)
+    wanted = envelope("forecasting", **SHORT)
     life = Life(tmp_path / "killed", wanted, "--keep", "weights", prepare=die_before_naming, given=(call,))
     assert life.wait() == -signal.SIGKILL, life.output
     straight(tmp_path / "killed", wanted)
-    assert_same_result(tmp_path / "straight", tmp_path / "killed")
+    assert_same_result(short, tmp_path / "killed")
     assert not list((tmp_path / "killed").glob(".*.tmp")), "temporary files stay behind"
 
 
@@ -195,7 +205,9 @@ def test_what_is_kept_after_success(tmp_path: Path, keep: str) -> None:
     life = Life(tmp_path / "run", envelope("forecasting", epochs=1), "--keep", keep)
     assert life.wait() == 0, life.output
     names = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
-    extra = {"none": set(), "weights": {"weights.pt"}, "all": {"weights.pt", "checkpoint"}}[keep]
+    extra = {"none": set(), "weights": {"weights.safetensors"}, "all": {"weights.safetensors", "checkpoint"}}[
+        keep
+    ]
     result = {"run.json", "metrics.json", ".metrics.json", "history.csv", "predictions.npz", "train.log"}
     assert names == result | extra
 

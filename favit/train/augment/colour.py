@@ -13,10 +13,14 @@ from torch import Tensor
 def auto_contrast(images: Tensor, argument: Tensor) -> Tensor:
     """Stretch each channel to 0 to 255 (``ImageOps.autocontrast``)."""
     low, high = images.aminmax(dim=3)
-    low, high = low.amin(2)[:, :, None, None], high.amax(2)[:, :, None, None]
+    return stretch(images, low.amin(2)[:, :, None, None], high.amax(2)[:, :, None, None])
+
+
+def stretch(values: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    """``values`` with ``low`` to ``high`` stretched to 0 to 255, where these differ."""
     # In float64 and by a true division, as Pillow, whose truncation shows the least error; 255 / tensor is none
     scale = torch.full_like(low, 255, dtype=torch.float64) / (high - low)
-    stretched = torch.where(high > low, images * scale - low * scale, images.double())
+    stretched = torch.where(high > low, values * scale - low * scale, values.double())
     return stretched.floor_().clamp_(0, 255).float()
 
 

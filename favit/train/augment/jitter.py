@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from favit.train.augment import colour
+from favit.train.augment import colour, randaugment
 from favit.train.augment.boxes import uniform
 
 _CHANGES = (colour.brightness, colour.contrast, colour.saturation)
+_AS_RANDAUGMENT = ("BrightnessIncreasing", "ContrastIncreasing", "ColorIncreasing")  # the same changes
 
 
 def draw(n: int, strength: float, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -28,3 +29,12 @@ def apply(images: Tensor, order: Tensor, factors: Tensor) -> Tensor:
             factor = factors[which, index].to(images.device, torch.float32, non_blocking=True)
             images.index_copy_(0, there, change(images.index_select(0, there), factor))
     return images
+
+
+def rounds(drawn: tuple[Tensor, Tensor] | None) -> list[tuple[Tensor, Tensor]]:
+    """The same as rounds of RandAugment's transforms, and their arguments; [] of none."""
+    if drawn is None:
+        return []
+    order, factors = drawn
+    names = torch.tensor([randaugment.NAMES.index(name) for name in _AS_RANDAUGMENT])
+    return [(names[turn], factors.gather(1, turn[:, None])[:, 0]) for turn in order.unbind(1)]

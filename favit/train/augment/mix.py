@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from favit.train.augment.boxes import uniform
@@ -35,6 +34,16 @@ class Mix:
             self._exchange(first, _reversed(last), last)
         return images
 
+    def gathered(self, images: Tensor, own: Tensor, partner: Tensor) -> Tensor:
+        """New images, mixed: of ``images`` each takes place ``own`` (b,) and is mixed with ``partner``, its reverse."""
+        mixed = images.index_select(0, own)
+        if self.box is not None:
+            top, bottom, left, right = self.box
+            mixed[..., top:bottom, left:right] = images[..., top:bottom, left:right].index_select(0, partner)
+        elif self.lam != 1.0:
+            mixed.lerp_(images.index_select(0, partner), 1 - self.lam)
+        return mixed
+
     def _exchange(self, first: Tensor, partner: Tensor, last: Tensor) -> None:
         """``first`` with its ``partner``s, a reversed copy of ``last``."""
         if self.box is None:
@@ -47,7 +56,9 @@ class Mix:
 
     def targets(self, labels: Tensor, classes: int, smoothing: float) -> Tensor:
         """Smoothed one-hot targets mixed alike: (B,) to (B, classes)."""
-        hot = F.one_hot(labels, classes).float() * (1 - smoothing) + smoothing / classes
+        right = (torch.ones(()) * (1 - smoothing) + smoothing / classes).item()
+        hot = torch.full((len(labels), classes), smoothing / classes, device=labels.device)
+        hot.scatter_(1, labels[:, None], right)
         return hot if self.lam == 1.0 else torch.lerp(_reversed(hot), hot, self.lam)
 
 

@@ -80,10 +80,33 @@ def apply(images: Tensor, drawn: list[tuple[Tensor, Tensor]], fill: Tensor, inte
                 _replace(images, operation == index, argument, change)
         moving = [index for index in present if index in _MOVING]
         if moving:
-            matrices = _matrices(operation, argument, moving, images.shape[-1])
             moved = torch.isin(operation, torch.tensor(moving))
-            _replace(images, moved, matrices, lambda x, m: geometry.transform(x, m, fill, interpolation))
+            maps = matrices(operation, argument, images.shape[-1])
+            _replace(images, moved, maps, lambda x, m: geometry.transform(x, m, fill, interpolation))
     return images
+
+
+def moves(name: str) -> bool:
+    """Whether a transform moves pixels; the others change colours."""
+    return _TRANSFORMS[name].move is not None
+
+
+def change(name: str) -> Callable[[Tensor, Tensor], Tensor]:
+    """A transform of colours: of images and an argument each."""
+    found = _TRANSFORMS[name].colour
+    assert found is not None
+    return found
+
+
+def matrices(operation: Tensor, argument: Tensor, size: int) -> Tensor:
+    """The maps of images that are moved, see ``geometry``: (n, 2, 3); zeros for the others."""
+    found = torch.zeros(len(operation), 2, 3, dtype=argument.dtype)
+    for index in _MOVING & set(operation.tolist()):
+        chosen = operation == index
+        move = _TRANSFORMS[NAMES[index]].move
+        assert move is not None
+        found[chosen] = move(argument[chosen], size)
+    return found
 
 
 def _replace(
@@ -98,16 +121,6 @@ def _replace(
     there = which.to(images.device, non_blocking=True)
     argument = argument[which].to(images.device, torch.float32, non_blocking=True)
     images.index_copy_(0, there, change(images.index_select(0, there), argument))
-
-
-def _matrices(operation: Tensor, argument: Tensor, moving: list[int], size: int) -> Tensor:
-    found = torch.zeros(len(operation), 2, 3, dtype=argument.dtype)
-    for index in moving:
-        chosen = operation == index
-        move = _TRANSFORMS[NAMES[index]].move
-        assert move is not None
-        found[chosen] = move(argument[chosen], size)
-    return found
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ from favit.train.augment.crop import random_crops
 from favit.train.distributed import World
 from favit.train.order import Batch
 from favit.train.settings import Images
+from favit.train.transfer import to_device
 
 
 class Wanted(NamedTuple):
@@ -68,14 +69,14 @@ class Feed:
 
         for images in self._read(requests()):
             batch = under_way.popleft()
-            yield batch, images, self.train_labels[batch.indices].to(self._device, non_blocking=True)
+            yield batch, images, to_device(self.train_labels[batch.indices], self._device)
 
     def test(self, batches: Iterable[Tensor]) -> Iterator[tuple[Tensor, Tensor]]:
         """The central squares (b, 3, S, S) of batches of test images, and their labels."""
         wanted = list(batches)
         read = self._read(Wanted(indices.tolist()) for indices in wanted)
         for indices, images in zip(wanted, read, strict=True):
-            yield images, self.test_labels[indices].to(self._device, non_blocking=True)
+            yield images, to_device(self.test_labels[indices], self._device)
 
     def _read(self, requests: Iterable[Wanted]) -> Iterator[Tensor]:
         self._requests.next = requests

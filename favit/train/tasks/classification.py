@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from favit.components import registry
 from favit.components.facts import facts, feed_of
 from favit.components.statistics import statistics
-from favit.train import build
+from favit.train import ahead, build
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
@@ -65,6 +65,9 @@ class Task:
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         """Augmented images (b, 3, S, S) and their targets (b, classes)."""
+        return ahead.prepared(self._augmented(batches, epoch), self._device)
+
+    def _augmented(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         for batch, images, labels in self._feed.train(batches, epoch):
             x, targets = self._augmentation(images, labels, (epoch, batch.step, self._world.rank))
             yield batch, (x.contiguous(memory_format=self._layout), targets)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from favit.components import registry
 from favit.components.facts import facts
-from favit.train import build
+from favit.train import ahead, build
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
@@ -69,6 +69,9 @@ class Task:
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         """Each batch with its windows, cut from the series on the device."""
+        return ahead.prepared(self._cut(batches), self._device)
+
+    def _cut(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Any]]:
         starts = self._windows.starts["train"]
         for batch in batches:
             yield batch, self._windows.cut(starts[batch.indices])
