@@ -93,7 +93,9 @@ def without_life(checkout: Path, layout: Layout, folder: Path) -> Path:
     where its layout keeps them apart."""
     if not layout.life:
         return checkout
-    target = folder / short_digest([layout.life, layout.begin]) / checkout.name  # another layout, another copy
+    target = (
+        folder / short_digest([layout.life, layout.begin]) / checkout.name
+    )  # another layout, another copy
     if not target.is_dir():
         with atomic_path(target) as temporary:
             temporary.unlink()
