@@ -93,9 +93,8 @@ def without_life(checkout: Path, layout: Layout, folder: Path) -> Path:
     where its layout keeps them apart."""
     if not layout.life:
         return checkout
-    target = (
-        folder / short_digest([layout.life, layout.begin]) / checkout.name
-    )  # another layout, another copy
+    copies = folder / short_digest([layout.life, layout.begin])  # of another layout other copies
+    target = copies / checkout.name
     if not target.is_dir():
         with atomic_path(target) as temporary:
             temporary.unlink()
