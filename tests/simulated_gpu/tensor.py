@@ -92,6 +92,16 @@ class SimulatedTensor(torch.Tensor):
         return f"SimulatedTensor({tuple(self.shape)}, {self.dtype}, device='{CUDA}')"
 
     @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.to and not isinstance(args[0], SimulatedTensor):  # as another tensor is
+            return args[0].to(CUDA, args[1].dtype, **(kwargs or {}))
+        if func is torch.nn.functional.scaled_dot_product_attention and (kwargs or {}).get("is_causal"):
+            # torch would make the mask where it takes the tensors to be: on the CPU
+            visible = torch.ones(args[0].shape[-2], args[1].shape[-2], dtype=torch.bool, device=CUDA).tril()
+            kwargs = {**(kwargs or {}), "is_causal": False, "attn_mask": visible}
+        return super().__torch_function__(func, types, args, kwargs or {})
+
+    @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         raise AssertionError("a simulated tensor is used while its device is not there")
 
