@@ -83,3 +83,19 @@ def test_a_resumed_run_repeats_the_bits(make: Any) -> None:
     assert all(torch.equal(value, resumed[0][name]) for name, value in whole[0].items())
     assert whole[1] == resumed[1]
     assert whole[2].metrics == resumed[2].metrics
+
+
+@pytest.mark.parametrize("make", [images, series], ids=["FaViT", "Informer"])
+def test_the_next_batch_is_prepared_beside_the_model(make: Any) -> None:
+    """On one side stream in all epochs; the main one does nothing for it."""
+    with simulated_gpu() as gpu:
+        steps = Steps(make(limit_train=8) if make is images else make())
+        steps.next()
+        before, streams = gpu.streams.main.count, set()
+        for _ in range(2 * steps.task.order.steps):
+            with gpu.recorded() as found:
+                steps.next()
+            assert found.launches and not found.faults
+            streams.add(max(gpu.streams.main.knows, key=lambda stream: stream.count))
+        assert gpu.streams.main.count == before
+        assert len(streams) == 1
