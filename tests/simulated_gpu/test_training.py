@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -23,12 +23,27 @@ SETTINGS = {
 pytestmark = pytest.mark.usefixtures("small_favit")
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+def often(names: Iterable[str], rarely: tuple[str, ...]) -> list[Any]:
+    """The names, of which some are left to the slow tests: what these do is done by others, too."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in rarely else []) for name in names]
+
+
+RARELY = (
+    "encoding legendre of images",
+    "encoding sinusoidal of images",
+    "encoding temporal of series",
+    "encoding none of images",
+    "aggregator probsparse, exact, max",
+    "no crop",
+)
+
+
+@pytest.mark.parametrize("name", often(MECHANISMS, RARELY))
 def test_every_mechanism_takes_its_steps_without_a_wait(name: str) -> None:
     compare_step(MECHANISMS[name], name)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", often(SETTINGS, RARELY))
 def test_other_settings_take_their_steps_without_a_wait(name: str) -> None:
     compare_step(SETTINGS[name], name)
 
@@ -73,7 +88,9 @@ def waits(record: Record) -> int:
     return sum(count for fault, count in record.faults.items() if fault.startswith("wait"))
 
 
-@pytest.mark.parametrize("make", [images, series], ids=["FaViT", "Informer"])
+@pytest.mark.parametrize(
+    "make", [pytest.param(images, marks=pytest.mark.slow), series], ids=["FaViT", "Informer"]
+)
 def test_a_resumed_run_repeats_the_bits(make: Any) -> None:
     """Stopped within the first epoch and within the second, each time gone on with from what was packed."""
     run = make(limit_train=8) if make is images else make()

@@ -134,11 +134,15 @@ def test_tf32_never_reaches_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
         return multiply(*arguments, **keywords)
 
     monkeypatch.setattr(torch, "bmm", noted)
-    monkeypatch.setattr(torch.backends.cuda.matmul, "allow_tf32", True)
     augmentation = Augmentation(RECIPE, 0, MEAN, STD, CLASSES, CPU)
     images, labels = pixels(20)
-    augmentation(images, labels, (0, 0, 0))
-    drawn = augmentation._draw(20, 24, 24, seeds.generator(0, "augment", 0))
-    OnGpu(RECIPE, augmentation._standard, augmentation._fill)(images, drawn, torch.Generator())
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        augmentation(images, labels, (0, 0, 0))
+        drawn = augmentation._draw(20, 24, 24, seeds.generator(0, "augment", 0))
+        OnGpu(RECIPE, augmentation._standard, augmentation._fill)(images, drawn, torch.Generator())
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
     assert len(seen) > 4 and not any(seen)
-    assert torch.backends.cuda.matmul.allow_tf32
