@@ -16,7 +16,7 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from benchmarks.interleave import Elsewhere, compare
+from benchmarks.interleave import Elsewhere, compare, machine_line
 from favit.models import _cpu
 
 Made = tuple[torch.nn.Module, list[torch.Tensor]]  # a model and what it takes
@@ -45,6 +45,7 @@ def report(route: str, make: Callable[[int], Made], examples: int, repeats: int)
     """Compare steps of one model."""
     with Elsewhere(step, make, examples, route) as without, Elsewhere(step, make, examples, "") as with_all:
         result = compare(without, with_all, repeats, 2, seconds_of=lambda call: call())
+    print(machine_line("one thread in a process of its own each, in turn, freed memory kept"))
     print(result.line(f"{make.__name__}, {examples} at a time, without {route} / with it"), flush=True)
 
 

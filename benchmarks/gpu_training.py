@@ -25,6 +25,8 @@ Checks = Iterator[tuple[str, Callable[[], tuple[bool, Any]], float]]
 
 SMALL_IMAGES = {"epochs": 2, "limit_train": 320, "limit_test": 100, "batch_size": 64, "image_size": 64}
 SMALL_SERIES = {"epochs": 1, "batch_size": 1024, "lr": 1e-3}
+QUICK_IMAGES = {"limit_train": 8, "limit_test": 4, "batch_size": 4, "image_size": 32, "precision": "float32"}
+QUICK_SERIES = {"batch_size": 4096, "model.d_model": 16, "model.d_ff": 32, "model.n_heads": 2}
 RESUMED: dict[str, dict[str, Any]] = {
     "favit max_pool bf16, ema, clip": made_up.images(
         **SMALL_IMAGES, ema=0.99, clip_grad=1.0, precision="bfloat16"
@@ -163,11 +165,7 @@ def trained(run: dict[str, Any], root: Path, device: torch.device, *stops: int) 
 def resumed(bench: Any, run: dict[str, Any]) -> tuple[bool, str]:
     """Twice undisturbed and once stopped and gone on with. What no setting promises is only reported."""
     if bench.quick:
-        run = {
-            **run,
-            **({"limit_train": 32, "limit_test": 8, "batch_size": 8} if "image_size" in run else {}),
-        }
-        run |= {} if "image_size" in run else {"model.d_model": 16, "model.d_ff": 32, "model.n_heads": 2}
+        run = {**run, **(QUICK_IMAGES if "image_size" in run else QUICK_SERIES)}
     whole, again = (trained(run, bench.root, bench.device) for _ in range(2))
     stopped = trained(run, bench.root, bench.device, 2, 2)
     (twice, far), (repeated, resumed_far) = differs(whole, again), differs(whole, stopped)
@@ -189,9 +187,7 @@ def differs(one: tuple[Any, ...], other: tuple[Any, ...]) -> tuple[bool, float]:
 
 def elsewhere(bench: Any) -> tuple[bool, str]:
     """Stopped on the device, finished on the CPU."""
-    run = made_up.images(
-        **{**SMALL_IMAGES, "limit_train": 32, "limit_test": 8, "batch_size": 8, "image_size": 32}
-    )
+    run = made_up.images(**{**SMALL_IMAGES, **QUICK_IMAGES})
     host = Kept(stop_at=2)
     trainer: Trainer = engine.trainer(run, bench.root, bench.device, World(), 0, host)  # type: ignore[arg-type]
     try:

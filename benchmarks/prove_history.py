@@ -37,6 +37,7 @@ OUTLINE = (
     "favit/train/engine.py",
     "favit/train/checkpoint.py",
 )  # what a probe calls, see favit/proof/probe.py
+MOST_REASONS = 3  # that the table keeps of a pair
 HEAD = ("before", "commit", "run", "outcome", "seconds", "why")
 
 
@@ -106,10 +107,9 @@ def judged(
         else:
             differs = any(re.search(r" differs(, and \d+ more)?$", reason) for reason in reasons)
             outcome = "differs" if differs else "not proved" if reasons else "proved"
-        yield (
-            name,
-            {"outcome": outcome, "seconds": round(time.monotonic() - began), "why": "; ".join(reasons)},
-        )
+        seconds, more = round(time.monotonic() - began), len(reasons) - MOST_REASONS
+        why = "; ".join(reasons[:MOST_REASONS]) + (f"; and {more} more" if more > 0 else "")
+        yield name, {"outcome": outcome, "seconds": seconds, "why": why}
 
 
 def roots_of(checkout: Path, run: Mapping[str, Any]) -> list[str]:

@@ -43,8 +43,9 @@ def test_the_configuration_shown_is_valid() -> None:
 
 
 def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
+    (example,) = [b for b in re.findall(r"```python\n(.*?)```", README, re.DOTALL) if "class Aggregator" in b]
     (tmp_path / "my_lab" / "aggregators").mkdir(parents=True)
-    (tmp_path / "my_lab" / "aggregators" / "median.py").write_text(block("python"))
+    (tmp_path / "my_lab" / "aggregators" / "median.py").write_text(example)
     code = (
         "from favit.components import own\n"
         "own.use(['my_lab'])\n"

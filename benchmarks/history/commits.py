@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.disk.files import atomic_path
+from favit.identity.digests import short_digest
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,8 @@ def without_life(checkout: Path, layout: Layout, folder: Path) -> Path:
     where its layout keeps them apart."""
     if not layout.life:
         return checkout
-    target = folder / checkout.name
+    copies = folder / short_digest([layout.life, layout.begin])  # of another layout other copies
+    target = copies / checkout.name
     if not target.is_dir():
         with atomic_path(target) as temporary:
             temporary.unlink()

@@ -8,7 +8,7 @@ from statistics import fmean, stdev
 from typing import Any
 
 from favit.analysis.results import METRICS, Metric, RunResult
-from favit.analysis.sweep_tables import run_result
+from favit.analysis.run_results import run_result
 from favit.results.selection import setting_of
 from favit.results.state import Results
 from favit.sweeps.resolve import AXES

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from favit.analysis.asked import of_sweep
 from favit.analysis.side_by_side import lines, side
 from favit.commands.main import add_config, command_line
 from favit.results.selection import sweeps_with
 from favit.results.state import Results
 from favit.sweeps.config import ConfigError, load
-from favit.sweeps.stages import possible
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -28,7 +28,10 @@ def main(arguments: Sequence[str]) -> int:
         names = ", ".join(sweep.name for sweep, _ in found)
         raise ConfigError(f"diff compares two sweeps that have such runs; these are {len(found)}: {names}")
     results = Results(config)
-    sides = [side(s.name, [c for c in possible(s).cells if c.run.key in keys], results) for s, keys in found]
+    sides = [
+        side(s.name, [c for c in of_sweep(s, results).cells if c.run.key in keys], results)
+        for s, keys in found
+    ]
     try:
         for line in lines(*sides):
             print(line)

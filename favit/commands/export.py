@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
+from favit.analysis.asked import of_sweep
 from favit.analysis.page import report
 from favit.analysis.sweep_tables import make
 from favit.commands.main import add_config, command_line
@@ -18,9 +19,8 @@ from favit.disk.files import write_atomic
 from favit.exporting import bundle, lock
 from favit.identity.closure import ROOT
 from favit.results.state import Results
-from favit.results.tables import distinct, files
+from favit.results.tables import files
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
-from favit.sweeps.runs import cells
 
 _README = """# {names}
 
@@ -59,7 +59,7 @@ Without favit, the same by hand:
 def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Path, weights: bool) -> int:
     """Write the export; returns the number of its runs. ``ConfigError`` where there is nothing to hand on."""
     results = Results(config)
-    in_sweeps = {run.key: run for sweep in sweeps for run in distinct(cells(sweep))}
+    in_sweeps = {run.key: run for sweep in sweeps for run in of_sweep(sweep, results).runs}
     states = results.states(in_sweeps.values())
     counting = [state for state in states if state.result is not None]
     if not counting:
@@ -68,7 +68,7 @@ def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Pa
         )
     try:
         with bundle.building(target) as folder:
-            without_code = bundle.copy_runs(counting, results.root, folder, weights)
+            names, without_code = bundle.copy_runs(counting, results.root, folder, weights)
             for sweep in sweeps:
                 make(config, sweep, results)
                 for path in files(config, sweep.name):
@@ -86,7 +86,7 @@ def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Pa
                 names=", ".join(sweep.name for sweep in sweeps),
                 runs=len(counting),
                 asked=len(states),
-                example=bundle.name_of(example),
+                example=names[example.run.key],
                 snapshot=example.result.content.get("snapshot"),
                 remarks=_remarks(without_code),
             )

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.commands.main import add_config, command_line
+from favit.components import own
 from favit.disk.git import commit_of
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
@@ -141,6 +142,11 @@ def _check_clean() -> None:
         raise ConfigError(
             "favit/ has changes that are not committed, and by them all results are stale; commit them"
         )
+    for folder in own.folders():
+        if (commit_of(folder, [folder]) or "").endswith("+changes"):
+            raise ConfigError(
+                f"{folder} has changes that are not committed, and by them results are stale; commit them"
+            )
 
 
 def _check_versions(asked: Asked, found: Iterable[Result]) -> None:

@@ -34,13 +34,26 @@ class Watched:
     def __init__(self, config: Config, words: Sequence[str]) -> None:
         self._results = Results(config)
         asked = sweeps_with(config, words or list(config.sweeps))
+        self._staged = {s.name: s for s, _ in asked if s.staged}
         self._runs = {s.name: [run for run in runs(config, s.name) if run.key in keys] for s, keys in asked}
 
     def look(self) -> dict[str, list[Progress]]:
         """Where the runs of each sweep stand; without words, sweeps that nobody has begun are left out."""
         every: list[Run] = unique(run for found in self._runs.values() for run in found)
         found = {s.run.key: progress(s, self._results) for s in self._results.states(every)}
-        return {name: [found[run.key] for run in in_sweep] for name, in_sweep in self._runs.items()}
+        looked = {}
+        for name, in_sweep in self._runs.items():
+            now = self._now(name, in_sweep)
+            looked[name] = [found[run.key] for run in in_sweep if run.key in now]
+        return looked
+
+    def _now(self, name: str, in_sweep: Sequence[Run]) -> set[str]:
+        """The keys of the runs that a sweep asks for now, where its results decide; else of all of them."""
+        if name not in self._staged:
+            return {run.key for run in in_sweep}
+        from favit.analysis.asked import of_sweep  # numpy, for those who need it
+
+        return {run.key for run in of_sweep(self._staged[name], self._results).runs}
 
 
 def begun(looked: Mapping[str, list[Progress]]) -> dict[str, list[Progress]]:
@@ -68,6 +81,8 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
         try:
             while process.poll() is None:
                 line = _one_line(watched.look())
+                if terminal:
+                    line = line[: shutil.get_terminal_size().columns - 1]
                 # Without a terminal a line stays: one for each change, not for each second that is less.
                 if terminal or line.partition(";")[0] != shown.partition(";")[0]:
                     print(f"\r\x1b[K{line}" if terminal else line, end="" if terminal else "\n", flush=True)
@@ -79,7 +94,9 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
         print()
     said = log.read_text(encoding="utf-8", errors="replace").splitlines()
     if process.returncode == 0:
-        print(*[line for line in said if line.startswith("Nothing to be done")], sep="\n", end="", flush=True)
+        for line in said:
+            if line.startswith("Nothing to be done"):
+                print(line)
     else:
         print("\n".join(said[-_TAIL:]), file=sys.stderr)
         print(

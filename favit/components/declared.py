@@ -26,7 +26,7 @@ def room_of(model: str) -> str:
     room = literals("models", family).get("AGGREGATORS", "aggregators")
     if room not in ("aggregators", "attention", "none"):
         raise ValueError(
-            f"favit/models/{family}.py: AGGREGATORS must be 'aggregators', 'attention' or 'none', not {room!r}"
+            f"{source('models', family).file}: AGGREGATORS must be 'aggregators', 'attention' or 'none', not {room!r}"
         )
     return str(room)
 
@@ -152,7 +152,9 @@ def check_facts(axis: str, run: Mapping[str, Any]) -> None:
         classes = facts.get("classes") if isinstance(facts, dict) else None
         if type(classes) is not int or classes < 1:
             raise ValueError(
-                f"favit/data/{name}.py must say how many classes there are: FACTS = {{'classes': 10, ...}}"
+                f"{source(room, name).file} must say how many classes there are: FACTS = {{'classes': 10, ...}}"
             )
         if not exists("train", "feeds", feed_of(name)):
-            raise ValueError(f"favit/data/{name}.py: there is no feed '{feed_of(name)}' in favit/train/feeds")
+            raise ValueError(
+                f"{source(room, name).file}: there is no feed '{feed_of(name)}' in favit/train/feeds"
+            )

@@ -48,7 +48,10 @@ class FixedEncoding(nn.Module, ABC):
         check_lengths(lengths)
         if lengths == self.known:
             return self.table
-        return self.compute(*lengths).to(self.table)
+        table = self.compute(*lengths)
+        if self.table.is_cuda and not torch.compiler.is_compiling():  # the host is not to wait for the copy
+            return table.to(self.table.dtype).pin_memory().to(self.table.device, non_blocking=True)
+        return table.to(self.table)
 
 
 def known_size(length: int | None, grid: tuple[int, int] | None) -> tuple[int, ...]:

@@ -25,19 +25,24 @@ class NotWhole(ValueError):
     """An export whose files are not those of its manifest; the message names the first."""
 
 
-def name_of(state: State) -> str:
-    """The name of a run's folder in an export: with its data set, as several may be there."""
-    return f"{state.run['dataset']}.{state.run.name}"
+def copy_runs(
+    states: Sequence[State], root: Path, target: Path, weights: bool
+) -> tuple[dict[str, str], list[str]]:
+    """Copy the results that count and the code that made them.
 
-
-def copy_runs(states: Sequence[State], root: Path, target: Path, weights: bool) -> list[str]:
-    """Copy the results that count and the code that made them; returns the names of runs whose code is gone."""
+    Returns what each run is called in the export, by its key, and the names of those whose code is gone.
+    """
+    names: dict[str, str] = {}
     without_code = []
     for state in states:
         if state.result is None:
             continue
         files = RunFolder(state.folder)
-        folder = target / RUNS / name_of(state)
+        name = f"{state.run['dataset']}.{state.run.name}"
+        if name in names.values():  # told apart in their sweeps, and not between these
+            name = f"{name}.{state.folder.name}"
+        names[state.run.key] = name
+        folder = target / RUNS / name
         folder.mkdir(parents=True)
         kept = [files.request, files.metrics, files.history, files.predictions, files.log, files.acceptances]
         for path in [*kept, *([files.weights] if weights else [])]:
@@ -46,11 +51,11 @@ def copy_runs(states: Sequence[State], root: Path, target: Path, weights: bool) 
         made_by = str(state.result.content.get("snapshot"))
         code = snapshot.folder_of(made_by, root)
         if not code.is_dir():
-            without_code.append(name_of(state))
+            without_code.append(name)
         elif not (target / SNAPSHOTS / made_by).exists():
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(code, target / SNAPSHOTS / made_by, ignore=ignored)
-    return without_code
+    return names, without_code
 
 
 def write_manifest(folder: Path) -> None:

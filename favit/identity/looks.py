@@ -117,12 +117,15 @@ def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) 
     called = {id(n.func) for n in calls}
     allowed = {id(n.comparators[0]) for n in nodes if isinstance(n, ast.Compare) and _is_membership(n)}
     texts = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}  # of docstrings
+    classes = {n.name for n in nodes if isinstance(n, ast.ClassDef)}
     for n in nodes:
         word = _word(n)
         if word is not None:
             words.add(word)
         if isinstance(n, ast.Attribute):
             attributes.add(f"{n.attr}()" if id(n) in called else n.attr)
+            if n.attr.startswith("__"):  # which a class reads by another name
+                attributes |= {f"_{name.lstrip('_')}{n.attr}" for name in classes}
             if not isinstance(n.ctx, ast.Load):
                 stored.add(n.attr)
         elif isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in texts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.disk.run_folder import METRICS
+from favit.identity.settings import without_neutral
 from favit.sweeps.runs import Run
 
 # Settings that change what is learnt, not how long an example takes
@@ -63,7 +64,7 @@ def known_examples(run: Run, finished: Iterable[Metrics]) -> tuple[int, int] | N
 
 
 def _speed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if key not in _NOT_SPEED}
+    return {key: value for key, value in without_neutral(settings).items() if key not in _NOT_SPEED}
 
 
 def _data(settings: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import statistics
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ class Probe:
     device: str
     on_cpu: bool
     examples_per_second: float
-    memory_bytes: int  # what training takes of the device: measured on a GPU, else counted (``_Counted``)
+    memory_bytes: int  # what training takes of the device: measured on a GPU, else counted
 
 
 def data_facts(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
@@ -85,14 +85,19 @@ def measure(
     precision = numerics.AUTOCAST.get(chosen.precision)
     loss_of = cross_entropy if target.dtype == torch.int64 else mse_loss
     seconds: list[float] = []
-    counted = _Counted(model)
-    with counted, torch.autocast(device.type, precision, enabled=precision is not None):
-        loss_of(model(*inputs).float(), target)
+
+    def autocast() -> torch.autocast:
+        return torch.autocast(device.type, precision, enabled=precision is not None)
+
+    kept = 0
     if gpu:
         torch.cuda.reset_peak_memory_stats()
+    else:
+        with autocast():
+            kept = kept_bytes(model, lambda: loss_of(model(*inputs).float(), target))
     while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < _SECONDS):
         start = time.perf_counter()
-        with torch.autocast(device.type, precision, enabled=precision is not None):
+        with autocast():
             loss = loss_of(model(*inputs).float(), target)
         loss.backward()
         stepper.step()
@@ -103,9 +108,7 @@ def measure(
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     name = torch.cuda.get_device_name() if gpu else f"a CPU, threads: {torch.get_num_threads()}"
-    memory = fixed + counted.bytes * wanted // batch
-    if gpu:
-        memory = torch.cuda.max_memory_allocated()
+    memory = torch.cuda.max_memory_allocated() if gpu else fixed + kept * wanted // batch
     return Probe(name, not gpu, batch / statistics.median(seconds[1:]), memory)
 
 
@@ -118,34 +121,23 @@ def fixed_bytes(model: nn.Module, stepper: torch.optim.Optimizer, chosen: Optimi
     return weights * (2 + bool(chosen.ema)) + moments
 
 
-class _Counted:
-    """Counts the bytes that a forward pass keeps for its backward pass, weights left out: they grow with the batch.
+def kept_bytes(model: nn.Module, forward: Callable[[], Tensor]) -> int:
+    """Bytes that a forward pass keeps for its backward pass, weights left out: they grow with the batch.
 
     What a step takes besides, for as long as one operation lasts, is not in it.
     """
+    known = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    kept: dict[int, Tensor] = {}  # held, so that no two share an address
 
-    def __init__(self, model: nn.Module) -> None:
-        self._known = {p.untyped_storage().data_ptr() for p in model.parameters()}
-        self._kept: dict[int, Tensor] = {}  # held, so that no two share an address
-        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
-
-    @property
-    def bytes(self) -> int:
-        """So many."""
-        return sum(tensor.untyped_storage().nbytes() for tensor in self._kept.values())
-
-    def _note(self, tensor: Tensor) -> Tensor:
+    def note(tensor: Tensor) -> Tensor:
         address = tensor.untyped_storage().data_ptr()
-        if address not in self._known:
-            self._kept.setdefault(address, tensor.detach())
+        if address not in known:
+            kept.setdefault(address, tensor.detach())
         return tensor
 
-    def __enter__(self) -> _Counted:
-        self._hooks.__enter__()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._hooks.__exit__(*error)
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        forward()
+    return sum(tensor.untyped_storage().nbytes() for tensor in kept.values())
 
 
 def _made_up(

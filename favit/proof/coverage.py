@@ -119,7 +119,13 @@ def _reason(statement: Statement, file: Executed | None, fixed: set[str], caught
     if nested:
         return "was executed in part"
     chained = any(isinstance(n, ast.Compare) and len(n.ops) > 1 for n in ast.walk(_own(statement.node)))
-    if any(spot.came_out_one_way(chained) for spot in mine.values()):
+    decided = [
+        (_begin(n.test), _end(n.test))
+        for n in ast.walk(_own(statement.node))
+        if isinstance(n, ast.IfExp) and _is_fixed(n.test, fixed)
+    ]
+    open_spots = [s for (_, place), s in mine.items() if not any(a <= place < b for a, b in decided)]
+    if any(spot.came_out_one_way(chained) for spot in open_spots):
         return "holds a condition that came out one way only"
     return None
 
@@ -134,11 +140,20 @@ def _is_left_out(statement: Statement, file: Executed, fixed: set[str]) -> bool:
     """Whether it is below an ``if`` that these settings decide, and that was asked: no run of them executes it."""
     for around in statement.around:
         test = around.test  # type: ignore[attr-defined]
-        begin, end = (test.lineno, test.col_offset), (test.end_lineno, test.end_col_offset)
-        asked = any(spot.executed for (_, place), spot in file.spots.items() if begin <= place < end)
+        spots = file.spots.items()
+        asked = any(spot.executed for (_, place), spot in spots if _begin(test) <= place < _end(test))
         if asked and _is_fixed(test, fixed):
             return True
     return False
+
+
+def _begin(node: ast.expr) -> Place:
+    return node.lineno, node.col_offset
+
+
+def _end(node: ast.expr) -> Place:
+    assert node.end_lineno is not None and node.end_col_offset is not None
+    return node.end_lineno, node.end_col_offset
 
 
 def _is_fixed(test: ast.expr | None, fixed: set[str]) -> bool:

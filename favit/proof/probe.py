@@ -20,7 +20,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 # Of a state or a row of the history: how long it took, not what came out.
-_TIMES = {"seconds", "examples_per_second", "memory_bytes", "epoch_seconds"}
+_TIMES = {"seconds", "examples_per_second", "memory_bytes", "epoch_seconds", "compile_seconds"}
 _SCORED = {
     "classification": 130,
     "forecasting": 260,

@@ -230,12 +230,8 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
         check_axes(axes, combination)
         valid |= component_settings(axes)
         for entry in beside.entries(sweep, axes["model"]):
-            alone = {
-                **axes,
-                "model": timm_names.kept(entry["model"]),
-                "aggregator": "none",
-                "encoding": "none",
-            }
+            own = timm_names.kept(entry["model"])
+            alone = {**axes, "model": own, "aggregator": "none", "encoding": "none"}
             check_axes(alone, combination)
             valid |= component_settings(alone)
     return valid

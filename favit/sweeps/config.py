@@ -210,9 +210,9 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
 
 
 def _use(folders: Sequence[str], source: str) -> None:
-    """Take components from these folders, too."""
+    """Take components from these folders, too; they are where people type or, if not there, beside the file."""
     try:
-        own.use(folders)
+        own.use(f if Path(f).is_dir() else Path(source).parent / f for f in folders)
     except ValueError as error:
         raise ConfigError(f"{source}: {error}") from None
     if folders:

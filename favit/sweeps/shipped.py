@@ -7,7 +7,7 @@ from pathlib import Path
 _PACKAGE = Path(__file__).parents[1]
 
 # What ``favit init`` lays out, and pyproject.toml puts into the wheel.
-NAMES = ("Snakefile", "config.yaml", "workflow", "slurm")
+NAMES = ("Snakefile", "config.yaml", "workflow", "slurm", "workstation")
 
 
 def folder() -> Path:

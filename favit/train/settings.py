@@ -145,6 +145,8 @@ class Forecasting:
     """Steps that are forecast."""
     patience: Annotated[int, AtLeast(0)] = 3
     """Epochs without a better validation error after which training ends; 0: never."""
+    drop_last: Annotated[bool, Neutral(False)] = False
+    """Leave out the incomplete last batch of an epoch, which may be a single window and yet takes a whole step."""
 
 
 def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:

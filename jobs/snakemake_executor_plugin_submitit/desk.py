@@ -21,6 +21,7 @@ from .journal import Batch
 from .tickets import Ticket
 
 PAUSE_S, LONGEST_PAUSE_S = 3.0, 60.0
+LARGEST_BATCH = 1000  # jobs: each task reads its batch's description, which takes longer the more there are
 
 Kind = tuple[Any, ...]  # what limits are set on: partition, account and QOS
 
@@ -82,6 +83,9 @@ class Desk:
 
     def open_batch(self, group: Any, create: Callable[[], Batch]) -> Batch:
         """Return the batch that takes jobs of this kind; `create` makes it if there is none."""
+        if group in self._open and len(self._open[group][1]) >= LARGEST_BATCH:
+            full = self._open.pop(group)
+            self._open[group, full[0].token] = full
         if group not in self._open:
             self._open[group] = (create(), [])
         return self._open[group][0]
@@ -101,6 +105,10 @@ class Desk:
             if kind(batch) in shut or self._waits_for_company(group, batch, tickets):
                 continue
             if tickets:
+                if len(tickets) == 1:
+                    batch.pack = (
+                        None  # a pack of one is a job like any other, and SLURM's word about it is its own
+                    )
                 try:
                     batch.write_intent()
                 except OSError as trouble:  # it stays open; the others are not held up by it

@@ -158,6 +158,7 @@ def test_what_is_handed_back_requeues_the_allocation_once(pack: PackRun) -> None
     assert verdict is not None and verdict.lives == 2
 
 
+@pytest.mark.slow
 def test_starts_without_progress_are_counted_for_each(pack: PackRun) -> None:
     """Warned again and again, one gets on and one does not."""
     wait = "bash -c 'trap \"exit 4\" USR2; touch began{0}; while :; do sleep 0.1; done'"
@@ -232,6 +233,7 @@ def test_a_member_has_a_time_limit_of_its_own(pack: PackRun) -> None:
     assert pack.codes()[1] == 0
 
 
+@pytest.mark.slow
 def test_a_warning_before_anything_runs(pack: PackRun) -> None:
     """So it is where the warning comes earlier than the limit is long. It is passed on, and starts are counted."""
     heeds = "exec bash -c 'trap \"exit 4\" USR2; while :; do sleep 0.1; done'"
@@ -318,6 +320,7 @@ def test_the_kernels_kill_of_a_neighbour_costs_no_retry(
 FAULT = "RuntimeError: CUDA error: an illegal memory access was encountered"
 
 
+@pytest.mark.slow
 def test_a_fault_in_a_shared_gpu(pack: PackRun) -> None:
     """With a stand-in for MPS's daemon and its clients: all see the fault; each starts again alone on its GPU."""
     (pack.folder / "mps").mkdir()

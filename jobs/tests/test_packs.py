@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import again, packs, stop
+from snakemake_executor_plugin_submitit import desk as desk_module
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim
 from snakemake_executor_plugin_submitit.clusters.base import State
 from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
@@ -202,6 +203,10 @@ def test_the_desk_counts_allocations(tmp_path: Path) -> None:
     assert cluster.submissions == [(0, 24), (24, 8)]
     assert made.packs() == {"1": range(24), "2": range(24, 32)}
     assert made.first_tasks() == {"1": 0, "2": 24}
+    single = add(1)
+    time.sleep(0.35)
+    desk.seal()
+    assert single.pack is None and desk.pieces.pop().batch is single, "it is a job like any other"
     add(3)
     desk.seal()
     assert not desk.pieces and len(desk.unsubmitted()) == 3
@@ -284,6 +289,7 @@ for line in open(sys.argv[sys.argv.index("--runs") + 1]):
 """
 
 
+@pytest.mark.slow
 def test_a_rule_gives_lines_to_one_warm_process(on_fake_slurm: Callable[[str], Any]) -> None:
     w = on_fake_slurm(WARM)
     (w.folder / "train.py").write_text(TRAIN)
@@ -308,3 +314,16 @@ def test_one_member_is_cancelled_by_name(
     ]
     assert made.claimed_by(0) == TOMBSTONE and made.fenced(1) and made.claimed_by(2) is None
     assert not any(call.startswith("scancel") for call in fake_slurm.calls)
+
+
+def test_batches_stay_small(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each task reads its batch's description: of ten thousand jobs that would be as much work as the jobs."""
+    monkeypatch.setattr(desk_module, "LARGEST_BATCH", 4)
+    desk = Desk(Counting(), 60, lambda message: None, lambda: True)
+    for number in range(10):
+        made = desk.open_batch("g", lambda: Batch(tmp_path, "b", "slurm", ONE, {}, str(tmp_path)))
+        made.tasks.append(batch(tmp_path, 1).tasks[0])
+        desk.add("g", Ticket(number, made, len(made.tasks) - 1, []))
+    desk.seal()
+    assert [len(piece.tickets) for piece in desk.pieces] == [4, 4, 2]
+    assert [t.job for piece in desk.pieces for t in piece.tickets] == list(range(10))

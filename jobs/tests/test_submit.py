@@ -51,6 +51,7 @@ def submitted(login: Any, *more: str) -> subprocess.CompletedProcess[str]:
     return login("submit", "--", "--executor", "submitit", *OPTIONS, *more)
 
 
+@pytest.mark.slow
 def test_submitted_followed_and_refused_twice(login: Any, fake_slurm: Any) -> None:
     w = login.workflow
     first = submitted(login)
@@ -72,6 +73,7 @@ def test_submitted_followed_and_refused_twice(login: Any, fake_slurm: Any) -> No
     assert submitted(login).returncode == 0, "it is over, so another may follow"
 
 
+@pytest.mark.slow
 def test_only_stop_cancels(login: Any, fake_slurm: Any) -> None:
     w = login.workflow
     assert submitted(login).returncode == 0
@@ -116,6 +118,7 @@ def test_partitions_that_take_no_jobs_from_nodes(login: Any, fake_slurm: Any) ->
     assert submitted(login).returncode == 0
 
 
+@pytest.mark.slow
 def test_nodes_from_which_sbatch_refuses(login: Any, fake_slurm: Any) -> None:
     """It is told in one line, in the log and in status, and nothing else is started."""
     w = login.workflow

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from favit.analysis.power import seeds_to_settle
 from favit.analysis.statistics import Sample, block_length, block_means, compare, holm
 
 A = np.array([70.1, 70.9, 70.4, 71.3])
@@ -263,3 +264,33 @@ def test_intervals_over_overlapping_windows_cover():
             covered[name] += found.low <= 0 <= found.high
     assert covered["blocks"] / tables >= 0.95 - 2 * math.sqrt(0.95 * 0.05 / tables)
     assert covered["windows"] / tables < 0.9
+
+
+def test_what_is_exact_leaves_the_one_sample_t_interval_of_the_other_side():
+    """A forecast that is not trained has no spread of its own: Student's interval of the trained side, moved."""
+    rng = np.random.default_rng(12)
+    scores, exact = rng.normal(0.5, 0.1, 4), 0.7
+    low, high = stats.ttest_1samp(scores - exact, 0).confidence_interval(0.95)
+    ours = compare(Sample(scores), Sample(np.array([exact]), exact=True), paired=False)
+    assert (ours.low, ours.high) == pytest.approx((low, high))
+    assert ours.p == pytest.approx(stats.ttest_1samp(scores, exact).pvalue, rel=1e-6)
+    assert (ours.seeds, ours.models_only) == (4, False)
+    turned = compare(Sample(np.array([exact]), exact=True), Sample(scores), paired=False)
+    assert (turned.low, turned.high, turned.p) == pytest.approx((-ours.high, -ours.low, ours.p))
+
+
+def test_between_two_exact_sides_only_examples_vary():
+    rng = np.random.default_rng(13)
+    a, b = rng.normal(0.3, 1, (1, 50)), rng.normal(0, 1, (1, 50))
+    ours = compare(Sample(a.mean(axis=1), a, True), Sample(b.mean(axis=1), b, True), paired=False)
+    theirs = stats.ttest_1samp(a[0] - b[0], 0)
+    assert (ours.low, ours.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert ours.p == pytest.approx(theirs.pvalue, rel=1e-6) and not ours.models_only
+    assert seeds_to_settle(ours, 1) == math.inf
+
+
+def test_one_trained_seed_against_an_exact_side_is_of_that_model_only():
+    rng = np.random.default_rng(14)
+    a, b = rng.normal(0.3, 1, (1, 50)), rng.normal(0, 1, (1, 50))
+    ours = compare(Sample(a.mean(axis=1), a), Sample(b.mean(axis=1), b, True), paired=False)
+    assert (ours.models_only, ours.p, ours.seeds) == (True, None, 1)

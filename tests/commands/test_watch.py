@@ -142,9 +142,7 @@ def test_a_command_is_shown_beside_its_runs_and_ends_as_it_ends(
     said = "print('Select jobs to execute...'); print('Nothing to be done (all there).')"
     assert watch.beside(command(said), watched, 0.1, tmp_path / "log") == 0
     out = capsys.readouterr().out
-    assert out.endswith("Nothing to be done (all there).") or out.endswith(
-        "Nothing to be done (all there).\n"
-    )
+    assert out.endswith("Nothing to be done (all there).\n")
     assert "Select" not in out and "2 of 4 runs" in out
     failing = "import sys; print('Select'); print('no such rule'); sys.exit(3)"
     assert watch.beside(command(failing), watched, 0.1, tmp_path / "log") == 3

@@ -10,7 +10,8 @@ from typing import Any, Literal
 import pytest
 
 from favit.components import declared
-from favit.components.bounds import AtLeast
+from favit.components.bounds import AtLeast, Bound
+from favit.components.neutral import Neutral
 from favit.components.setting import Setting
 from favit.components.source import source
 from favit.sweeps.resolve import resolve
@@ -73,10 +74,8 @@ def test_what_cannot_be_read_is_an_error(write: Write, text: str, words: str) ->
 
 @pytest.mark.parametrize("task", ["classification", "forecasting"])
 def test_training_is_read_as_python_understands_it(task: str) -> None:
-    kinds = [
-        training.Optimisation,
-        {"classification": training.Images, "forecasting": training.Forecasting}[task],
-    ]
+    own = {"classification": [training.Images, training.Validation], "forecasting": [training.Forecasting]}
+    kinds = [training.Optimisation, *own[task]]
     read = declared.training(task)
     assert list(read) == [field.name for kind in kinds for field in dataclasses.fields(kind)]
     for kind in kinds:
@@ -84,7 +83,9 @@ def test_training_is_read_as_python_understands_it(task: str) -> None:
         for field in dataclasses.fields(kind):
             setting, hint = read[field.name], hints[field.name]
             assert setting.default == field.default and type(setting.default) is type(field.default)
-            assert setting.bounds == getattr(hint, "__metadata__", ())
+            said = getattr(hint, "__metadata__", ())
+            assert setting.bounds == tuple(part for part in said if isinstance(part, Bound))
+            assert [setting.neutral] == ([part.value for part in said if isinstance(part, Neutral)] or [None])
             assert setting.choices == (typing.get_args(hint) if typing.get_origin(hint) is Literal else ())
             assert setting.doc
 

@@ -116,7 +116,11 @@ def test_a_rule_that_fails_is_named(write: Write, text: str, words: str) -> None
     [
         (("models", "informer"), "check_settings", {"d_model": 512, "n_heads": 8}),
         (("models", "favit"), "check_settings", {"image_size": 32}),
-        (("data", "csv"), "check_settings", {"path": "x", "train": 0.7, "validation": 0.1}),
+        (
+            ("data", "csv"),
+            "check_settings",
+            {"path": "x", "date": "d", "separator": ",", "decimal": ".", "train": 0.7, "validation": 0.1},
+        ),
         (("train", "settings"), "check_images", {"color_jitter": 0.4, "randaugment": ""}),
     ],
 )

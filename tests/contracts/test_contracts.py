@@ -32,7 +32,9 @@ def test_built_in_mechanisms_keep_their_contract(name: str, check: Any) -> None:
     check(name)
 
 
-@pytest.mark.parametrize("name", FIRST_OF_FAMILY)
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.slow) if n == "favit_b0" else n for n in FIRST_OF_FAMILY]
+)
 @pytest.mark.parametrize("check", models.CHECKS, ids=by_name)
 def test_built_in_models_keep_their_contract(name: str, check: Any) -> None:
     torch.manual_seed(0)

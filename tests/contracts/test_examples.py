@@ -8,12 +8,13 @@ from pathlib import Path
 
 import pytest
 import torch
+import yaml
 
 from favit.commands import main
 from favit.components import own
 from favit.contracts import aggregators, attention, data, encodings, models
 from favit.identity.closure import ROOT, Reader
-from favit.sweeps.config import ConfigError, parse
+from favit.sweeps.config import ConfigError, load, parse
 from favit.sweeps.runs import runs
 
 TEXT = (ROOT / "docs" / "own-components.md").read_text()
@@ -172,3 +173,40 @@ def test_init_fills_an_empty_folder_only_and_goes_on_after_an_interruption(
     assert main.main(["init", str(full)]) == 1 and "paper.tex is there" in capsys.readouterr().err
     assert [p.name for p in full.iterdir()] == ["paper.tex"]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "nothing half-made is left"
+
+
+def test_a_folder_lies_where_people_type_or_beside_the_configuration(lab: Path, tmp_path: Path) -> None:
+    own.use(())
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({"components": ["my_lab"], "sweeps": SWEEPS}))
+    config = load(tmp_path / "config.yaml")
+    assert own.folders() == (lab,) and len(runs(config, "days")) == 2
+
+
+def test_one_run_by_itself_is_told_the_folder(
+    lab: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from favit.train.__main__ import complete
+    from favit.train.__main__ import main as train
+
+    own.use(())
+    bare = {
+        "dataset": "seattle_weather",
+        "model": "informer",
+        "aggregator": "nearby",
+        "encoding": "ramp",
+        "seed": 0,
+    }
+    with pytest.raises(ValueError, match="nearby"):
+        complete(bare, tmp_path)
+    arguments = [
+        "--run",
+        str(tmp_path / "absent.json"),
+        "--out",
+        str(tmp_path / "out"),
+        "--components",
+        str(lab),
+    ]
+    assert train(arguments) == 1 and "absent.json cannot be read" in capsys.readouterr().err
+    assert complete({**bare, "schedule": "constant"}, tmp_path)["run"]["aggregator"] == "nearby"
+    assert train([*arguments[:-1], str(tmp_path / "nowhere")]) == 1
+    assert "nowhere is no folder" in capsys.readouterr().err

@@ -59,6 +59,8 @@ PARTS: list[Case] = [
     read("a format as a value", "list(map(('{0.' + 'C.n}').format, [p]))", VALUE),
     read("a format of a mapping", "('{p.' + 'C.n}').format_map({'p': p})", VALUE),
     read("a formatter", "string.Formatter().format('{0.' + 'C.n}', p)", VALUE, above="import string"),
+    read("a name that a class reads by another", "K().look(p)", "def _K__g():\n    return 1\n",
+         above="class K:\n    def look(self, p):\n        return p.__g()\n"),
     read("a pattern", "matched(p)", above="def matched(p):\n    match p:\n        case object(g=h):\n            return h()\n"),
     read("a place in another package", f"hasattr(collections.held, {G})", old="def g", new="def h",
          above="import collections\nimport favit.part\ncollections.held = favit.part"),

@@ -7,11 +7,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from favit.commands.main import run as favit
-from favit.planning import costs, render
+from favit.planning import costs, probe, render
 from favit.planning.pace import Pace
+from favit.sweeps.runs import resolve
+from favit.train.settings import Optimisation
 from tests.workflow.conftest import TINY
+
+BARE = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
 
 
 def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **changes: Any) -> str:
@@ -25,6 +31,7 @@ def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.Capt
     said = said_of("both", tmp_path, capsys)
     assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
     assert "  1 x digits favit_b0, max_pool: " in said and "measured here, on a CPU" in said
+    assert said.count(" of memory a device (measured here") == 4
     assert "  1 x seattle_weather informer, full: " in said and "data: seattle_weather, " in said
     assert said.count("results: ") == said.count("2 runs: ") == 2
 
@@ -73,3 +80,34 @@ def test_times_have_the_unit_that_suits_them(hours: float, said: str) -> None:
 )
 def test_sizes_have_the_unit_that_suits_them(size: float, said: str) -> None:
     assert render.size(size) == said
+
+
+def test_memory_is_what_is_kept_for_the_backward_pass() -> None:
+    """Of a layer its input, of a ReLU its output, and no weights."""
+    model = nn.Sequential(nn.Linear(10, 20), nn.ReLU(), nn.Linear(20, 5))
+    x = torch.randn(8, 10)
+    kept = probe.kept_bytes(model, lambda: model(x).sum())
+    assert kept == 4 * (8 * 10 + 8 * 20)
+    stepper = torch.optim.Adam(model.parameters())
+    model(x).sum().backward()
+    stepper.step()
+    weights = 10 * 20 + 20 + 20 * 5 + 5
+    steps = 4  # one counter a parameter, four bytes each
+    assert probe.fixed_bytes(model, stepper, Optimisation(ema=0.9)) == 4 * (weights * 5 + steps)
+    assert probe.fixed_bytes(model, stepper, Optimisation()) == 4 * (weights * 4 + steps)
+
+
+@pytest.mark.slow
+def test_memory_falls_with_what_goes_through_at_a_time() -> None:
+    run = resolve({**BARE, "batch_size": 64, "image_size": 32}).settings
+    facts = probe.data_facts(run, Path("data"))
+
+    def bytes_of(**changes: Any) -> int:
+        changed = {**run, **changes}
+        return probe.measure(
+            probe.build_model(changed, facts), changed, facts, "cpu", 1, 64, steps=1
+        ).memory_bytes
+
+    whole = bytes_of()
+    assert bytes_of(micro_batch_size=16) < whole
+    assert bytes_of(activation_checkpointing=True) < whole

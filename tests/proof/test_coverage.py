@@ -73,6 +73,21 @@ CASES: dict[str, tuple[str, str, Sequence[object], str]] = {
     "settings decide": (
         "def f(x, clip=0):\n    return x\n", "def f(x, clip=0):\n    if clip:\n        x = 0\n    return x\n", [1], "",
     ),
+    "settings decide an expression": (
+        "def f(x, clip=0):\n    return x\n", "def f(x, clip=0):\n    return 0 if clip == 1 else x\n", [1], "",
+    ),
+    "settings decide one of two expressions": (
+        "def f(x, clip=0):\n    return x\n", "def f(x, clip=0):\n    return 0 if clip else 1 if x > 9 else x\n", [1], "line 2: holds",
+    ),
+    "settings decide what else is asked": (
+        "def f(x, clip=0):\n    return x\n", "def f(x, clip=0):\n    return 0 if clip and x else x\n", [1], "line 2: holds",
+    ),
+    "what a setting was made into": (
+        "def f(x, clip=0):\n    return x\n", "def f(x, clip=0):\n    return 0 if clip + x > 9 else x\n", [1], "line 2: holds",
+    ),
+    "the seed decides an expression": (
+        "def f(x, seed=0):\n    return x\n", "def f(x, seed=0):\n    return 0 if seed else x\n", [1], "line 2: holds",
+    ),
     "the seed is no setting": (
         "def f(x, seed=0):\n    return x\n", "def f(x, seed=0):\n    if seed:\n        x = 0\n    return x\n", [1], "line 3: was not executed",
     ),

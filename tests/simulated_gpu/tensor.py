@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,7 +25,6 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves, tree_map
 
 CUDA = torch.device("cuda", 0)
 PROJECT = str(Path(__file__).parents[2])
@@ -90,6 +89,16 @@ class SimulatedTensor(torch.Tensor):
 
     def __repr__(self, *, tensor_contents: Any = None) -> str:
         return f"SimulatedTensor({tuple(self.shape)}, {self.dtype}, device='{CUDA}')"
+
+    @classmethod
+    def __torch_function__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.to and not isinstance(args[0], SimulatedTensor):  # as another tensor is
+            return args[0].to(CUDA, args[1].dtype, **(kwargs or {}))
+        if func is torch.nn.functional.scaled_dot_product_attention and (kwargs or {}).get("is_causal"):
+            # torch would make the mask where it takes the tensors to be: on the CPU
+            visible = torch.ones(args[0].shape[-2], args[1].shape[-2], dtype=torch.bool, device=CUDA).tril()
+            kwargs = {**(kwargs or {}), "is_causal": False, "attn_mask": visible}
+        return super().__torch_function__(func, types, args, kwargs or {})
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
@@ -219,7 +228,7 @@ DEVICE: Device | None = None  # the one that is there
 def run(device: Device, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     """One operation, on the CPU or on the simulated device."""
     name = func._schema.name
-    leaves = [x for x in tree_leaves((args, kwargs)) if isinstance(x, (Tensor, torch._C.Generator))]
+    leaves = [x for x in _flat((args, *kwargs.values())) if isinstance(x, (Tensor, torch._C.Generator))]
     tensors = [x for x in leaves if isinstance(x, Tensor)]
     there = [x for x in tensors if isinstance(x, SimulatedTensor)]
     wanted = kwargs.get("device")
@@ -235,7 +244,7 @@ def run(device: Device, func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
     _check(device, func, args, kwargs, leaves)
     if made_there:
         kwargs = {**kwargs, "device": torch.device("cpu")}
-    inner = func(*tree_map(_inner, args), **tree_map(_inner, kwargs))
+    inner = func(*_mapped(_inner, args), **{name: _mapped(_inner, x) for name, x in kwargs.items()})
     if name == "aten::_to_copy" and inner is _inner(args[0]):
         inner = inner.clone()
     found = _wrapped(func, args, kwargs, inner)
@@ -298,7 +307,7 @@ def _to_host(tensor: SimulatedTensor, blocking: bool) -> Tensor:
 
 def _wrapped(func: Any, args: Any, kwargs: dict[str, Any], inner: Any) -> Any:
     """What was computed, as the caller is to have it: what it was written into, or new tensors of the device."""
-    outer = {id(x.elem): x for x in tree_leaves((args, kwargs)) if isinstance(x, SimulatedTensor)}
+    outer = {id(x.elem): x for x in _flat((args, *kwargs.values())) if isinstance(x, SimulatedTensor)}
     writes = any(r.alias_info is not None and r.alias_info.is_write for r in func._schema.returns)
     scalar = func._schema.name in ("aten::_local_scalar_dense", "aten::equal", "aten::is_same_size")
 
@@ -311,7 +320,7 @@ def _wrapped(func: Any, args: Any, kwargs: dict[str, Any], inner: Any) -> Any:
             return args[0]  # a copy to the host
         return SimulatedTensor(x)
 
-    return tree_map(wrap, inner)
+    return _mapped(wrap, inner)
 
 
 def _count(device: Device, func: Any, name: str, inputs: list[Tensor], found: Any) -> None:
@@ -320,10 +329,10 @@ def _count(device: Device, func: Any, name: str, inputs: list[Tensor], found: An
     if is_view or name in _NO_LAUNCH:
         if not is_view:
             device.streams.used(
-                [], [x for x in tree_leaves(found) if isinstance(x, SimulatedTensor)], device.record, name
+                [], [x for x in _flat((found,)) if isinstance(x, SimulatedTensor)], device.record, name
             )
         return
-    outputs = [x for x in tree_leaves(found) if isinstance(x, SimulatedTensor)]
+    outputs = [x for x in _flat((found,)) if isinstance(x, SimulatedTensor)]
     if not aliases:  # lists that are written in place
         outputs = [x for x in inputs if isinstance(x, SimulatedTensor)]
     device.record.launches[name] += 1
@@ -337,6 +346,21 @@ def _bytes(x: Tensor) -> int:
     for length, stride in zip(x.shape, x.stride(), strict=True):
         size *= length if stride else min(length, 1)
     return size
+
+
+def _flat(values: Iterable[Any]) -> Iterator[Any]:
+    """What is in arguments and in lists of them; torch's own trees take most of a small operation's time."""
+    for value in values:
+        if isinstance(value, (list, tuple)):
+            yield from _flat(value)
+        else:
+            yield value
+
+
+def _mapped(change: Callable[[Any], Any], value: Any) -> Any:
+    if isinstance(value, (list, tuple)):
+        return type(value)(_mapped(change, x) for x in value)
+    return change(value)
 
 
 def _inner(x: Any) -> Any:

@@ -44,6 +44,7 @@ def test_augmentation_takes_few_launches_and_one_copy(name: str) -> None:
             assert not found.faults
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_favit")
 def test_the_size_of_a_batch_does_not_show_in_the_launches() -> None:
     found = []

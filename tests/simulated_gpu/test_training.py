@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import pytest
@@ -23,12 +23,27 @@ SETTINGS = {
 pytestmark = pytest.mark.usefixtures("small_favit")
 
 
-@pytest.mark.parametrize("name", MECHANISMS)
+def often(names: Iterable[str], rarely: tuple[str, ...]) -> list[Any]:
+    """The names, of which some are left to the slow tests: what these do is done by others, too."""
+    return [pytest.param(name, marks=[pytest.mark.slow] if name in rarely else []) for name in names]
+
+
+RARELY = (
+    "encoding legendre of images",
+    "encoding sinusoidal of images",
+    "encoding temporal of series",
+    "encoding none of images",
+    "aggregator probsparse, exact, max",
+    "no crop",
+)
+
+
+@pytest.mark.parametrize("name", often(MECHANISMS, RARELY))
 def test_every_mechanism_takes_its_steps_without_a_wait(name: str) -> None:
     compare_step(MECHANISMS[name], name)
 
 
-@pytest.mark.parametrize("name", SETTINGS)
+@pytest.mark.parametrize("name", often(SETTINGS, RARELY))
 def test_other_settings_take_their_steps_without_a_wait(name: str) -> None:
     compare_step(SETTINGS[name], name)
 
@@ -73,7 +88,9 @@ def waits(record: Record) -> int:
     return sum(count for fault, count in record.faults.items() if fault.startswith("wait"))
 
 
-@pytest.mark.parametrize("make", [images, series], ids=["FaViT", "Informer"])
+@pytest.mark.parametrize(
+    "make", [pytest.param(images, marks=pytest.mark.slow), series], ids=["FaViT", "Informer"]
+)
 def test_a_resumed_run_repeats_the_bits(make: Any) -> None:
     """Stopped within the first epoch and within the second, each time gone on with from what was packed."""
     run = make(limit_train=8) if make is images else make()
@@ -83,3 +100,19 @@ def test_a_resumed_run_repeats_the_bits(make: Any) -> None:
     assert all(torch.equal(value, resumed[0][name]) for name, value in whole[0].items())
     assert whole[1] == resumed[1]
     assert whole[2].metrics == resumed[2].metrics
+
+
+@pytest.mark.parametrize("make", [images, series], ids=["FaViT", "Informer"])
+def test_the_next_batch_is_prepared_beside_the_model(make: Any) -> None:
+    """On one side stream in all epochs; the main one does nothing for it."""
+    with simulated_gpu() as gpu:
+        steps = Steps(make(limit_train=8) if make is images else make())
+        steps.next()
+        before, streams = gpu.streams.main.count, set()
+        for _ in range(2 * steps.task.order.steps):
+            with gpu.recorded() as found:
+                steps.next()
+            assert found.launches and not found.faults
+            streams.add(max(gpu.streams.main.knows, key=lambda stream: stream.count))
+        assert gpu.streams.main.count == before
+        assert len(streams) == 1

@@ -33,7 +33,8 @@ SINCE = {
 
 def as_before(run: Run) -> str:
     """The key of a run without what was declared since."""
-    kept = {k: v for k, v in run.settings.items() if k not in SINCE or v != SINCE[k]}
+    since = SINCE | ({"drop_last": False} if run.task == "forecasting" else {})
+    kept = {k: v for k, v in run.settings.items() if k not in since or v != since[k]}
     return Run(kept).key
 
 

@@ -63,11 +63,14 @@ def assert_finished(lives: list[Life]) -> None:
         assert life.wait() == 0, life.output
 
 
-@pytest.mark.parametrize(("size", "batch_size"), [(2, 9), (4, 8)])
-def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int) -> None:
-    """Also where the batch does not divide evenly."""
+@pytest.mark.parametrize(
+    ("size", "batch_size", "at_once"), [(2, 9, 0), (4, 8, 0), pytest.param(2, 9, 2, marks=pytest.mark.slow)]
+)
+def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int, at_once: int) -> None:
+    """Also where the batch does not divide evenly, and where each process takes its share in parts."""
     wanted = envelope("classification", epochs=3, batch_size=batch_size, **QUIET)
     straight(tmp_path / "one", wanted)
+    wanted = envelope("classification", epochs=3, batch_size=batch_size, micro_batch_size=at_once, **QUIET)
     assert_finished(together(tmp_path / "several", wanted, size))
     one, several = (weights.read(tmp_path / name / "weights.safetensors") for name in ("one", "several"))
     assert one.keys() == several.keys()

@@ -245,7 +245,7 @@ def poison(step: int) -> None:
     ("changes", "sentence"),
     [
         ({"dataset": "cifar100"}, "cifar-100-python/train not found"),
-        ({"model": "favit_b9"}, "unknown model 'favit_b9'; valid: favit_b0, "),
+        ({"model": "favit_b9"}, "unknown model 'favit_b9'; valid: .*favit_b0, "),
         ({"randaugment": "m9-x3"}, "randaugment: 'x3'"),
         ({"color_jitter": 0.4}, r"color_jitter \(0.4\) and randaugment \('m9.*'\) exclude each other"),
     ],

@@ -7,11 +7,18 @@ import itertools
 import json
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from favit.identity.fingerprint import Fingerprinter
+from favit.results import guard
+from favit.results.state import Results
+from favit.sweeps.config import parse
+from favit.sweeps.runs import runs
 from favit.train.life import launch, process, request, several
 from tests.train.lives import Life, Lives, straight
 from tests.train.runs import assert_same_result, envelope
@@ -151,6 +158,33 @@ def test_another_process_s_run_is_left_to_it(tmp_path: Path) -> None:
     assert life.ended() == {"theirs": 3, "ours": 0}
     assert other.wait() == 0
     assert "another process trains" not in (tmp_path / "theirs" / "train.log").read_text()
+
+
+@pytest.mark.slow
+def test_a_snapshot_trains_a_list_of_its_own_runs(tmp_path: Path) -> None:
+    """As the workflow keeps it; a run of another snapshot is turned away, alone."""
+    matrix = {"dataset": ["seattle_weather"], "model": ["informer"], "aggregator": ["full"]}
+    matrix |= {"encoding": ["none"], "seed": [0, 1]}
+    small = {k: v for k, v in RUNS["series"]["run"].items() if k.startswith("model.") or "length" in k}
+    sweep = {"matrix": matrix, "settings": {**small, "horizon": 4, "epochs": 1, "schedule": "constant"}}
+    config = parse({"results": str(tmp_path / "results"), "data": str(tmp_path), "sweeps": {"s": sweep}})
+    found = Results(config, Fingerprinter(config.data))
+    states = found.states(runs(config))
+    guard.before_training(config, found, states)
+    folders = [state.folder for state in states]
+    kept = json.loads((folders[0] / "run.json").read_text())
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text(json.dumps({**kept, "snapshot": "0" * 16}))
+    lines = [{"run": str(f / "run.json"), "out": str(f)} for f in folders]
+    lines.append({"run": str(wrong), "out": str(tmp_path / "wrong")})
+    (tmp_path / "list").write_text("\n".join(map(json.dumps, lines)))
+    command = [sys.executable, str(tmp_path / "results" / "snapshots" / kept["snapshot"])]
+    options = ["--runs", str(tmp_path / "list"), "--device", "cpu", "--threads", "1"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True)
+    assert done.returncode == 1, done.stderr
+    assert [json.loads(line)["exit_code"] for line in done.stdout.splitlines()] == [0, 0, 1]
+    assert "prepared for snapshot 0000000000000000, and this is " in done.stderr
+    assert all(state.counts for state in Results(config, Fingerprinter(config.data)).states(runs(config)))
 
 
 GOOD = '{"run": "a.json", "out": "a"}'

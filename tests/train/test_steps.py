@@ -182,6 +182,21 @@ def test_out_of_memory_names_what_fits(tmp_path: Path) -> None:
     )
 
 
+def test_out_of_memory_in_parts_and_in_scoring(monkeypatch: pytest.MonkeyPatch) -> None:
+    trainer = built("forecasting", batch_size=64, micro_batch_size=32)
+    run = {"micro_batch_size": 32, "compile": False}
+    monkeypatch.setattr(memory, "_fits", lambda trainer, n: n <= 5)
+    assert memory.advice(trainer, run) == (
+        "out of memory on cpu with batch_size 64, 32 at a time on each process; "
+        "the largest micro_batch_size that fits is 5"
+    )
+    monkeypatch.setattr(memory, "_fits", lambda trainer, n: True)
+    assert "scoring may be what does not" in memory.advice(trainer, run)
+    monkeypatch.setattr(memory, "_fits", lambda trainer, n: False)
+    assert "not even one example at a time fits" in memory.advice(trainer, run)
+    assert "without compile" in memory.advice(trainer, {**run, "compile": True})
+
+
 def scarce(examples: int) -> None:
     """Memory of this process is enough for so many examples."""
     from favit.train.tasks.forecasting import Task
@@ -313,3 +328,18 @@ def test_settings_at_their_neutral_value_are_no_other_run() -> None:
     before = {k: v for k, v in plain.items() if k not in ("micro_batch_size", "activation_checkpointing")}
     assert settings_digest(plain) == settings_digest(before)
     assert settings_digest({**plain, "micro_batch_size": 32}) != settings_digest(before)
+
+
+@pytest.mark.slow
+def test_timms_optimizers_are_part_of_the_runs_that_name_one(tmp_path: Path) -> None:
+    """A forecaster counts timm and its maker with one of timm's, and neither with Adam; it trains with both."""
+    from favit.identity.fingerprint import Fingerprinter
+
+    run = envelope("forecasting", epochs=1)["run"]
+    fingerprinter = Fingerprinter(tmp_path)
+    for name, counted in (("adam", False), ("lamb", True)):
+        wanted = resolve({**run, "optimizer": name})
+        assert ("favit.train.optimizers.of_timm" in fingerprinter.program(wanted).modules) == counted
+        assert ("timm" in fingerprinter.fingerprint(wanted).versions) == counted
+    life = Life(tmp_path / "run", dict(resolve({**run, "optimizer": "lamb"}).settings))
+    assert life.wait() == 0, life.output

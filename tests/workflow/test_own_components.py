@@ -168,7 +168,7 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     folder = installed.folder
     installed.run("favit", "init")
     assert {p.name for p in folder.iterdir()} == {
-        "Snakefile", "config.yaml", "workflow", "slurm", "my_lab", ".gitignore",
+        "Snakefile", "config.yaml", "workflow", "slurm", "workstation", "my_lab", ".gitignore",
     }  # fmt: skip
     assert "laid out already" in installed.run("favit", "init", check=False)
     config = yaml.safe_load((folder / "config.yaml").read_text())
@@ -199,7 +199,7 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     shared.write_text(FILES["aggregators/_shared.py"].replace("median(dim=3).values", "amax(dim=3)"))
     said = installed.run("favit", "explain")
     assert "code: aggregators/_shared.py: middle" in said
-    assert said.count("missing") == 2 and said.count("valid") == 1, "the forecaster does not use it"
+    assert said.count("missing") == 1 and said.count("valid") == 2, "only FaViT fuses with it"
     shared.write_text(FILES["aggregators/_shared.py"])
     (folder / "my_lab" / "data" / "stripes.py").touch()
     assert installed.run("favit", "explain").count("valid") == 3

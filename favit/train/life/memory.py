@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -17,25 +18,28 @@ def ran_out(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or any(words in str(error) for words in _CPU)
 
 
-def advice(trainer: Trainer, compiled: bool) -> str:
+def advice(trainer: Trainer, run: Mapping[str, Any]) -> str:
     """A line that names the largest ``micro_batch_size`` that fits, tried with steps of training.
 
     The trainer cannot go on afterwards. Several processes try nothing: each would wait for the others.
     """
     size = trainer.task.order.batch_size
     share = -(-size // trainer.world.size)
-    lacks = f"out of memory on {trainer.device.type} with batch_size {size}" + (
-        f", {share} a process" if share != size else ""
-    )
-    if compiled:
+    at_once = min(share, run["micro_batch_size"] or share)
+    lacks = f"out of memory on {trainer.device.type} with batch_size {size}"
+    if at_once < size:
+        lacks += f", {at_once} at a time on each process"
+    if run["compile"]:
         return (
             f"{lacks}; take a smaller one, or activation_checkpointing, or micro_batch_size without compile"
         )
     if trainer.world.size > 1:
         return (
-            f"{lacks}; take a micro_batch_size of {max(1, share // 2)} or less, or activation_checkpointing"
+            f"{lacks}; take a micro_batch_size of {max(1, at_once // 2)} or less, or activation_checkpointing"
         )
-    fits = largest(lambda n: _fits(trainer, n), share)
+    if _fits(trainer, at_once):
+        return f"{lacks}; a step of training fits when it is tried again, so scoring may be what does not"
+    fits = largest(lambda n: _fits(trainer, n), at_once)
     if not fits:
         return (
             f"{lacks}; not even one example at a time fits: take activation_checkpointing or a smaller model"

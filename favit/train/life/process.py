@@ -144,7 +144,7 @@ def _to_the_end(
     else:
         return outcome.write_finished(wanted, trainer, host, result, options.keep)
     # Here what the failed step held is free.
-    raise BadInput(memory.advice(trainer, compiled=bool(wanted.run["compile"])))
+    raise BadInput(memory.advice(trainer, wanted.run))
 
 
 def _make_folder(folder: Path) -> None:

@@ -74,13 +74,21 @@ def train_all(options: argparse.Namespace, train: Train) -> int:
             return INTERRUPTED
         one = argparse.Namespace(**{**vars(options), "run": entry.run, "out": Path(entry.out)})
         status = _in_a_child(lambda one=one: train(one, stop), one.out, stop)  # type: ignore[misc]
-        print(json.dumps({"run": entry.run, "out": entry.out, "exit_code": status}), flush=True)
+        _tell({"run": entry.run, "out": entry.out, "exit_code": status})
         ended.add(status)
     if INTERRUPTED in ended:
         return INTERRUPTED
     if DISK_FULL in ended:
         return DISK_FULL
     return _FAILED if ended - {0, BUSY} else max(ended)
+
+
+def _tell(what: dict[str, Any]) -> None:
+    """Write a line of JSON; the runs are trained though nobody reads any more."""
+    try:
+        print(json.dumps(what), flush=True)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 def _entry(where: str, line: str) -> Entry:

@@ -30,11 +30,17 @@ class Trace:
         return self._steps == SKIPPED + TRACED and self.close()
 
     def close(self) -> bool:
-        """Write what has been traced, if it has not been written yet; whether there was anything."""
+        """Write what has been traced, if it has not been written yet; whether that was done.
+
+        A disk that refuses it takes no run with it.
+        """
         running, self._profile = self._profile, None
         if running is None:
             return False
         running.stop()
-        with atomic_path(self._path) as temporary:
-            running.export_chrome_trace(str(temporary))
+        try:
+            with atomic_path(self._path) as temporary:
+                running.export_chrome_trace(str(temporary))
+        except OSError:
+            return False
         return True

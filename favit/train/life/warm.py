@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.components import registry
-from favit.components.literals import families, task_of
+from favit.components.literals import family_of, task_of
 
 
 def imports(requests: Sequence[str]) -> None:
@@ -28,7 +28,7 @@ def imports(requests: Sequence[str]) -> None:
         importlib.import_module(f"favit.train.tasks.{task}")
         (dataset,) = {run["dataset"] for run in found}
         registry.load("data", dataset)
-        (family,) = {families()[run["model"]] for run in found}
+        (family,) = {family_of(run["model"]) for run in found}
         registry.load("models", family)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import warnings
 from typing import Any
 
@@ -16,12 +15,14 @@ def build(name: str, groups: list[dict[str, Any]], lr: float) -> torch.optim.Opt
 
     ``ValueError`` says in one line why timm cannot make it.
     """
-    optim: Any = importlib.import_module("timm.optim")  # after that
+    from timm import optim  # after that
+
+    factory: Any = optim  # whose names mypy takes for private
 
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of what would make some of them faster
-            built: torch.optim.Optimizer = optim.create_optimizer_v2(groups, opt=name, lr=lr)
+            built: torch.optim.Optimizer = factory.create_optimizer_v2(groups, opt=name, lr=lr)
     except Exception as error:  # assertions and type errors, too: timm passes on what each class raises
         reason = " ".join(str(error).split())
         raise ValueError(f"optimizer '{name}' cannot be made: {type(error).__name__}: {reason}") from error

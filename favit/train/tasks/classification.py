@@ -16,7 +16,8 @@ from torch import Tensor, nn
 from favit.components import registry
 from favit.components.facts import facts, feed_of
 from favit.components.statistics import statistics
-from favit.train import ahead, build
+from favit.train import build
+from favit.train.ahead import Ahead
 from favit.train.augment.pipeline import Augmentation, Standard, prepare
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
@@ -45,7 +46,7 @@ class Task:
         self._feed: Feed = feeds.Feed(data, images, chosen.seed, device, world, workers)
         # What the feed has cropped already is only resized here, and standardised.
         self._images = replace(images, crop_scale_min=1.0, test_crop=1.0) if self._feed.cropped else images
-        self._world, self._device = world, device
+        self._world, self._device, self._ahead = world, device, Ahead(device)
         self._classes = len(data.class_names)
         mean, std = statistics(images.normalise, (data.mean, data.std))
         self._standard = Standard(mean, std, device)
@@ -65,7 +66,7 @@ class Task:
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         """Augmented images (b, 3, S, S) and their targets (b, classes)."""
-        return ahead.prepared(self._augmented(batches, epoch), self._device)
+        return self._ahead(self._augmented(batches, epoch))
 
     def _augmented(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         for batch, images, labels in self._feed.train(batches, epoch):

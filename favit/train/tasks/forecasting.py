@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from favit.components import registry
 from favit.components.facts import facts
-from favit.train import ahead, build
+from favit.train import build
+from favit.train.ahead import Ahead
 from favit.train.distributed import World
 from favit.train.evaluation import mean, score
 from favit.train.order import Batch, Order
@@ -58,18 +59,18 @@ class Task:
         series = registry.load("data", run["dataset"]).load(root, run)
         lengths, chosen = parse(Forecasting, run), parse(Optimisation, run)
         self._windows = Windows(series, lengths, device)
-        self._world, self._device = world, device
+        self._world, self._device, self._ahead = world, device, Ahead(device)
         self.model: nn.Module = build.model(run, facts(run["dataset"], series), device)
         self.train_examples = len(self._windows.starts["train"])
         self.test_examples = len(self._windows.starts["test"])
-        self.order = Order(self.train_examples, chosen.batch_size, drop_last=False, seed=chosen.seed)
+        self.order = Order(self.train_examples, chosen.batch_size, lengths.drop_last, chosen.seed)
         self.selection = Selection(
             "validation", "mse", higher_is_better=False, decides=True, patience=lengths.patience
         )
 
     def batches(self, batches: Iterator[Batch], epoch: int) -> Iterator[tuple[Batch, Any]]:
         """Each batch with its windows, cut from the series on the device."""
-        return ahead.prepared(self._cut(batches), self._device)
+        return self._ahead(self._cut(batches))
 
     def _cut(self, batches: Iterator[Batch]) -> Iterator[tuple[Batch, Any]]:
         starts = self._windows.starts["train"]

@@ -9,8 +9,12 @@ from pathlib import Path
 # Started as a folder, by path: only the standard library and this folder's own modules are wanted.
 sys.path[0] = str(Path(__file__).resolve().parent.parent)
 
-from allocation import pack, task  # noqa: E402
-
 if __name__ == "__main__":
     folder, numbers = Path(sys.argv[1]), [int(word) for word in sys.argv[2:]]
-    sys.exit(task.main(folder, *numbers) if len(numbers) == 1 else pack.main(folder, *numbers))
+    if len(numbers) == 1:  # what a pack needs besides is not loaded for each task of thousands
+        from allocation import task
+
+        sys.exit(task.main(folder, *numbers))
+    from allocation import pack
+
+    sys.exit(pack.main(folder, *numbers))

@@ -9,7 +9,6 @@ node that SLURM had lost sees that its time is over, and waits until that copy i
 from __future__ import annotations
 
 import os
-import socket
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,7 +89,7 @@ class Life:
 
     def beat(self) -> None:
         """Show that this life still runs."""
-        write_json(self._beat, [self.number, socket.gethostname(), os.getpid(), time.time()], sync=False)
+        write_json(self._beat, [self.number, os.uname().nodename, os.getpid(), time.time()], sync=False)
 
     def goes_on(self) -> bool:
         """Beat and return True; return False if a newer life has begun."""
@@ -106,7 +105,7 @@ class Life:
     def _outwait(self) -> None:
         seen, silent_since = None, time.monotonic()
         while (beat := read_json(self._beat)) is not None:
-            if beat[1] == socket.gethostname() and processes.started(beat[2]) is None:
+            if beat[1] == os.uname().nodename and processes.started(beat[2]) is None:
                 return
             if beat != seen:
                 seen, silent_since = beat, time.monotonic()

@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import uuid
 from pathlib import Path
 from typing import Any
+
+
+def unique() -> str:
+    """Return a name that nobody else has."""
+    return os.urandom(16).hex()
 
 
 def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
@@ -15,7 +19,7 @@ def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
 
     Without `sync` a power cut may leave an empty file: for what matters only while processes live.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{unique()}")
     try:
         with temporary.open("w") as file:
             json.dump(value, file)
@@ -41,7 +45,7 @@ def create_once(path: Path, text: str) -> bool:
     A hard link is exclusive and arrives with its content, on NFS too; an exclusive `open` is
     followed by a moment in which the winner's file is empty.
     """
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    temporary = path.with_name(f".{path.name}.{unique()}")
     temporary.write_text(text)
     try:
         os.link(temporary, path)
@@ -55,7 +59,7 @@ def create_once(path: Path, text: str) -> bool:
 
 def file_system_time(folder: Path) -> float:
     """Return the time of the folder's file system, with which file times compare on every host."""
-    probe = folder / f".clock.{uuid.uuid4().hex}"
+    probe = folder / f".clock.{unique()}"
     probe.touch()
     try:
         return probe.stat().st_mtime

@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import traceback
-import uuid
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,7 +22,7 @@ from typing import Any
 from . import child, processes, slots, task, warm
 from .claim import Life, claim, owner_of
 from .decision import Slurm
-from .files import read_json, write_json
+from .files import read_json, unique, write_json
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR
 from .requeue import requeue, task_id, what_slurm_says
@@ -68,7 +67,7 @@ class Pack:
     def __init__(self, batch: Path, members: range, intent: dict[str, Any], limit_s: int) -> None:
         self.batch, self.members, self.intent = batch, members, intent
         self.folder = BatchFolder(batch)
-        self.owner, self.start = task_id(), uuid.uuid4().hex
+        self.owner, self.start = task_id(), unique()
         self.ends = time.time() + limit_s if limit_s else None
         self.slots = slots.make(intent["pack"], len(members))
         self.running: dict[int, Running] = {}  # by slot

@@ -7,7 +7,6 @@ and a signal to everybody kills those that do not know it: a pipeline's `tee`, t
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -105,6 +104,8 @@ def send_to(pids: Sequence[int], signum: int) -> None:
 
 def adopt_orphans() -> None:
     """Become the parent of descendants whose own parent ends (PR_SET_CHILD_SUBREAPER of linux/prctl.h)."""
+    import ctypes  # a pack's only, and slow to load
+
     prctl = getattr(ctypes.CDLL(None), "prctl", None)
     if prctl is not None:
         prctl(36, 1, 0, 0, 0)

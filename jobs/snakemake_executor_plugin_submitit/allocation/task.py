@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
-import shutil
-import socket
 import sys
-import tempfile
 import time
 from dataclasses import replace
 from datetime import datetime
@@ -102,7 +99,7 @@ class Start:
     def announce(self) -> None:
         """Begin this start's part of the log."""
         now = datetime.now().astimezone().isoformat(timespec="seconds")
-        number, host = self.life.number + 1, socket.gethostname()
+        number, host = self.life.number + 1, os.uname().nodename
         say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
 
     def prepare(self) -> bool:
@@ -225,7 +222,7 @@ class Start:
         verdict = Verdict(
             exit_code=exit_code,
             job_id=self.job_id,
-            node=os.environ.get("SLURMD_NODENAME") or socket.gethostname(),
+            node=os.environ.get("SLURMD_NODENAME") or os.uname().nodename,
             started=self.began,
             ended=time.time(),
             lives=self.life.number + 1,
@@ -261,8 +258,15 @@ def say(text: str) -> None:
 
 def temporary_folder(task: dict[str, Any]) -> dict[str, str]:
     """Return the variables by which Snakemake's shell tells a command where to keep temporary files."""
-    where = tempfile.gettempdir()
-    return dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), where) if task["tmpdir"] else {}
+    if not task["tmpdir"]:
+        return {}
+    named = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+    where = "/tmp"
+    if named or not os.access(where, os.W_OK | os.X_OK):
+        import tempfile  # slow to load, and seldom needed
+
+        where = tempfile.gettempdir()
+    return dict.fromkeys(("TMPDIR", "TMP", "TEMPDIR", "TEMP"), where)
 
 
 def absent_after(paths: list[str], seconds: float) -> list[str]:
@@ -287,6 +291,8 @@ def put_back(task: dict[str, Any]) -> None:
 
 def restore(backup: Path, path: Path) -> None:
     """Replace `path` by a copy of its backup, a folder or a file."""
+    import shutil  # slow to load, and seldom needed
+
     remove(path)
     if backup.is_dir():
         shutil.copytree(backup, path, symlinks=True)
@@ -297,6 +303,8 @@ def restore(backup: Path, path: Path) -> None:
 def remove(path: Path) -> None:
     """Delete a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
+        import shutil  # slow to load, and seldom needed
+
         shutil.rmtree(path, ignore_errors=True)
     else:
         path.unlink(missing_ok=True)

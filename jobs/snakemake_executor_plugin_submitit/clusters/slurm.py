@@ -19,6 +19,7 @@ from .. import allocation, packs
 from ..allocation.child import TOLD_EARLY
 from ..allocation.clients import call
 from ..allocation.folder import BatchFolder
+from ..allocation.requeue import UNKNOWN_JOB
 from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import LIVE, Cluster, NoAnswer, Refused, State, States, TaskId
@@ -257,7 +258,11 @@ class SlurmCluster(Cluster):
 
     def cancel_waiting(self, job_ids: Iterable[str]) -> None:
         if ids := together(job_ids):
-            call("scancel", "--state=PENDING", *ids, timeout=60)
+            try:
+                call("scancel", "--state=PENDING", *ids, timeout=60)
+            except NoAnswer as trouble:
+                if UNKNOWN_JOB not in str(trouble).lower():  # else all have ended by themselves
+                    raise
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         if ids := together(job_ids):

@@ -93,11 +93,13 @@ rule work:
         sleep 3; echo {wildcards.i} >> ran; touch {output}
         '''
 """
-# Two processes of 70 MB: more than the share of 100 MB, less than twice as much. SLURM itself watches the whole job.
+# Two processes of 60 MB: more than the share of 100 MB, less than twice as much. SLURM itself watches the whole job.
 LARGE = """
 import os, time
-held = bytearray(70 << 20) if os.fork() else bytearray(b"x" * (70 << 20))
-held[::4096] = b"y" * len(held[::4096])
+os.fork()
+held = bytearray(60 << 20)
+for place in range(0, len(held), 4096):
+    held[place] = 1
 time.sleep(4)
 """
 

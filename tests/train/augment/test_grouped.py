@@ -122,3 +122,27 @@ def test_many_parts_cross_in_one_buffer() -> None:
     for name, part in parts.items():
         assert there[name].dtype == part.dtype and torch.equal(there[name], part)
     assert len({part.untyped_storage().data_ptr() for part in there.values() if part.numel()}) == 1
+
+
+def test_tf32_never_reaches_pixels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a run takes for its model, which is as it was afterwards."""
+    seen = []
+    multiply = torch.bmm
+
+    def noted(*arguments: Tensor, **keywords: Tensor) -> Tensor:
+        seen.append(torch.backends.cuda.matmul.allow_tf32)
+        return multiply(*arguments, **keywords)
+
+    monkeypatch.setattr(torch, "bmm", noted)
+    augmentation = Augmentation(RECIPE, 0, MEAN, STD, CLASSES, CPU)
+    images, labels = pixels(20)
+    before = torch.backends.cuda.matmul.allow_tf32
+    torch.backends.cuda.matmul.allow_tf32 = True
+    try:
+        augmentation(images, labels, (0, 0, 0))
+        drawn = augmentation._draw(20, 24, 24, seeds.generator(0, "augment", 0))
+        OnGpu(RECIPE, augmentation._standard, augmentation._fill)(images, drawn, torch.Generator())
+        assert torch.backends.cuda.matmul.allow_tf32
+    finally:
+        torch.backends.cuda.matmul.allow_tf32 = before
+    assert len(seen) > 4 and not any(seen)

@@ -103,6 +103,7 @@ class Round:
             return []
         return [
             "--submitit-pack", str(self.stage.pack), "--submitit-pack-rounds", "2", "--submitit-pack-wait-s", "1",
+            "--submitit-array-parallelism", "3",
         ]  # fmt: skip
 
     def _ended(self) -> bool:
