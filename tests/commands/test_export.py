@@ -8,6 +8,7 @@ import subprocess
 import sys
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,9 @@ import pytest
 from favit.analysis.page import report
 from favit.commands.main import main
 from favit.exporting import again, bundle, lock
+from favit.results.state import Results
 from favit.sweeps.config import Config
+from favit.sweeps.runs import runs
 from tests.conftest import Project
 from tests.loading.made_up import study
 from tests.workflow.conftest import TINY
@@ -205,3 +208,12 @@ def test_a_run_comes_out_again_to_the_bit(project: Project, tmp_path: Path) -> N
     )
     assert done.returncode == 0, done.stdout + done.stderr
     assert "seattle_weather.informer.full.temporal.seed0: equal to the bit" in done.stdout
+
+
+def test_runs_of_one_name_in_two_sweeps_lie_apart(made: Config, tmp_path: Path) -> None:
+    state = next(s for s in Results(made).states(runs(made, "series")) if s.counts)
+    other = replace(state, run=replace(state.run, settings={**state.run.settings, "lr": 0.5}))
+    names, without_code = bundle.copy_runs([state, other], made.results, tmp_path, weights=False)
+    first = f"{state.run['dataset']}.{state.run.name}"
+    assert list(names.values()) == [first, f"{first}.{state.folder.name}"] and without_code == []
+    assert all((tmp_path / "runs" / name / "metrics.json").is_file() for name in names.values())
