@@ -31,8 +31,16 @@ class Round:
     """A sweep of `size` jobs to which at most `budget` events happen."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, draw: random.Random, size: int, budget: int, pack: int = 1
+        self,
+        cluster: Cluster,
+        folder: Path,
+        draw: random.Random,
+        size: int,
+        budget: int,
+        pack: int = 1,
+        pace: float = 1.0,
     ) -> None:
+        self.pace = pace  # the pauses between events are so much longer, for a slow machine
         self.jobs = workload.make_jobs(draw, size)
         workload.write(folder, self.jobs)
         self.folder, self.draw, self.budget = folder, draw, budget
@@ -68,7 +76,7 @@ class Round:
             if self.budget > 0 and now >= next_event and not through:
                 happened = events.happen(self.stage)
                 self.budget -= happened
-                next_event = time.monotonic() + (self.draw.uniform(*PACE_S) if happened else 0.2)
+                next_event = time.monotonic() + (self.pace * self.draw.uniform(*PACE_S) if happened else 0.2)
             elif self.budget <= 0 and now > next_event:
                 self._calm()
             if now > next_event + LONGEST_CALM_S:
