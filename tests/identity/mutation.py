@@ -58,11 +58,12 @@ def places(tree: ast.Module, lines: set[int], outside: set[int] = frozenset()) -
         else:
             parts = list(_own_parts(statement))
             found.append(Place(*number[id(statement)], "delete", statement.lineno, is_outside))
+        line = statement.lineno
+        if isinstance(statement, _FUNCTIONS):  # its head is executed by whoever imports it
+            line = next(s.lineno for s in statement.body if s.lineno in lines)
         for part in parts:
             for node in _expressions(part):
-                found += [
-                    Place(*number[id(node)], kind, statement.lineno, is_outside) for kind in _kinds(node)
-                ]
+                found += [Place(*number[id(node)], kind, line, is_outside) for kind in _kinds(node)]
     return found
 
 

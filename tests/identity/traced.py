@@ -34,6 +34,7 @@ MANY = {
     "published": {**IMAGES, "aggregator": "published", "encoding": "none"},
 }
 
+# A line is noted with a flag that functions have (CO_OPTIMIZED), and modules and bodies of classes have not.
 _TRACED = """
 import json, sys
 from pathlib import Path
@@ -43,13 +44,13 @@ lines, favit = {}, root + "/favit/"
 
 def line(frame, event, argument):
     if event == "line":
-        lines[frame.f_code.co_filename].add((frame.f_lineno, frame.f_code.co_name))
+        lines[frame.f_code.co_filename].add((frame.f_lineno, frame.f_code.co_flags & 1))
     return line
 
 def call(frame, event, argument):
     name = frame.f_code.co_filename
     if name.startswith(favit) and "/train/life/" not in name:
-        lines.setdefault(name, set()).add((frame.f_lineno, frame.f_code.co_name))
+        lines.setdefault(name, set()).add((frame.f_lineno, frame.f_code.co_flags & 1))
         return line
 
 class Host:
@@ -76,7 +77,7 @@ Lines = dict[str, dict[str, set[int]]]  # kind -> file below the repository -> l
 
 
 def executed(kinds: list[str], folder: Path) -> tuple[Lines, Lines]:
-    """The lines that were executed inside functions and classes, and those outside, when files were imported."""
+    """The lines that were executed inside functions, and those outside, when files were imported."""
     inside: Lines = {}
     outside: Lines = {}
     for kind in kinds:
@@ -84,10 +85,10 @@ def executed(kinds: list[str], folder: Path) -> tuple[Lines, Lines]:
         command = [sys.executable, "-c", _TRACED, str(ROOT), run, str(out)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
-        lines: dict[str, list[tuple[int, str]]] = json.loads(out.read_text())
+        lines: dict[str, list[tuple[int, int]]] = json.loads(out.read_text())
         for found, is_outside in ((inside, False), (outside, True)):
             found[kind] = {
-                name: {number for number, function in numbers if (function == "<module>") == is_outside}
+                name: {number for number, of_function in numbers if bool(of_function) != is_outside}
                 for name, numbers in lines.items()
             }
     return inside, outside
