@@ -29,9 +29,12 @@ setup: $(READY)
 # the same command brings the CUDA build.
 $(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed")'
+	@echo "Set-up, once: torch and what else constraints.txt pins go to $(VENV), some minutes and about 2 GB"
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
+	@echo "1 of 2: torch"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt torch
+	@echo "2 of 2: Snakemake, timm and the others, and this project"
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	  --editable '.[demo,dev,imagenet]' --editable ./jobs
 	touch $@
@@ -39,7 +42,8 @@ $(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 # Without Snakemake's lock, which a killed demonstration would leave behind: each run is held by the process that
 # trains it, and every file is written in one step.
 demo: $(READY)
-	$(BIN)/snakemake demo --cores $(CORES) --nolock --rerun-incomplete --quiet rules host
+	@$(BIN)/python -m favit watch demo --every 1 \
+	  --beside '$(BIN)/snakemake demo --cores $(CORES) --nolock --rerun-incomplete --quiet rules host'
 	@$(BIN)/python -m favit.tabulate --show demo
 
 test: $(READY)

@@ -1,9 +1,25 @@
 """Contents page. `snakemake -n` says what would run and why; each sweep's name is a target.
 
+Targets come first, options after them: -q, --config and others take all words that follow for their own.
+
     snakemake --profile slurm              all sweeps, on a cluster
     snakemake --profile slurm SWEEP        one of them
     snakemake --cores 2 demo               the demonstration, on this machine
 """
+
+
+import sys
+from pathlib import Path
+
+# Snakemake's own word on a file that is no YAML names neither the file nor the line.
+sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
+from favit.sweeps.config import ConfigError, read
+
+try:
+    if Path("config.yaml").is_file():
+        read("config.yaml")
+except ConfigError as error:
+    sys.exit(str(error))
 
 
 configfile: "config.yaml"
@@ -19,7 +35,9 @@ rule all:
 
 
 include: "workflow/rules/train.smk"
+include: "workflow/rules/stages.smk"
 include: "workflow/rules/tables.smk"
 include: "workflow/rules/data.smk"
 include: "workflow/rules/report.smk"
 include: "workflow/rules/analysis.smk"
+include: "workflow/rules/targets.smk"

@@ -21,9 +21,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 
 HERE = Path(__file__).parents[1]
-NOT_NUMBERS = {"seconds", "examples_per_second", "memory_bytes"}
+NOT_NUMBERS = {"seconds", "examples_per_second", "memory_bytes", "compile_seconds"}
 
 IMAGES: dict[str, Any] = {
     "dataset": "digits", "model": "favit_b0", "encoding": "none", "seed": 3, "epochs": 2, "warmup_epochs": 1,
@@ -123,7 +124,8 @@ def different(ours: Path, theirs: Path) -> list[str]:
 
 def weights(folder: Path) -> dict[str, torch.Tensor]:
     """The kept state dict."""
-    return torch.load(folder / "weights.pt", weights_only=True)
+    new = folder / "weights.safetensors"  # the other checkout may be of before
+    return load_file(new) if new.is_file() else torch.load(folder / "weights.pt", weights_only=True)
 
 
 def history(folder: Path) -> list[dict[str, str]]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import yaml
 
+from favit.commands.main import VERBS
 from favit.identity.closure import ROOT
 from favit.sweeps.config import parse
 from favit.sweeps.runs import runs
@@ -32,7 +32,7 @@ def test_every_make_target_exists() -> None:
 
 def test_every_path_exists() -> None:
     for path in re.findall(r"`((?:favit|slurm|jobs|tests)/[\w./]+)`", README):
-        assert (ROOT / path).exists() or path == "favit/aggregators/median.py", path
+        assert (ROOT / path).exists(), path
 
 
 def test_the_configuration_shown_is_valid() -> None:
@@ -43,15 +43,17 @@ def test_the_configuration_shown_is_valid() -> None:
 
 
 def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "favit", tmp_path / "favit", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "favit" / "aggregators" / "median.py").write_text(block("python"))
+    (tmp_path / "my_lab" / "aggregators").mkdir(parents=True)
+    (tmp_path / "my_lab" / "aggregators" / "median.py").write_text(block("python"))
     code = (
+        "from favit.components import own\n"
+        "own.use(['my_lab'])\n"
         "import favit.models, timm, torch\n"
         "model = timm.create_model('favit_b0', num_classes=10, aggregator='median', img_size=64)\n"
         "model(torch.zeros(2, 3, 64, 64)).sum().backward()\n"
         "assert all(p.grad is not None for p in model.parameters())\n"
     )
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path), "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -61,3 +63,12 @@ def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_every_verb_and_profile_that_the_documentation_names_exists() -> None:
+    pages = [README, *((ROOT / "docs" / name).read_text() for name in ("everyday.md", "retraining.md"))]
+    named = {verb for page in pages for verb in re.findall(r"^(?:.*`)?favit ([a-z]+)\b", page, re.MULTILINE)}
+    assert {"watch", "diff", "export", "reproduce", "explain"} <= named <= set(VERBS)
+    for page in pages:
+        for profile in re.findall(r"--profile ([a-z]+)", page):
+            assert (ROOT / profile / "config.yaml").is_file(), profile

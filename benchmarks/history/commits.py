@@ -27,6 +27,7 @@ class Layout:
     program: tuple[str, ...]
     numbers: tuple[str, ...]
     life: tuple[str, ...] = ()
+    begin: str = ""
 
 
 # The first whose marker is there is a checkout's layout: the latest stands first.
@@ -39,11 +40,18 @@ LAYOUTS = (
     Layout(
         "favit/train/__main__.py",
         ("favit.train.__main__", "favit.train.{task}"),
-        ("favit.train.loop", "favit.train.device", "favit.train.{task}"),
+        ("favit.train.begin", "favit.train.{task}"),
         (
             "favit.train.progress", "favit.train.record", "favit.train.lease", "favit.train.signals",
             "favit.train.outcome", "favit.train.request", "favit.train.probe", "favit.lease_holder",
         ),
+        """
+from favit.train import device, distributed
+from favit.train.loop import Trainer
+
+def begin(task):
+    return device.choose, device.own, device.configure, distributed.join, task.Task, Trainer
+""",
     ),
 )  # fmt: skip
 
@@ -80,7 +88,8 @@ def lay_out(repository: Path, commit: str, folder: Path) -> Path:
 
 
 def without_life(checkout: Path, layout: Layout, folder: Path) -> Path:
-    """A copy of a checkout without the modules that cannot change a number; itself where it has none."""
+    """A copy of a checkout without the modules that cannot change a number, and with where the numbers begin; itself
+    where its layout keeps them apart."""
     if not layout.life:
         return checkout
     target = folder / checkout.name
@@ -90,6 +99,7 @@ def without_life(checkout: Path, layout: Layout, folder: Path) -> Path:
             shutil.copytree(checkout, temporary)
             for module in layout.life:
                 temporary.joinpath(*module.split(".")).with_suffix(".py").unlink(missing_ok=True)
+            temporary.joinpath(*layout.numbers[0].split(".")).with_suffix(".py").write_text(layout.begin)
     return target
 
 

@@ -100,11 +100,13 @@ def digests(folder: Path) -> Answer:
     """Digests of weights, predictions, history and scores, without what tells time and memory."""
     import numpy as np
     import torch
+    from safetensors.torch import load_file
 
     result = json.loads((folder / "metrics.json").read_text())
     if result["status"] != "finished":
         raise RuntimeError(f"{result['status']} at step {result['diverged_at_step']}")
-    weights = torch.load(folder / "weights.pt", weights_only=True)
+    new = folder / "weights.safetensors"  # code of before wrote the other
+    weights = load_file(new) if new.is_file() else torch.load(folder / "weights.pt", weights_only=True)
     with np.load(folder / "predictions.npz") as file:
         predictions = {name: file[name] for name in file.files}
     with (folder / "history.csv").open(newline="") as file:

@@ -15,9 +15,9 @@ One aggregator a file, its name the file's. Each defines a class ``Aggregator``:
   - ``grid``: rows and columns of windows, their product is the number of windows;
   - the tokens are (B, heads, 49, channels).
 
-An aggregator never mixes images, draws no random number in ``forward`` and compiles as one graph. One that samples
-has ``resample(generator)``, which training calls before each step with the same CPU generator in every process, and
-always takes the same sample in evaluation. A file may say ``USES_SAMPLES = False``: its tokens do not depend on the
-image; their gradient for the samples is zero, not absent. Tests find the files of this folder by themselves and hold
-each to that.
+An aggregator never mixes images, draws no random number in ``forward``, makes tensors on the device of what it is
+given, costs about what ``max_pool`` does and compiles as one graph. One that samples has ``resample(generator)``, which
+training calls before each step with the same CPU generator in every process, and always takes the same sample in
+evaluation. A file may say ``USES_SAMPLES = False``: its tokens do not depend on the image; their gradient for the
+samples is zero, not absent. ``favit/contracts/aggregators.py`` holds each file to that.
 """

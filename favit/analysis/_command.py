@@ -23,7 +23,7 @@ def parser(module: str, doc: str) -> argparse.ArgumentParser:
         prog=f"python -m favit.analysis.{module}", description=doc.split("\n")[0]
     )
     add = made_parser.add_argument
-    add("runs", type=Path, nargs="+", help="folders with metrics.json and weights.pt")
+    add("runs", type=Path, nargs="+", help="folders with metrics.json and weights")
     add("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     add("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
     add("--images", type=int, default=0, help="test images, drawn at random (default: all)")

@@ -17,6 +17,7 @@ from favit.components.facts import facts, feed_of
 from favit.components.literals import families
 from favit.disk.run_folder import RunFolder
 from favit.models.favit import FaViT
+from favit.train import weights
 from favit.train.augment.pipeline import Standard, prepare
 from favit.train.distributed import World
 from favit.train.numerics import AUTOCAST
@@ -85,6 +86,6 @@ def load(folder: Path, data: Path, device: torch.device) -> Trained:
     loaded = registry.load("data", run["dataset"]).load(data, run)
     limited = loaded.limited(chosen.limit_train, chosen.limit_test)
     model = registry.load("models", family).build(run, facts(run["dataset"], loaded))
-    model.load_state_dict(torch.load(files.weights, map_location="cpu", weights_only=True))
+    model.load_state_dict(weights.read(files.weights))
     model.to(device).eval()
     return Trained(folder, run, metrics["metrics"], model, device, limited, chosen)

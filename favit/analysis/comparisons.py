@@ -25,11 +25,14 @@ from __future__ import annotations
 import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 
 from favit.analysis.power import seeds_to_settle
 from favit.analysis.results import METRICS, Examples, Metric, RunResult, load_examples
+from favit.analysis.sequential import Design
 from favit.analysis.statistics import Difference, Sample, block_length, block_means, compare, holm
 from favit.analysis.table import Score, TableSpec
 
@@ -43,7 +46,9 @@ def pairs(pairing: str, shared: int, seeds: int) -> bool:
     return shared >= _PAIRED_FROM[pairing] and left_out <= _MOST_LEFT_OUT[pairing] * seeds
 
 
-def differences(spec: TableSpec, cells: Mapping[str, list[RunResult]]) -> dict[str, dict[str, Difference]]:
+def differences(
+    spec: TableSpec, cells: Mapping[str, Sequence[RunResult]], confidence: float = 0.95
+) -> dict[str, dict[str, Difference]]:
     """Row id -> metric -> difference to the baseline. Predictions are read once, a row at a time."""
     if spec.baseline is None or spec.baseline not in cells:
         return {}
@@ -54,7 +59,8 @@ def differences(spec: TableSpec, cells: Mapping[str, list[RunResult]]) -> dict[s
             measured = _measure(runs, spec.task)
             shared = measured.keys() & baseline.keys()
             found[row_id] = {
-                metric: _compare(measured[metric], baseline[metric], spec.pairing) for metric in shared
+                metric: _compare(measured[metric], baseline[metric], spec.pairing, confidence)
+                for metric in shared
             }
     return found
 
@@ -75,7 +81,7 @@ class _Measured:
         """The seeds of these randomnesses, in their order; all seeds for None."""
         examples = self.sample.examples if with_examples else None
         if shared is None or tuple(shared) == self.randomness:
-            return Sample(self.sample.scores, examples)
+            return Sample(self.sample.scores, examples, self.sample.exact)
         assert self.randomness is not None
         at = [self.randomness.index(key) for key in shared]
         return Sample(self.sample.scores[at], None if examples is None else examples[at])
@@ -98,7 +104,10 @@ def _measure(runs: Sequence[RunResult], task: str) -> dict[str, _Measured]:
         keys = tuple(run.randomness for run, _ in scored)
         distinct = None not in keys and len(set(keys)) == len(keys)
         order = None if by_example is None else order
-        measured[metric.key] = _Measured(Sample(scores, by_example), keys if distinct else None, order)
+        exact = all(run.exact for run, _ in scored)
+        measured[metric.key] = _Measured(
+            Sample(scores, by_example, exact), keys if distinct and not exact else None, order
+        )
     return measured
 
 
@@ -106,10 +115,16 @@ def _examples(run: RunResult, task: str) -> Examples:
     """A run's scores by example, by block where examples are windows; nothing where they are not known."""
     if run.predictions is None or not run.counts or not run.predictions.exists():
         return Examples()
-    examples = load_examples(run.predictions, task)
+    horizon = int((run.metrics or {}).get("run", {}).get("horizon", 1))
+    return _loaded(run.predictions, run.predictions.stat().st_mtime_ns, task, horizon)
+
+
+@lru_cache(maxsize=512)
+def _loaded(predictions: Path, changed: int, task: str, horizon: int) -> Examples:
+    """Read once for all looks at a row (favit.analysis.looks)."""
+    examples = load_examples(predictions, task)
     if task == "classification":
         return examples
-    horizon = int((run.metrics or {}).get("run", {}).get("horizon", 1))
     blocks = {
         metric: block_means(errors[None].astype(float), block_length(horizon, len(errors)))[0]
         for metric, errors in examples.scores.items()
@@ -117,7 +132,7 @@ def _examples(run: RunResult, task: str) -> Examples:
     return Examples(blocks, examples.order)
 
 
-def _compare(a: _Measured, b: _Measured, pairing: str) -> Difference:
+def _compare(a: _Measured, b: _Measured, pairing: str, confidence: float) -> Difference:
     """Paired over the seeds whose randomness both rows have, where these are enough; else all, unpaired.
 
     Examples count only if they are the same ones.
@@ -126,8 +141,8 @@ def _compare(a: _Measured, b: _Measured, pairing: str) -> Difference:
     shared = sorted(set(a.randomness or ()) & set(b.randomness or ()), key=repr)
     seeds = len(a.sample.scores) + len(b.sample.scores)
     if not pairs(pairing, len(shared), seeds):
-        return compare(a.among(None, known), b.among(None, known), paired=False)
-    difference = compare(a.among(shared, known), b.among(shared, known), paired=True)
+        return compare(a.among(None, known), b.among(None, known), paired=False, confidence=confidence)
+    difference = compare(a.among(shared, known), b.among(shared, known), paired=True, confidence=confidence)
     return replace(difference, left_out=seeds - 2 * len(shared))
 
 
@@ -135,6 +150,7 @@ def corrected(
     metrics: Sequence[Metric],
     scores: Sequence[Mapping[str, Score]],
     found: Sequence[Mapping[str, Difference]],
+    design: Design | None = None,
 ) -> list[dict[str, Score]]:
     """Add differences to the scores of a block's rows, with corrected p-values and the seeds that would settle each.
 
@@ -142,9 +158,16 @@ def corrected(
     the metric that shows it. Simulated (benchmarks/bench_statistics.py), of blocks without any difference 2 to 5 %
     have a star; were each metric corrected for itself, 4 to 6 % at three seeds and 7 to 10 % at ten.
     Metrics without stars are a family each. Blocks and tables are not corrected for one another: what is reported
-    together is not known here, and the caption says so.
+    together is not known here, and the caption says so. Where rows were looked at again and again, the design of these
+    looks corrects for all of it.
     """
     result = [dict(row) for row in scores]
+    if design is not None:
+        for line, differences_of_row in zip(result, found, strict=True):
+            for key, difference in differences_of_row.items():
+                p = None if difference.p is None else design.p_value(difference.p)
+                line[key] = replace(line[key], difference=difference, p=p)
+        return result
     starred = [metric.key for metric in metrics if metric.headline]
     for family in [starred, *([metric.key] for metric in metrics if not metric.headline)]:
         places = [(i, key) for i, row in enumerate(found) for key in family if key in row]

@@ -9,7 +9,7 @@ from typing import Any
 from favit.analysis.tables import Cost
 from favit.components import registry
 from favit.components.facts import stated
-from favit.components.literals import families, task_of
+from favit.components.literals import family_of, task_of
 from favit.disk.cache import Cache
 from favit.identity.digests import short_digest
 from favit.identity.fingerprint import Fingerprinter
@@ -65,7 +65,7 @@ def _count(run: Mapping[str, Any]) -> dict[str, int | None]:
 def _counts_of(run: Mapping[str, Any], facts: Mapping[str, Any]) -> Any:
     from favit.analysis.count import count
 
-    model = registry.load("models", families()[run["model"]]).build(run, facts).eval()
+    model = registry.load("models", family_of(run["model"])).build(run, facts).eval()
     return count(model, *_inputs(run, facts))
 
 

@@ -122,7 +122,8 @@ _SCORE = "score"
 
 
 def _seeds_column(table: Table) -> Column:
-    return Column("", _SEEDS, "number", tuple(Cell(str(line.averaged)) for line in table.lines), always=True)
+    cells = (Cell() if line.exact else Cell(str(line.averaged)) for line in table.lines)
+    return Column("", _SEEDS, "number", tuple(cells), always=True)
 
 
 def _cost_columns(table: Table, footnotes: Footnotes) -> list[Column]:
@@ -154,8 +155,12 @@ def _decimals(values: Iterable[float | None]) -> int:
 
 def _score_columns(table: Table, footnotes: Footnotes) -> list[Column]:
     columns = []
+    first, *_ = METRICS[table.spec.task]
+    trained = any(line.scores[first.key].mean is not None for line in table.lines)
     for metric in METRICS[table.spec.task]:
         scores = [line.scores[metric.key] for line in table.lines]
+        if trained and not metric.headline and all(score.mean is None for score in scores):
+            continue  # Top-5 of five classes
         section, digits = metric.title, metric.decimals
         columns.append(_mean_column(section, scores))
         if metric.headline:

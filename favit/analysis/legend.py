@@ -32,6 +32,8 @@ def legend(table: Table) -> Iterable[str]:
     """Sentences below or after the caption."""
     yield from _recipe_legend(table)
     yield _mean_legend(table)
+    if exact := list(dict.fromkeys(line.row.label for line in table.lines if line.exact)):
+        yield f"Not trained, so one exact run without seeds: {', '.join(exact)}."
     if any(line.cost for line in table.lines):
         yield f"FLOPs are multiply-accumulates of one input at the size trained on, {_SELECTION[table.spec.task]}."
     if any(params_1000(line) is not None for line in table.lines):
@@ -40,11 +42,6 @@ def legend(table: Table) -> Iterable[str]:
     if any(score.place for score in _scores(table)):
         yield "Bold: best mean, underlined: second, whether significant or not."
     yield from _published_legend(table)
-    for group in table.groups:
-        if group.repeat_last:
-            where = f" ({group.title})" if group.title else ""
-            scores = [f"{key.upper()} {value:.3f}" for key, value in group.repeat_last.items()]
-            yield f"Repeating the last input step scores {', '.join(scores)}{where}."
 
 
 def params_1000(line: Line) -> float | None:
@@ -85,6 +82,9 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     baseline = next(row.label for row in table.spec.rows if row.id == table.spec.baseline)
     yield f"Δ: difference to {baseline}."
     known = [d for d in differences if d.p is not None]
+    if known and table.spec.rounds:
+        yield from _looks_legend(table, known)
+        return
     if known:
         yield (
             f"CI: 95 % interval over {_sources_of_variance(known)}, {_pairing(known)}: the closed form of a "
@@ -96,6 +96,26 @@ def _comparison_legend(table: Table) -> Iterable[str]:
     if known:
         yield f"*: p < 0.05, corrected (Holm) for {_family(table)}."
     yield from _more_seeds(table)
+
+
+def _looks_legend(table: Table, differences: Sequence[Difference]) -> Iterable[str]:
+    """What intervals and stars hold for where rows are looked at after each seed."""
+    assert table.spec.rounds is not None
+    first, last = table.spec.rounds
+    labels = [metric.label for metric in METRICS[table.spec.task] if metric.headline]
+    within = f" or lies within {table.spec.margin:g} of it" if table.spec.margin is not None else ""
+    several = len([group for group in table.groups if group.lines]) > 1
+    yield (
+        f"Rows are looked at after {first} to {last} seeds, each time with as many of the baseline's, until the "
+        f"interval of {labels[0]} excludes zero{within}."
+    )
+    yield (
+        f"CI: interval over {_sources_of_variance(differences)}, {_pairing(differences)}, which holds at all looks and "
+        f"for all comparisons {'of its block' if several else 'of this table'}"
+        f"{', ' + ' and '.join(labels) + ',' if len(labels) > 1 else ''} together with 95 % (repeated confidence "
+        "intervals at Pocock's level)."
+    )
+    yield "*: p < 0.05, corrected for all of these; other tables are not corrected for."
 
 
 def _without_seeds(differences: Sequence[Difference], ci: str) -> Iterable[str]:

@@ -44,6 +44,8 @@ def seeds_to_settle(
     """
     if difference.low is None or difference.models_only:
         return math.nan
+    if not difference.seed_variances:
+        return math.inf  # neither side is trained
 
     def enough(seeds: int) -> bool:
         return expected_power(difference, seeds, alpha / comparisons) >= promised

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,9 +44,10 @@ def to_csv(table: Table) -> str:
     records = [
         {
             **group.key,
+            **line.row.values,
             **_identity(line),
             **_costs(line),
-            **_all_scores(line, table.spec.task, group.repeat_last),
+            **_all_scores(line, table.spec.task),
         }
         for group in table.groups
         for line in group.lines
@@ -90,14 +91,12 @@ def _costs(line: Line) -> dict[str, Any]:
     }
 
 
-def _all_scores(line: Line, task: str, repeat_last: Mapping[str, float]) -> dict[str, Any]:
+def _all_scores(line: Line, task: str) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for score in line.scores.values():
         record |= _score_record(score)
         if task == "classification":
             record |= _best_epoch(score)
-        else:
-            record[f"{score.metric.label} of repeating the last step"] = repeat_last.get(score.metric.key)
     return record
 
 

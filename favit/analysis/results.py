@@ -27,8 +27,11 @@ class RunResult:
     metrics: content of ``metrics.json``; None where there is none.
     predictions: ``predictions.npz``; without it intervals are over seeds only.
     note: why a run is accepted or stale, shown in the footnote.
+    name, folder: what people call the run, and where it lies or is being trained; None where it has no place.
     randomness: runs of two rows are paired where these are equal (same data order, augmentation and
         initialisation); None pairs with nothing.
+    settings: what the run was asked with, where published values are for some of them only.
+    exact: of a model that is not trained, and so depends on no seed.
     """
 
     row_id: str
@@ -39,6 +42,10 @@ class RunResult:
     predictions: Path | None = None
     note: str = ""
     randomness: Hashable = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    exact: bool = False
+    name: str = ""
+    folder: Path | None = None
 
     def __post_init__(self) -> None:
         if self.state not in STANDINGS:

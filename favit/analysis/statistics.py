@@ -30,8 +30,11 @@ slightly careful. Simulated coverage at 95 % (the tests repeat a part of this):
 
 Satterthwaite's pooled degrees of freedom would be tighter, but cover only 92 % where seeds dominate.
 
-With a single seed on a side nothing is known of S. What is left is the examples' interval of the models as they
-were trained, with I in it (``models_only``): it says nothing of another seed and so has no p-value.
+What is not trained has no S: a forecast that repeats the last step is one run, exact, and V_seed is that of the other
+side alone. Between two such only the examples count.
+
+With a single seed on a side that is trained nothing is known of S. What is left is the examples' interval of the
+models as they were trained, with I in it (``models_only``): it says nothing of another seed and so has no p-value.
 
 How many seeds would settle a difference is in favit.analysis.power, when seeds are paired in
 favit.analysis.comparisons. ``benchmarks/bench_statistics.py`` simulates all of it.
@@ -58,18 +61,20 @@ class Sample:
     scores: (n,) one score a seed, in the unit of the table.
     examples: (n, K) the same scores by test example (or by block of windows, see `block_means`), in the same
         unit and order as those of the sample that it is compared to; None where predictions are not there.
+    exact: not trained, so that its one score has no spread over seeds.
     """
 
     scores: Floats
     examples: Floats | None = None
+    exact: bool = False
 
 
 @dataclass(frozen=True)
 class Difference:
     """``a - b`` with its interval. ``low``, ``high`` and ``p`` are None where the data cannot tell.
 
-    seeds: of the side that has fewer.
-    seed_variances: s^2 of one seed, of the differences if paired, else of each side.
+    seeds: of the side that has fewer, of those that are trained.
+    seed_variances: s^2 of one seed, of the differences if paired, else of each side that is trained.
     seed_df: degrees of freedom of their sum as estimated.
     example_variance: V_example, that part of the variance that more seeds do not make smaller.
     left_out: seeds of either side that have no partner, where others are paired.
@@ -93,8 +98,8 @@ class Difference:
 def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> Difference:
     """Mean of ``a`` minus mean of ``b``; ``paired``: a.scores[i] and b.scores[i] share their randomness.
 
-    Where a side has one seed, the interval is that of the trained models over the test examples, without a
-    p-value. There is none where that needs examples that are not there, or where nothing varies at all.
+    Where a side that is trained has one seed, the interval is that of the trained models over the test examples,
+    without a p-value. There is none where that needs examples that are not there, or where nothing varies at all.
     """
     if paired and len(a.scores) != len(b.scores):
         raise ValueError(
@@ -102,9 +107,10 @@ def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> 
         )
     estimate = float(np.mean(a.scores) - np.mean(b.scores))
     _check_examples(a, b)
-    if min(len(a.scores), len(b.scores)) < 2:
+    seeds = _fewest_seeds(a, b)
+    if seeds < 2 and not (a.exact and b.exact):
         return _of_these_models(a, b, estimate, confidence)
-    sides = [a.scores - b.scores] if paired else [a.scores, b.scores]
+    sides = [a.scores - b.scores] if paired else [side.scores for side in (a, b) if not side.exact]
     spread = _Spread(
         seed_variances=tuple(float(np.var(side, ddof=1)) for side in sides),
         seeds=tuple(len(side) for side in sides),
@@ -118,7 +124,7 @@ def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> 
         estimate - half if known else None,
         estimate + half if known else None,
         spread.p_value(abs(estimate)) if known else None,
-        min(len(a.scores), len(b.scores)),
+        seeds,
         paired,
         spread.seed_variances,
         spread.seed_df,
@@ -127,13 +133,17 @@ def compare(a: Sample, b: Sample, *, paired: bool, confidence: float = 0.95) -> 
     )
 
 
+def _fewest_seeds(a: Sample, b: Sample) -> int:
+    return min((len(side.scores) for side in (a, b) if not side.exact), default=1)
+
+
 # What rounding leaves of a half-width of nothing, in units of the estimate.
 _NOTHING = 1e-12
 
 
 def _of_these_models(a: Sample, b: Sample, estimate: float, confidence: float) -> Difference:
     """Student's t interval of the mean difference by example, for the models as they were trained."""
-    unknown = Difference(estimate, None, None, None, min(len(a.scores), len(b.scores)), False)
+    unknown = Difference(estimate, None, None, None, _fewest_seeds(a, b), False)
     df = _example_df(a, b)
     if a.examples is None or b.examples is None or df is None:
         return unknown
@@ -198,6 +208,8 @@ class _Spread:
 
     @property
     def seed_df(self) -> float:
+        if not self.seeds:
+            return 0.0
         return welch_df(self._of_means, [n - 1 for n in self.seeds])
 
     def half_width(self, alpha: float) -> float:
@@ -272,6 +284,8 @@ def _two_way(x: Floats) -> tuple[Floats, float]:
     Var(I) is the mean square of what seed means and example means leave unexplained.
     """
     n, count = x.shape
+    if n == 1:  # exact
+        return x[0], 0.0
     by_seed, by_example = x.mean(axis=1), x.mean(axis=0)
     total = np.vdot(x, x) + n * count * by_seed.mean() ** 2
     unexplained = total - count * np.vdot(by_seed, by_seed) - n * np.vdot(by_example, by_example)

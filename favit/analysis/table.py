@@ -42,6 +42,8 @@ class TableSpec:
     pairing: which seeds of two rows are paired, see favit.analysis.comparisons.
     head: what rows are, above their labels.
     recipe: what the runs were trained with, in words; against_published: how that relates to published values.
+    rounds: first and last number of seeds at which rows are looked at, None where all are there from the start;
+        margin: within which a difference is none, see favit.analysis.looks.
     """
 
     name: str
@@ -56,6 +58,8 @@ class TableSpec:
     head: str = ""
     recipe: str = ""
     against_published: str = ""
+    rounds: tuple[int, int] | None = None
+    margin: float | None = None
 
     def __post_init__(self) -> None:
         if self.task not in METRICS:
@@ -129,7 +133,10 @@ class Score:
 
 @dataclass(frozen=True)
 class Line:
-    """One row within one group. ``states`` counts the runs asked for; ``notes`` become footnotes."""
+    """One row within one group.
+
+    states: counts the runs asked for. notes: become footnotes. exact: not trained, one run whatever the seeds.
+    """
 
     row: Row
     scores: Mapping[str, Score]
@@ -138,6 +145,7 @@ class Line:
     published_params: Published | None = None
     published_flops: Published | None = None
     notes: tuple[str, ...] = ()
+    exact: bool = False
 
     @property
     def params_minus_published(self) -> float | None:
@@ -159,12 +167,11 @@ class Line:
 
 @dataclass(frozen=True)
 class Group:
-    """One block of the table. ``repeat_last``: metric -> score of repeating the last input step."""
+    """One block of the table."""
 
     key: Mapping[str, Any]
     title: str
     lines: tuple[Line, ...]
-    repeat_last: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from dataclasses import replace
 from typing import Any
 
 from favit.analysis.comparisons import corrected, differences
+from favit.analysis.looks import replay, sentence
 from favit.analysis.names import group_title
 from favit.analysis.notes import remarks
 from favit.analysis.render import write
@@ -31,11 +32,13 @@ def make(
     spec: TableSpec,
     results: Sequence[RunResult],
     costs: Mapping[tuple[GroupKey, str], Cost | None] | None = None,
+    notes: Mapping[tuple[GroupKey, str], Sequence[str]] | None = None,
 ) -> Table:
     """Aggregate runs to a table.
 
     results: every run that the sweep asks for, whatever its state, in any order.
     costs: by (``spec.key(group)``, row id). Rows without are shown without.
+    notes: what a reader must know of a row besides, by the same.
 
     Raises ``ValueError`` for a run of an unknown row, and for two counted runs of one row, group and seed.
     """
@@ -44,7 +47,7 @@ def make(
     for key, mapping in _groups(spec, results).items():
         cells = {row.id: by_place.get((key, row.id), []) for row in spec.rows}
         cells = {row_id: runs for row_id, runs in cells.items() if runs}
-        groups.append(_group(spec, mapping, cells, costs or {}))
+        groups.append(_group(spec, mapping, cells, costs or {}, notes or {}))
     titled = [replace(g, title=group_title(g.key, [other.key for other in groups])) for g in groups]
     return Table(spec, tuple(titled))
 
@@ -85,13 +88,20 @@ def _groups(spec: TableSpec, results: Sequence[RunResult]) -> dict[GroupKey, Map
 def _group(
     spec: TableSpec,
     key: Mapping[str, Any],
-    cells: Mapping[str, list[RunResult]],
+    cells: Mapping[str, Sequence[RunResult]],
     costs: Mapping[tuple[GroupKey, str], Cost | None],
+    notes: Mapping[tuple[GroupKey, str], Sequence[str]],
 ) -> Group:
     metrics = METRICS[spec.task]
     rows = [row for row in spec.rows if row.id in cells]
-    found = differences(spec, cells)
-    place = {row.id: {**key, **row.values} for row in rows}
+    looks = replay(spec, cells) if spec.rounds else None
+    if looks is None:
+        found, stops = differences(spec, cells), {}
+    else:
+        cells = {row_id: runs[: looks.seeds(row_id)] for row_id, runs in cells.items()}
+        found = {row_id: dict(look.differences) for row_id, look in looks.rows.items()}
+        stops = {row_id: (sentence(spec, look),) for row_id, look in looks.rows.items()}
+    place = {row.id: {**key, **row.values, **cells[row.id][0].settings} for row in rows}
     alone = [
         {
             m.key: _score(cells[row.id], m, published.find(place[row.id], row.reference, m.key))
@@ -99,7 +109,8 @@ def _group(
         }
         for row in rows
     ]
-    compared = _placed(corrected(metrics, alone, [found.get(row.id, {}) for row in rows]), metrics)
+    design = looks.design if looks else None
+    compared = _placed(corrected(metrics, alone, [found.get(row.id, {}) for row in rows], design), metrics)
     scores = {row.id: of_row for row, of_row in zip(rows, compared, strict=True)}
     lines = tuple(
         Line(
@@ -109,11 +120,16 @@ def _group(
             cost=costs.get((spec.key(key), row.id)),
             published_params=published.find(place[row.id], row.reference, "params"),
             published_flops=published.find(place[row.id], row.reference, "flops"),
-            notes=remarks(cells[row.id], metrics),
+            notes=(
+                *notes.get((spec.key(key), row.id), ()),
+                *stops.get(row.id, ()),
+                *remarks(cells[row.id], metrics),
+            ),
+            exact=all(run.exact for run in cells[row.id]),
         )
         for row in rows
     )
-    return Group(key, "", lines, _repeat_last([run for runs in cells.values() for run in runs], metrics))
+    return Group(key, "", lines)
 
 
 def _score(runs: Sequence[RunResult], metric: Metric, reference: Published | None) -> Score:
@@ -139,16 +155,3 @@ def _placed(rows: Sequence[dict[str, Score]], metrics: Sequence[Metric]) -> list
         for row, mean in zip(placed, means, strict=True):
             row[metric.key] = replace(row[metric.key], place=0 if mean is None else places.get(mean, 0))
     return placed
-
-
-def _repeat_last(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> dict[str, float]:
-    """Score of repeating the last input step: the same for all runs of a group."""
-    for run in runs:
-        baseline = (run.metrics or {}).get("baseline") or {}
-        if run.state in ("valid", "accepted") and baseline:
-            return {
-                m.key: float(baseline[f"repeat_last_{m.key}"])
-                for m in metrics
-                if f"repeat_last_{m.key}" in baseline
-            }
-    return {}

@@ -35,6 +35,7 @@ from favit.components import registry
 from favit.components.facts import facts
 from favit.disk.run_folder import RunFolder
 from favit.results import made
+from favit.train import weights
 
 PAIRS = ("all", "within query")
 NAME = "cross-terms-variance"
@@ -175,7 +176,7 @@ def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ..
         raise ValueError(f"{folder}: a run of the aggregator cross_terms with all four terms is needed")
     series = registry.load("data", run["dataset"]).load(data, run)
     model = registry.load("models", "informer").build(run, facts(run["dataset"], series))
-    model.load_state_dict(torch.load(files.weights, map_location="cpu", weights_only=True))
+    model.load_state_dict(weights.read(files.weights))
     return model, _test_batches(series, run)
 
 
@@ -197,7 +198,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m favit.analysis.term_variance", description=__doc__.split("\n")[0]
     )
-    parser.add_argument("runs", type=Path, nargs="+", help="folders with metrics.json and weights.pt")
+    parser.add_argument("runs", type=Path, nargs="+", help="folders with metrics.json and weights")
     parser.add_argument("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
     parser.add_argument(

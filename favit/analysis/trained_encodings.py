@@ -23,6 +23,7 @@ from favit.analysis.position_similarity import correlation
 from favit.components import registry
 from favit.components.flags import flag
 from favit.disk.run_folder import RunFolder
+from favit.train import weights
 
 NAME = "encodings-trained"
 TRAINED = "learned"
@@ -42,8 +43,8 @@ def tables_of(folder: Path) -> dict[str, Tensor]:
     run = json.loads(files.metrics.read_text())["run"]
     if run["encoding"] != "learned":
         raise ValueError(f"{folder}: a run of the encoding learned is needed, not of {run['encoding']}")
-    weights = torch.load(files.weights, map_location="cpu", weights_only=True)
-    return {k.removesuffix(_TABLE): v.double() for k, v in weights.items() if k.endswith(_TABLE)}
+    found = weights.read(files.weights)
+    return {k.removesuffix(_TABLE): v.double() for k, v in found.items() if k.endswith(_TABLE)}
 
 
 def beside(shape: torch.Size) -> dict[str, Tensor]:

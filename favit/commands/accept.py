@@ -28,10 +28,10 @@ from favit.identity import snapshot
 from favit.identity.snapshot import CodeChanged
 from favit.proof.prove import Proof, Prover, Unprovable, counts_for
 from favit.results.reasons import differences, reason
-from favit.results.selection import select
+from favit.results.selection import WORDS, filtered, parted, select
 from favit.results.state import Result, Results, State, same_input
 from favit.sweeps.config import load
-from favit.sweeps.runs import Run
+from favit.sweeps.runs import Run, runs, unique
 
 
 class Unacceptable(Exception):
@@ -67,7 +67,8 @@ def accept(
 ) -> None:
     """Record beside a result that it counts under the code and versions of today's fingerprint.
 
-    Today's code is kept as a snapshot, from which a later proof may go on.
+    Today's code is kept as a snapshot, from which a later proof may go on. Raises ``Unacceptable`` where what was
+    recorded before cannot be read: it would be lost.
     """
     fingerprinter, lock = results.fingerprinter, results.root / ".cache" / "accepting.lock"
     program, code = fingerprinter.program(state.run), fingerprinter.code(state.run)
@@ -89,17 +90,24 @@ def accept(
 
 
 def _recorded(path: Path) -> list[Any]:
+    """What a file holds; nothing where there is none."""
     try:
         found = json.loads(path.read_text())
-    except (OSError, ValueError):
+    except FileNotFoundError:
         return []
-    return found if isinstance(found, list) else []
+    except (OSError, ValueError) as error:
+        raise Unacceptable(
+            f"{path} cannot be read ({error}); mend or move it, it says who accepted what"
+        ) from None
+    if not isinstance(found, list):
+        raise Unacceptable(f"{path} holds no list of acceptances; mend or move it, it says who accepted what")
+    return found
 
 
 def main(arguments: Sequence[str]) -> int:
     """Accept the results of the named runs."""
     parser = command_line("accept", __doc__)
-    parser.add_argument("runs", nargs="*", help="runs as `favit explain` names them, folders, or sweeps")
+    parser.add_argument("runs", nargs="*", help=WORDS)
     parser.add_argument("--why", help="why the change cannot have changed the results")
     parser.add_argument("--who", default=getpass.getuser(), help="default: %(default)s")
     parser.add_argument(
@@ -115,8 +123,14 @@ def main(arguments: Sequence[str]) -> int:
     config = load(options.config)
     results = Results(config)
     wanted: dict[str, tuple[Run, Path | None]] = {}
-    for name in options.runs or ["all"]:
-        wanted.update({run.key: (run, _named_folder(name)) for run in select(config, name)})
+    in_sweeps = unique(run for name in config.sweeps for run in runs(config, name))
+    names, filters = parted(options.runs, in_sweeps)
+    for name in names or ([] if filters else ["all"]):
+        wanted.update(
+            {run.key: (run, _named_folder(name)) for run in filtered(select(config, name), filters)}
+        )
+    if not names and filters:
+        wanted.update({run.key: (run, None) for run in filtered(in_sweeps, filters)})
     states = results.states(run for run, _ in wanted.values())
     pairs = list(zip(states, (named for _, named in wanted.values()), strict=True))
     if options.prove:
@@ -144,10 +158,10 @@ def _accepted(state: State, named: Path | None, results: Results, who: str, why:
         if state.result is not None:
             raise Unacceptable(f"{state.result.folder} is {state.name} already and counts in its place")
         result = candidate(state, named)
+        accept(state, result, results, who, why)
     except Unacceptable as error:
         print(f"{name}: nothing accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
-    accept(state, result, results, who, why)
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")
     return True
 
@@ -162,12 +176,11 @@ def _all_proved(pairs: Sequence[tuple[State, Path | None]], results: Results, pr
             try:
                 proof = prover.prove(state, result)
                 why = counts_for(proof, result) or ""
-            except (Unprovable, CodeChanged, OSError) as error:
+                if not why:
+                    accept(state, result, results, "favit", proof.words, proof)
+                    break
+            except (Unacceptable, Unprovable, CodeChanged, OSError) as error:
                 why = str(error)
-                continue
-            if not why:
-                accept(state, result, results, "favit", proof.words, proof)
-                break
         finished += bool(same)
         proved += bool(same) and not why
         if why:

@@ -7,14 +7,18 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from favit.components.nearest import unknown
+from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
 
 VERBS = {
     "explain": "say which runs are valid and which must be trained, and why",
     "plan": "say what a sweep costs before it is spent",
     "sweep": "print the runs that a sweep asks for",
+    "diff": "put two sweeps beside each other",
+    "watch": "show what is being trained, and when it will be done",
     "tabulate": "make the tables of sweeps",
     "report": "make one page of all tables and figures",
     "accept": "declare results valid under changed code",
@@ -22,6 +26,10 @@ VERBS = {
     "fetch": "download data sets",
     "prepare": "pack data sets of very many files",
     "train": "train one run",
+    "init": "lay out a project in an empty folder",
+    "check": "hold components of your own to what built-in ones must satisfy",
+    "export": "hand a sweep on: tables, runs, code, environment",
+    "reproduce": "train one run of an export again and compare",
 }
 
 OK, FAILED, MISUSED = 0, 1, 2
@@ -43,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def run(verb: str, arguments: Sequence[str]) -> int:
     """Run one verb; whatever a person has to change is told in one line on standard error."""
+    _torchvision.prepare_when_imported()
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
         return int(module.main(arguments))
@@ -59,7 +68,14 @@ def program(verb: str) -> int:
 
 def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
     """The frame of a verb's command line; the first line of ``description`` heads its help."""
-    return argparse.ArgumentParser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+    return _Parser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers a wrong command line in one line: usage is what ``--help`` shows."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(MISUSED, f"{self.prog}: {message}; {self.prog} --help says what it takes\n")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from favit.analysis.page import report
-from favit.analysis.sweep_tables import build
+from favit.analysis.sweep_tables import build, digest, now_of
 from favit.commands.main import add_config, command_line
 from favit.results import made
-from favit.results.state import Results, State
-from favit.results.tables import distinct, report_digest, table_digest
+from favit.results.state import Results
+from favit.results.tables import report_digest
 from favit.sweeps.config import Config, SweepConfig, load
-from favit.sweeps.runs import cells
+from favit.sweeps.stages import possible
 
 
 def section(config: Config, sweep: SweepConfig, results: Results) -> report.Section:
@@ -31,21 +31,14 @@ def write(config: Config, names: list[str]) -> Path:
         sections = [section(config, sweep, results) for sweep in chosen.values()]
         return report.write(sections, config.results, config.data)
     # Taken before the page is made: a result that arrives meanwhile makes it outdated.
-    states = {name: _states(sweep, results) for name, sweep in config.sweeps.items()}
-    digests = {
-        name: table_digest(sweep, cells(sweep), results, states[name])
-        for name, sweep in config.sweeps.items()
-    }
+    now = {name: now_of(possible(sweep), results) for name, sweep in config.sweeps.items()}
+    digests = {name: digest(asked, results, states) for name, (asked, states) in now.items()}
     # What has no result needs no models counted.
-    begun = [s for s in config.sweeps.values() if any(state.counts for state in states[s.name].values())]
+    begun = [s for s in config.sweeps.values() if any(state.counts for state in now[s.name][1].values())]
     found = [section(config, sweep, results) for sweep in begun]
     page = report.write([s for s in found if s.table.averaged], config.results, config.data)
     made.record(page.with_suffix(".json"), report_digest(results, digests), [page])
     return page
-
-
-def _states(sweep: SweepConfig, results: Results) -> dict[str, State]:
-    return {state.run.key: state for state in results.states(distinct(cells(sweep)))}
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -1,4 +1,4 @@
-"""Print the runs that a sweep asks for, one JSON a line: ``favit sweep [SWEEP]``."""
+"""Print the runs that a sweep asks for now, one JSON a line: ``favit sweep SWEEP...``."""
 
 from __future__ import annotations
 
@@ -6,16 +6,31 @@ import json
 from collections.abc import Sequence
 
 from favit.commands.main import add_config, command_line
+from favit.results.selection import WORDS, chosen
 from favit.sweeps.config import load
 from favit.sweeps.runs import runs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the settings of the runs of a sweep, a group or ``all``."""
+    """Print the settings of the runs that the words mean."""
     parser = command_line("sweep", __doc__)
-    parser.add_argument("sweep", help="a sweep of the configuration, a group such as demo, or all")
+    parser.add_argument("words", nargs="+", help=WORDS)
     add_config(parser)
+    parser.add_argument(
+        "--all-stages",
+        action="store_true",
+        help="all runs that the sweep may come to ask for, where its results decide, and not those asked for now",
+    )
     options = parser.parse_args(arguments)
-    for run in runs(load(options.config), options.sweep):
+    config = load(options.config)
+    found = chosen(config, options.words)
+    staged = [name for name, sweep in config.sweeps.items() if sweep.staged]
+    keys = {run.key for run in found}
+    if not options.all_stages and any(run.key in keys for name in staged for run in runs(config, name)):
+        from favit.analysis.asked import runs_now  # numpy, for those who need it
+
+        now = {run.key for name in config.sweeps for run in runs_now(config, name)}
+        found = [run for run in found if run.key in now]
+    for run in found:
         print(json.dumps(run.settings))
     return 0

@@ -9,7 +9,7 @@ from typing import Any
 from favit.components import old_form, registry, signature
 from favit.components.facts import feed_of, stated
 from favit.components.flags import check_flags, flag
-from favit.components.literals import checked_task, families, literals, task_of
+from favit.components.literals import checked_task, family_of, literals, task_of
 from favit.components.rules import Rule, rule
 from favit.components.setting import Setting, Value, defaults
 from favit.components.source import exists, source
@@ -17,23 +17,38 @@ from favit.components.source import exists, source
 NAMING = ("dataset", "model", "aggregator", "encoding")
 
 _TRAINING = ("train", "settings")
-_OF_TASK = {"classification": "Images", "forecasting": "Forecasting"}
+_OF_TASK = {"classification": ("Images", "Validation"), "forecasting": ("Forecasting",)}
 
 
 def room_of(model: str) -> str:
-    """The room in which a model looks up the run's aggregator: ``aggregators`` or ``attention``."""
-    family = families()[model]
+    """The room in which a model looks up the run's aggregator: ``aggregators``, ``attention``, or ``none`` of them."""
+    family = family_of(model)
     room = literals("models", family).get("AGGREGATORS", "aggregators")
-    if room not in ("aggregators", "attention"):
+    if room not in ("aggregators", "attention", "none"):
         raise ValueError(
-            f"favit/models/{family}.py: AGGREGATORS must be 'aggregators' or 'attention', not {room!r}"
+            f"favit/models/{family}.py: AGGREGATORS must be 'aggregators', 'attention' or 'none', not {room!r}"
         )
     return str(room)
 
 
+def aggregates(model: str) -> bool:
+    """Whether a model has an aggregator, and a place for an encoding, to choose."""
+    return room_of(model) != "none"
+
+
+def naming(run: Mapping[str, Any]) -> tuple[str, ...]:
+    """The axes of a run whose values are components: without the aggregator of a model that has none."""
+    return tuple(axis for axis in NAMING if axis != "aggregator" or aggregates(run["model"]))
+
+
+def exact_versions(run: Mapping[str, Any]) -> Mapping[str, str]:
+    """Package -> how much of its version counts for this run at least: models that are a package's own say so."""
+    return dict(literals("models", family_of(run["model"])).get("VERSIONS", {}))
+
+
 def task_of_model(model: str) -> str:
     """The task that a model is for; ``ValueError`` where its file does not say."""
-    return checked_task("models", families()[model])
+    return checked_task("models", family_of(model))
 
 
 def component(axis: str, run: Mapping[str, Any]) -> tuple[str, str]:
@@ -42,7 +57,7 @@ def component(axis: str, run: Mapping[str, Any]) -> tuple[str, str]:
     if axis == "aggregator":
         return room_of(run["model"]), name
     if axis == "model":
-        return "models", families()[name]
+        return "models", family_of(name)
     return {"dataset": "data", "encoding": "encodings"}[axis], name
 
 
@@ -80,18 +95,17 @@ def training_defaults(task: str) -> dict[str, Value]:
     return defaults(training(task))
 
 
-def _kinds(task: str) -> tuple[str, str]:
-    return "Optimisation", _OF_TASK[task]
+def _kinds(task: str) -> tuple[str, ...]:
+    return "Optimisation", *_OF_TASK[task]
 
 
 def check_together(run: Mapping[str, Any]) -> None:
     """``ValueError`` where a run's values are each allowed and do not go together."""
     for kind in _kinds(task_of(run["dataset"])):
-        training_rule = _rule(*_TRAINING, f"check_{kind.lower()}")
-        assert training_rule is not None
-        training_rule.hold(run)
+        if (training_rule := _rule(*_TRAINING, f"check_{kind.lower()}")) is not None:
+            training_rule.hold(run)
     _check_position(run)
-    for axis in NAMING:
+    for axis in naming(run):
         _check_component(axis, run)
 
 
@@ -116,7 +130,7 @@ def _rule(room: str, name: str, function: str) -> Rule | None:
 
 def _check_position(run: Mapping[str, Any]) -> None:
     """An attention that takes position inside needs an encoding that has some to give."""
-    room, name = component("aggregator", run)
+    room, name = component("aggregator", run)  # of a model without: no file, and not looked for
     if room != "attention" or not flag(room, name, "POSITION_INSIDE"):
         return
     if not flag("encodings", run["encoding"], "ADDS_POSITION"):
@@ -133,6 +147,8 @@ def check_facts(axis: str, run: Mapping[str, Any]) -> None:
     check_flags(room, name)
     if axis == "dataset" and task_of(name) == "classification":
         facts = stated(name)
+        if facts is None and "FILE_SETTING" in literals(room, name):
+            facts = {"classes": 1}  # counted once the user's folder is read
         classes = facts.get("classes") if isinstance(facts, dict) else None
         if type(classes) is not int or classes < 1:
             raise ValueError(

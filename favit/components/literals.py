@@ -23,6 +23,9 @@ TELLING = frozenset(
         "TASK",
         "VARIANTS",
         "AGGREGATORS",
+        "PREFIX",
+        "TRAINED",
+        "VERSIONS",
         "FACTS",
         "FEED",
         "FILES",
@@ -107,6 +110,26 @@ def families() -> dict[str, str]:
             raise ValueError(f"favit/models/{family}.py: VARIANTS must list names, not {variants!r}")
         found.update(dict.fromkeys(variants, family))
     return found
+
+
+def family_of(model: str) -> str:
+    """The file in ``favit/models`` that builds a model; ``ValueError`` naming the models for an unknown one.
+
+    Besides the models that files list there are those whose names begin with a file's ``PREFIX``.
+    """
+    known = families()
+    if model in known:
+        return known[model]
+    for family in registry.names("models"):
+        prefix = literals("models", family).get("PREFIX")
+        if prefix and model.startswith(prefix):
+            return family
+    raise ValueError(f"unknown model '{model}'; valid: {', '.join(sorted(known))}")
+
+
+def trained(model: str) -> bool:
+    """Whether a model learns anything; one that does not is scored once, whatever the seeds."""
+    return literals("models", family_of(model)).get("TRAINED", True) is not False
 
 
 def task_of(dataset: str) -> str:

@@ -61,6 +61,11 @@ def meant(name: str, valid: Iterable[str]) -> list[str]:
     return [here] if here in set(valid) else []
 
 
+def near_names(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
+    """The valid names that are nearest in spelling, the nearest first; none where all are far."""
+    return difflib.get_close_matches(name, sorted(valid), n=most, cutoff=0.6)
+
+
 def _answer(what: str, name: str, shown: Mapping[str, str]) -> str:
     near = meant(name, shown) or difflib.get_close_matches(name, shown, n=1, cutoff=0.5)
     listed = ", ".join(shown.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -46,7 +47,11 @@ class Setting:
             raise ValueError(f"{name} must be {WORDS[self.kind]}, not {value!r}")
         if type(value) is float and not math.isfinite(value):
             raise ValueError(f"{name} must be finite, not {value!r}")
-        check_value(name, value, self.bounds, self.choices)
+        try:
+            check_value(name, value, self.bounds, self.choices)
+        except ValueError as error:
+            near = difflib.get_close_matches(str(value), map(str, self.choices), n=1)
+            raise ValueError(f"{error}; did you mean '{near[0]}'?" if near else str(error)) from None
         return value
 
 

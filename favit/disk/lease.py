@@ -2,7 +2,8 @@
 
 The holder's file is renewed by touching it, and stale once that has not
 happened for a while; both are judged by the file server's clock alone, so nodes
-need not agree about the time. Taking over replaces the file. A holder that
+need not agree about the time. A date that lies ahead all the same, as another host's clock may have set it, proves
+nothing; then whoever wants the lease watches whether it changes. Taking over replaces the file. A holder that
 finds another's name in it is fenced: it stops at its next step and writes
 nothing more. A run is deterministic, so what it wrote until then is what the
 newcomer would have written.
@@ -10,6 +11,7 @@ newcomer would have written.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -18,7 +20,7 @@ import tempfile
 import threading
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -92,11 +94,14 @@ class Lease:
         self._over = threading.Event()
         self.fenced = False
 
-    def acquire(self) -> Lease:
-        """Take the lease, or raise ``Busy`` saying who holds it."""
+    def acquire(self, stopped: Callable[[], bool] = lambda: False) -> Lease:
+        """Take the lease, or raise ``Busy`` saying who holds it.
+
+        Takes up to the time after which a lease is stale where its date lies ahead, unless ``stopped`` by then.
+        """
         self._path.parent.mkdir(parents=True, exist_ok=True)
         if not self._create():
-            self._take_over()
+            self._take_over(stopped)
         threading.Thread(target=self._renew, daemon=True, name="lease").start()
         return self
 
@@ -111,7 +116,8 @@ class Lease:
         self._over.set()
         self._look()
         if not self.fenced:
-            self._path.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):  # it goes stale by itself
+                self._path.unlink(missing_ok=True)
 
     def _create(self) -> bool:
         """Create the file with its content in one step; False if there is one."""
@@ -138,14 +144,17 @@ class Lease:
         except FileExistsError:
             return False
 
-    def _take_over(self) -> None:
+    def _take_over(self, stopped: Callable[[], bool]) -> None:
         holder, age = self._read(), self._age()
         free = age is None or age > self._stale_after
         if holder is not None:
             free = free or self._me.fences(holder) or holder.is_gone()
+        if not free and age is not None and age < -self._stale_after:
+            free = self._stays_as_it_is(stopped)
         if not free:
+            when = f"renewed {age:.0f} s ago" if age is not None and age >= 0 else "renewed just now"
             raise Busy(
-                f"another process trains this run ({_who(holder)}, renewed {age:.0f} s ago; "
+                f"another process trains this run ({_who(holder)}, {when}; "
                 f"free {self._stale_after:.0f} s after its last renewal)"
             )
         write_atomic(self._path, self._text())
@@ -154,6 +163,22 @@ class Lease:
         now = self._read()
         if now is None or now.token != self._me.token:
             raise Busy(f"another process trains this run ({_who(now)}, it took over just now)")
+
+    def _stays_as_it_is(self, stopped: Callable[[], bool]) -> bool:
+        """Whether nobody renews the file for as long as makes a lease stale."""
+        before, began = self._stamp(), time.monotonic()
+        while time.monotonic() - began < self._stale_after:
+            if stopped() or self._stamp() != before:
+                return False
+            time.sleep(min(1.0, self._stale_after / 10))
+        return True
+
+    def _stamp(self) -> tuple[int, int] | None:
+        try:
+            stat = self._path.stat()
+        except FileNotFoundError:
+            return None
+        return stat.st_mtime_ns, stat.st_ino
 
     def _renew(self) -> None:
         while not self._over.wait(self._renew_every):

@@ -47,13 +47,19 @@ class RunFolder:
 
     @property
     def weights(self) -> Path:
-        """The weights that were scored, where they are kept."""
-        return self.path / "weights.pt"
+        """The weights that were scored, where they are kept; a run of before may have them under their old name."""
+        new, old = self.path / "weights.safetensors", self.path / "weights.pt"
+        return old if old.is_file() and not new.is_file() else new
 
     @property
     def log(self) -> Path:
         """What the run said."""
         return self.path / "train.log"
+
+    @property
+    def trace(self) -> Path:
+        """A profile of some steps, where one was asked for."""
+        return self.path / "trace.json"
 
     @property
     def acceptances(self) -> Path:

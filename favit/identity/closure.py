@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from favit.components import own
 from favit.disk.cache import Cache
 from favit.identity.digests import DIGITS, short_digest
 from favit.sweeps.config import ConfigError
@@ -95,7 +96,7 @@ class Reader:
         for candidate in (path / "__init__.py", path.with_suffix(".py")):
             if candidate.is_file():
                 return candidate
-        return None
+        return own.file_of(name) if self.root == ROOT else None  # a snapshot holds them itself
 
     def save(self) -> None:
         """Keep what was analysed for the next time."""

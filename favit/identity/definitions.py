@@ -10,11 +10,13 @@
 
 Definitions are followed through the names that they use. A text refers to what it names by a number, given in the
 order in which definitions are met from the roots, so that the whole is one description of a graph: equal texts are
-equal graphs, two variables that begin with the same value stay two, and neither cycles nor paths matter. Roots are
-modules that a run loads by name: all that they define under public names counts, and what is private only where it is
-reached. Modules that are not provable (see ``favit.identity.facts``) count whole. What importing does is part of the
-code, too: the sequence of statements with effects and of imports of other packages, in the order in which Python
-would run them, and for each definition how many of these came before it.
+equal graphs, two variables that begin with the same value stay two, and neither cycles nor paths matter. The first
+root is where a program begins: all that it defines under public names counts, and what is private only where it is
+reached. The others are modules that a run loads by name. Of their functions and classes those count that some reached
+code may read of a module: it names such an attribute, or looks up names that are made at run time. Modules that are not
+provable (see ``favit.identity.facts``) count whole. What importing does is part of the code, too: the sequence of
+statements with effects and of imports of other packages, in the order in which Python would run them, and for each
+definition how many of these came before it.
 
 What this cannot see: code outside ``favit``, files that are read, and modules whose names are made at run time and
 are no roots.
@@ -38,12 +40,15 @@ from favit.identity.linking import Linker
 from favit.identity.names import Facts
 from favit.sweeps.config import ConfigError
 
+IMPORTS = analysis.IMPORTS
+
 _ANALYSER = (
     "canonical",
     "closure",
     "definitions",
     "facts",
     "expressions",
+    "instances",
     "linking",
     "looks",
     "pieces",
@@ -250,7 +255,8 @@ def _names(reached: Iterable[Definition]) -> dict[str, dict[str, str]]:
     found: dict[str, dict[str, str]] = {}
     for definition in reached:
         names = found.setdefault(definition.module, {})
-        names[definition.name] = definition.digest
+        known = names.get(definition.name, "")  # imports and other statements of a file go by one name
+        names[definition.name] = _short(known + definition.text) if known else definition.digest
         names.update({name: _short(text) for name, text in definition.methods})
     return found
 
@@ -270,7 +276,10 @@ def differing(old: Code, new: Code) -> dict[str, list[str]]:
 def differing_names(
     old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """The same for definitions as results record them: module -> name -> digest."""
+    """The same for definitions as results record them: module -> name -> digest.
+
+    Imports are named where nothing else differs: else they differ for what they bring along.
+    """
     before, after = ({(n, d) for names in code.values() for n, d in names.items()} for code in (old, new))
     moved = before & after
     found: dict[str, list[str]] = {}
@@ -280,7 +289,8 @@ def differing_names(
             sides = {(name, names[name]) for names in (then, now) if name in names}
             if then.get(name) != now.get(name) and not sides <= moved:
                 found.setdefault(module, []).append(name)
-    return found
+    others = {m: [n for n in names if n != IMPORTS] for m, names in found.items()}
+    return {m: names for m, names in others.items() if names} or found
 
 
 def _short(text: str) -> str:

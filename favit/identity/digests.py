@@ -33,9 +33,20 @@ def data_digests(
 ) -> dict[str, str] | None:
     """SHA-256 of each file of a run's data set; None where they are not all there."""
     files = data_files(settings, root)
-    if not all(path.is_file() for path in files.values()):
+    if not all(path.exists() for path in files.values()):
         return None
-    return {name: digest(path) for name, path in files.items()}
+    return {n: _of_folder(p, digest) if p.is_dir() else digest(p) for n, p in files.items()}
+
+
+def _of_folder(folder: Path, digest: Callable[[Path], str]) -> str:
+    """SHA-256 of the names and contents of all files below a folder, but for hidden ones."""
+    found = ((p.relative_to(folder), p) for p in folder.rglob("*") if p.is_file())
+    rows = [
+        f"{name}\t{digest(p)}\n"
+        for name, p in sorted(found)
+        if not any(x.startswith(".") for x in name.parts)
+    ]
+    return hashlib.sha256("".join(rows).encode()).hexdigest()
 
 
 def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:
@@ -44,7 +55,9 @@ def data_files(settings: Mapping[str, Any], root: Path) -> dict[str, Path]:
     files = {name: root / name for name in facts.get("FILES", ())}
     if "FILE_SETTING" in facts:
         chosen = str(settings.get(f"dataset.{facts['FILE_SETTING']}", ""))
-        files[chosen] = root / chosen
+        index = f"{chosen.rstrip('/')}/index.json"  # of a folder that was prepared: it stands for all that lies there
+        name = index if chosen and (root / index).is_file() else chosen
+        files[name] = root / name
     for package, names in facts.get("PACKAGE_FILES", {}).items():
         spec = importlib.util.find_spec(package)
         folder = Path(spec.origin).parent if spec and spec.origin else Path("/nonexistent")

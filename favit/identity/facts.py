@@ -7,6 +7,7 @@ its statements then have effects, or what a name means cannot be told.
 from __future__ import annotations
 
 import ast
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from favit.identity.purity import Purity, is_told
 from favit.identity.syntax import plain_text
 
 PACKAGE = "favit"
+IMPORTS = "imports"  # what import statements go by among the definitions of a file
 
 
 def analyse(source: str, module: str, is_package: bool = False) -> dict[str, Any]:
@@ -34,10 +36,12 @@ class _Analysis:
     def __init__(self, tree: ast.Module, module: str, is_package: bool) -> None:
         self._module = module
         self._package = module if is_package else module.rpartition(".")[0]
-        self._body = list(_run(tree.body))
+        self._body = [node for node in _run(tree.body) if not (module == PACKAGE and _answers_people(node))]
         found = list(scopes.bindings(self._body, self._package))
         self._bound = {name for kind, name, _ in found if kind not in ("global", "nonlocal")}
         self._imported = {name: target for kind, name, target in found if kind == "import" and target}
+        times = Counter(name for _, name, _ in found)
+        self._once = {name: target for name, target in self._imported.items() if times[name] == 1}
         self._late = any(
             isinstance(n, ast.ImportFrom)
             and n.module == "__future__"
@@ -102,7 +106,7 @@ class _Analysis:
         names = [
             n for kind, n, _ in scopes.bindings([node], self._package) if kind not in ("global", "nonlocal")
         ]
-        needs, reads, words, freeze = looks(node, self._imported)
+        needs, reads, words, freeze, foreign, stored = looks(node, self._imported, self._once)
         found: dict[str, Any] = {
             "kind": "import" if is_import else type(node).__name__,
             "label": _label(node),
@@ -111,6 +115,8 @@ class _Analysis:
             "needs": sorted(needs),
             "reads": sorted(reads),
             "words": sorted(words),
+            "foreign": sorted(foreign),
+            "stored": sorted(stored),
         }
         if is_import:
             every = list(scopes.imports(node, self._package))  # type: ignore[arg-type]
@@ -187,6 +193,19 @@ def _run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
             yield node
 
 
+def _answers_people(node: ast.stmt) -> bool:
+    """``__getattr__`` and ``__dir__`` of the package itself, by which people load results (``favit/__init__.py``).
+
+    They answer for names that neither the file nor the package's folder has, from modules that no import statement
+    leads to, so that no snapshot has them: code that trains cannot have a number from there.
+    """
+    return (
+        isinstance(node, ast.FunctionDef)
+        and node.name in ("__getattr__", "__dir__")
+        and not (node.decorator_list or node.args.defaults or node.args.kw_defaults)
+    )
+
+
 def _is_type_checking(test: ast.expr) -> bool:
     return plain_text(test) in (_TYPE_CHECKING, _TYPING_TYPE_CHECKING)
 
@@ -222,7 +241,7 @@ def _label(node: ast.stmt) -> str:
     if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
         return node.name
     if isinstance(node, ast.Import | ast.ImportFrom):
-        return "imports"
+        return IMPORTS
     names = [n for n, _ in _values(node)]
     return names[0] if names else "module level"
 

@@ -14,6 +14,7 @@ from typing import Any
 
 from favit.components import declared
 from favit.components.facts import feed_of
+from favit.components.optimizers import module_of
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of
 from favit.identity import outside
@@ -32,9 +33,8 @@ DEFAULT_POLICY: Mapping[str, str] = {"torch": "minor", "timm": "minor"}
 # Where a run's numbers begin, and where the program that trains it begins. The second imports the first: what
 # only the second reaches (signals, progress, records) cannot change a number and is no part of a fingerprint.
 ENGINE = "favit.train.engine"
+VALIDATED = "favit.train.validated"  # of images of which a part validates
 PROGRAM = "favit.train.life.__main__"
-
-_NAMED = ("dataset", "model", "aggregator", "encoding")
 
 
 @dataclass(frozen=True)
@@ -108,17 +108,17 @@ class Fingerprinter:
             settings=settings_digest(run.settings) if neutral(run["dataset"]) else stated,
             code=self.code(run).digest,
             data=self._data_of(run),
-            versions=self._versions_of(self._closure(run, ENGINE)),
-            policy=self._policy,
+            versions=self._versions_of(self._closure(run, engine_of(run))),
+            policy={**self._policy, **declared.exact_versions(run.settings)},
             stated=stated,
         )
 
     def code(self, run: Run) -> Code:
         """The code that this run's numbers depend on: definitions in the files that its program is kept with."""
-        key = _components(run)
+        key = (engine_of(run), *_components(run))
         if key not in self._codes:
             kept = frozenset(self.program(run).modules)
-            self._codes[key] = self._sources.code([ENGINE, *named(run)], kept)
+            self._codes[key] = self._sources.code([engine_of(run), *named(run)], kept)
         return self._codes[key]
 
     def program(self, run: Run) -> Closure:
@@ -132,7 +132,7 @@ class Fingerprinter:
         self._digests.save()
 
     def _closure(self, run: Run, begin: str) -> Closure:
-        key = (begin, *_components(run))
+        key = (begin, engine_of(run), *_components(run))
         if key not in self._closures:
             self._closures[key] = self.reader.closure([begin, *named(run)])
             outside.check(self._closures[key], self.reader)
@@ -153,14 +153,26 @@ class Fingerprinter:
 
 
 def _components(run: Run) -> tuple[tuple[str, str], ...]:
-    return tuple(declared.component(axis, run.settings) for axis in _NAMED)
+    components = (declared.component(axis, run.settings) for axis in declared.naming(run.settings))
+    return (*components, *_optimizer(run))
+
+
+def _optimizer(run: Run) -> list[tuple[str, str]]:
+    module = module_of(run.settings.get("optimizer", "adamw"))
+    return [("train.optimizers", module)] if module else []
+
+
+def engine_of(run: Run) -> str:
+    """Where the run's numbers begin."""
+    return VALIDATED if run.settings.get("validation_split") else ENGINE
 
 
 def named(run: Run) -> list[str]:
     """The modules that a run reaches by name: its task, what feeds it, and its components."""
-    components = [declared.component(axis, dict(run.settings)) for axis in _NAMED]
+    components = _components(run)
     feeds = [f"favit.train.feeds.{feed_of(run['dataset'])}"] if run.task == "classification" else []
-    return [f"favit.train.tasks.{run.task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
+    task = "validated" if engine_of(run) == VALIDATED else run.task
+    return [f"favit.train.tasks.{task}", *feeds, *(f"favit.{room}.{name}" for room, name in components)]
 
 
 class FileDigests:

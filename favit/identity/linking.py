@@ -10,6 +10,8 @@ from favit.identity.importing import STANDARD, Importing
 from favit.identity.names import Facts, Files, Found, Node
 from favit.identity.pieces import Pieces
 
+_DEFINITIONS = ("FunctionDef", "AsyncFunctionDef", "ClassDef")
+
 
 class Statement(NamedTuple):
     """A statement that is reached."""
@@ -52,9 +54,12 @@ class Linker(Importing):
         self._roots = roots
         self._reads: set[str] = set()
         self._words: set[str] = set()
+        self._foreign: set[str] = set()  # attributes of other packages that are searched at run time
+        self._stored: set[str] = set()  # attributes that are set
         if like is not None:
             self._forced, self._escaped = dict(like._forced), set(like._escaped)
             self._reads, self._words, self._everything = set(like._reads), set(like._words), like._everything
+            self._foreign, self._stored = set(like._foreign), set(like._stored)
         while self._learnt:
             self._learnt = False
             self._link()
@@ -166,19 +171,25 @@ class Linker(Importing):
         names = []
         for place, statement in enumerate(facts["statements"]):
             for name in statement["binds"]:
-                if self._counts(name, statement):
+                if self._counts(name, statement, node.module):
                     found = self._bound(node.module, name, [], ())
                     names.append(f"{name}={self._shown(found, False)}")
                     del place
                     break
         return f"module{extra} " + "; ".join(names)
 
-    def _counts(self, name: str, statement: Facts) -> bool:
-        """Whether code that holds a module may reach a name of it."""
+    def _counts(self, name: str, statement: Facts, module: str) -> bool:
+        """Whether code that holds a module may reach a name of it.
+
+        The first root is where a program begins: its public names are for others. Of the other roots, which are
+        loaded by name, code reads what it names; constants may be read from their source, too.
+        """
         if statement["kind"] == "import":
             return self._is_read(name, statement)
+        loaded = module in self._roots[1:] and statement["kind"] in _DEFINITIONS
+        public = not name.startswith("_") and not loaded
         return (
-            not name.startswith("_")
+            public
             or name.startswith("__")
             or bool({name, f"{name}()"} & self._words or "names" in self._reads)
         )
@@ -197,6 +208,10 @@ class Linker(Importing):
         if "module" in statement["needs"]:
             self._force(node.module, f"line {statement['line']}: names are looked up when it runs")
         self._learn(self._words, set(statement["words"]))
+        self._foreign |= set(statement["foreign"])
+        self._stored |= set(statement["stored"])
+        if self._foreign & self._stored and not self._everything:
+            self._everything = self._learnt = True  # a module may have been put where names are searched
         epoch = f"e{self._epochs.get(node, -1)} "
         if statement["kind"] == "import":
             return epoch + self._imported_names(node.module, statement)

@@ -9,7 +9,10 @@ what is left out of canonical texts unless some code reads it: ``doc``, ``annota
 from __future__ import annotations
 
 import ast
+import re
+from typing import NamedTuple
 
+from favit.identity.instances import Instances
 from favit.identity.scopes import Target
 from favit.identity.syntax import PLAIN_ERRORS
 
@@ -72,6 +75,10 @@ _RENAMED = (
 _NO_BUILTINS = {"query", "evaluate"}
 _DYNAMIC = {"getattr", "setattr", "delattr", "hasattr"}
 _DYNAMIC_GETTERS = {"attrgetter", "methodcaller"}
+# Called as methods of text that is made at run time, these read what that text names of their arguments.
+_FORMATS = {"format", "format_map", "vformat"}
+_PATH = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")  # "a", "a.b"
+_IN_FORMAT = re.compile(r"\.([^\W\d]\w*)")  # of "{x.b}"
 _READS = {
     "doc": {"__doc__", "getdoc"},
     "annotation": {"__annotations__", "get_type_hints", "signature", "getfullargspec", "get_annotations",
@@ -79,38 +86,69 @@ _READS = {
     "text": {"exc_info", "__exit__", "__aexit__", "__context__", "__cause__", "format_exc", "format_exception",
              "print_exc", "excepthook", "exception", "redirect_stdout", "redirect_stderr", "capture_output",
              "add_note", "__traceback__", "TracebackException"},
-    "names": {"__dict__", "vars", "dir", "__dir__", "__getattribute__"},
+    "names": {"__dict__", "vars", "dir", "__dir__", "__getattribute__", "getattr_static", "Formatter"},
     "paths": {"__module__"},
 }  # fmt: skip
 
 
-def looks(node: ast.stmt, imported: dict[str, Target]) -> tuple[set[str], set[str], set[str], bool]:
-    """(needs, reads, attributes and texts, whether it looks at its own locals) of a top-level statement."""
+class Looks(NamedTuple):
+    """What a top-level statement looks at.
+
+    ``words`` are attributes and texts, ``freeze`` says whether it looks at its own locals. ``foreign`` are attributes
+    of other packages that are searched for names made at run time, ``stored`` those that are set of anything.
+    """
+
+    needs: set[str]
+    reads: set[str]
+    words: set[str]
+    freeze: bool
+    foreign: set[str]
+    stored: set[str]
+
+
+def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) -> Looks:
+    """What a statement looks at; ``imported`` are names that its module imports, ``once`` those bound no other way."""
     needs: set[str] = set()
     words: set[str] = set()
     attributes: set[str] = set()
-    called = {id(n.func) for n in ast.walk(node) if isinstance(n, ast.Call)}
-    allowed = {
-        id(n.comparators[0]) for n in ast.walk(node) if isinstance(n, ast.Compare) and _is_membership(n)
-    }
-    for n in ast.walk(node):
+    stored: set[str] = set()
+    nodes = list(ast.walk(node))
+    calls = [n for n in nodes if isinstance(n, ast.Call)]
+    called = {id(n.func) for n in calls}
+    allowed = {id(n.comparators[0]) for n in nodes if isinstance(n, ast.Compare) and _is_membership(n)}
+    texts = {id(n.value) for n in nodes if isinstance(n, ast.Expr)}  # of docstrings
+    for n in nodes:
         word = _word(n)
         if word is not None:
             words.add(word)
-            if word.isidentifier() and isinstance(n, ast.Attribute | ast.Constant):
-                attributes.add(f"{word}()" if id(n) in called else word)
-        if isinstance(n, ast.Call):
-            needs |= _dynamic(n)
-        if isinstance(n, ast.Global):
+        if isinstance(n, ast.Attribute):
+            attributes.add(f"{n.attr}()" if id(n) in called else n.attr)
+            if not isinstance(n.ctx, ast.Load):
+                stored.add(n.attr)
+        elif isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in texts:
+            attributes |= _named(n.value)
+        elif isinstance(n, ast.MatchClass):  # `case Kind(size=3)` reads an attribute
+            attributes.update(n.kwd_attrs)
+        elif isinstance(n, ast.Global):
             needs.add("module")
         if id(n) not in allowed and _sees_everything(n, imported):
             needs.add("everything")
+    dynamic = [(n, found) for n in calls if (found := _dynamic(n))]
+    foreign: set[str] = set()
+    if dynamic:
+        instances = Instances(node, once)
+        needs = needs.union(*(found for n, found in dynamic if not instances.looked_up(n)))
+        foreign = instances.foreign
+    stored |= {
+        str(n.args[1].value) for n in calls if len(n.args) > 2 and isinstance(n.args[1], ast.Constant)
+    }  # setattr
     if words & _EVERYTHING:
         needs.add("everything")
-    handed = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and id(n) not in called}
-    handed |= {
-        n.attr for n in ast.walk(node) if isinstance(n, ast.Attribute) and id(n) not in called
-    } & _IMPORTERS
+    handed = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called}
+    methods = {n.attr for n in nodes if isinstance(n, ast.Attribute) and id(n) not in called}
+    if handed & (_DYNAMIC | _DYNAMIC_GETTERS) or methods & (_DYNAMIC_GETTERS | _FORMATS):
+        needs.add("module")  # called elsewhere, they look up what nobody knows
+    handed |= methods & _IMPORTERS
     handed &= _LOCALS | _MODULE | _IMPORTERS
     if words & _MODULE and _calls(node, _MODULE):
         needs |= {"module", "imports"}
@@ -124,7 +162,13 @@ def looks(node: ast.stmt, imported: dict[str, Target]) -> tuple[set[str], set[st
     if "module" in needs:
         reads.add("names")
     freeze = _calls(node, _LOCALS) or "everything" in needs
-    return needs, reads, attributes, freeze
+    return Looks(needs, reads, attributes, freeze, foreign, stored)
+
+
+def _named(text: str) -> set[str]:
+    """Attributes that a text names: by itself, as a path, or as a format."""
+    found = set(text.split(".")) if _PATH.fullmatch(text) else set()
+    return found | set(_IN_FORMAT.findall(text)) if "{" in text else found
 
 
 def _renames(node: ast.AST) -> bool:
@@ -198,7 +242,15 @@ def _dynamic(node: ast.Call) -> set[str]:
         return {"module"}
     if name in _DYNAMIC_GETTERS and not all(map(_is_text, node.args)):
         return {"module"}
+    if name in _FORMATS and isinstance(func, ast.Attribute) and not _is_text(func.value):
+        given = [*node.args, *(k.value for k in node.keywords)]
+        return set() if all(map(_is_value, given)) else {"module"}
     return set()
+
+
+def _is_value(node: ast.AST) -> bool:
+    """What an operator or a constant gives: no module."""
+    return isinstance(node, ast.Constant | ast.BinOp | ast.JoinedStr | ast.Compare)
 
 
 def _is_text(node: ast.AST) -> bool:

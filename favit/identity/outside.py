@@ -8,12 +8,14 @@ the environment that a mechanism reads are only told: they may be harmless. Free
 from __future__ import annotations
 
 import ast
+import functools
 import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
+from favit.components import own, registry
 from favit.identity.closure import Closure, Reader
 from favit.sweeps.config import ConfigError
 
@@ -60,7 +62,8 @@ _HINT = re.compile(
 
 def check(closure: Closure, reader: Reader) -> None:
     """``ConfigError`` for the first import that leads to a file of this project outside ``favit``."""
-    suspects = {other for other in closure.outside if _is_beside(other, reader.root)}
+    places = _project(reader.root)
+    suspects = {other for other in closure.outside if any(_is_beside(other, place) for place in places)}
     for name in closure.modules:
         path = reader.file_of(name)
         if path is None:
@@ -69,12 +72,38 @@ def check(closure: Closure, reader: Reader) -> None:
         if not any(other in text for other in suspects) and not _DYNAMIC.search(text):
             continue
         for line, imported in _imports(text):
-            if _is_beside(imported.partition(".")[0], reader.root):
+            if any(_is_beside(imported.partition(".")[0], place) for place in places):
                 raise ConfigError(
                     f"{path}, line {line}: imports {imported}, which is a file of this project outside "
-                    f"{_PACKAGE}/: no result would notice its changes. Move it into {_PACKAGE}/, or install it as a "
-                    "package of its own"
+                    f"{_PACKAGE}/: no result would notice its changes. {_REMEDY}, or install it as a package of its own"
                 )
+
+
+# How a file comes to be held to: in a folder of `components` it is a module of `favit` like any other.
+_REMEDY = (
+    f"Move it into {_PACKAGE}/, or into a room of a folder that components names, and import it as from there "
+    f"(from {_PACKAGE}.models._shared import ...)"
+)
+
+
+def _project(root: Path) -> list[Path]:
+    """The folders whose files are the project's: the checkout, where ``favit`` is none installed, and one's own."""
+    rooms = [folder / room for folder in own.folders() for room in registry.KINDS]
+    beside = [Path.cwd(), *own.folders(), *rooms] if own.folders() or _is_installed(root) else []
+    return list(dict.fromkeys([*([] if _is_installed(root) else [root]), *beside]))
+
+
+@functools.cache
+def _is_installed(root: Path) -> bool:
+    """Whether ``favit`` lies there among installed packages, which are nobody's project."""
+    return any(root.glob("favit_probsparse-*.dist-info"))
+
+
+def _shown(path: Path, root: Path) -> str:
+    """A file for people: within the project, or as it is."""
+    return str(
+        next((path.relative_to(base) for base in (root, Path.cwd()) if path.is_relative_to(base)), path)
+    )
 
 
 def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
@@ -85,7 +114,7 @@ def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
         if path is None or not name.startswith(_MECHANISMS):
             continue
         for line, what in asked_of_machine(_source(path)):
-            place = f"{path.relative_to(reader.root)}, line {line}"
+            place = f"{_shown(path, reader.root)}, line {line}"
             found.append(f"{place}: reads {what}, which is not tracked: results stay valid when it changes")
     return found
 

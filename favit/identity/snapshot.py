@@ -18,6 +18,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from favit.components import own
 from favit.disk.cache import Cache
 from favit.disk.files import sha256_of, write_atomic
 from favit.disk.git import commit_of, git
@@ -85,18 +86,26 @@ def keep(program: Closure, code: Code, results: Path, reader: Reader) -> Path:
 
 
 def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
-    sources = [path for name in program.modules if (path := reader.file_of(name))]
-    for source in sources:
-        write_atomic(building / source.relative_to(reader.root), source.read_bytes())
+    files = {name: path for name in program.modules if (path := reader.file_of(name))}
+    for name, source in files.items():
+        place = building.joinpath(
+            *name.split(".")
+        )  # components of one's own lie beside the built-in ones here
+        target = place / source.name if source.name == "__init__.py" else place.with_suffix(".py")
+        write_atomic(target, source.read_bytes())
+    sources = list(files.values())
     facts = {
         "layout": LAYOUT,
         "roots": list(code.roots),
         "program": list(program.roots),
-        "commit": commit_of(reader.root, sources),
+        "commit": commit_of(reader.root, [s for s in sources if s.is_relative_to(reader.root)]),
     }
-    write_atomic(
-        building / "uncommitted.diff", git(reader.root, "diff", "HEAD", "--", *map(str, sources)) or ""
-    )
+    diffs = []
+    for folder in (reader.root, *own.folders()):  # one's own may lie in a repository of their own, or in none
+        inside = [s for s in sources if s.is_relative_to(folder)]
+        facts["commit"] = facts["commit"] or commit_of(folder, inside)
+        diffs.append((inside and git(folder, "diff", "HEAD", "--", *map(str, inside))) or "")
+    write_atomic(building / "uncommitted.diff", "".join(dict.fromkeys(diffs)))
     write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
     record_files(building)

@@ -6,17 +6,19 @@ steps measured here, on made-up examples: what reads and augments real ones come
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from favit.components.literals import literals
+from favit.components.literals import literals, trained
 from favit.data._missing import DataMissing
 from favit.planning.pace import Metrics, Pace, finished_runs, known_examples, known_pace
 from favit.results.state import Results
 from favit.sweeps.config import Config, SweepConfig
-from favit.sweeps.runs import Run, cells
+from favit.sweeps.runs import Run
+from favit.sweeps.stages import possible
 
 _FORWARD = 1 / 3  # scoring's share of a training step
 
@@ -74,14 +76,25 @@ class Row:
     why_unknown: str = ""
 
 
-def outline(config: Config, sweep: SweepConfig) -> Outline:
-    """A sweep's runs that have no result that counts, row by row."""
-    wanted = {cell.run.key: cell for cell in cells(sweep)}
+def outline(config: Config, sweep: SweepConfig, only: Collection[str] | None = None) -> Outline:
+    """A sweep's runs that have no result that counts, row by row.
+
+    only: the keys of those that matter; None for all that it may come to ask for.
+    """
+    places = possible(sweep).places
+    wanted: dict[str, tuple[str, Run]] = {}
+    for option, cell in ((option, option.cells[0]) for place in places for option in place.options):
+        label = f"{' '.join(str(value) for _, value in cell.group)}, {cell.label}"
+        for run in option.candidates:
+            wanted.setdefault(run.key, (f"{label}, to choose {option.name}", run))
+        for of in option.cells:
+            wanted.setdefault(of.run.key, (label, of.run))
+    if only is not None:
+        wanted = {key: value for key, value in wanted.items() if key in only}
     rows: dict[str, list[Run]] = defaultdict(list)
-    for state in Results(config).states([cell.run for cell in wanted.values()]):
+    for state in Results(config).states([run for _, run in wanted.values()]):
         if not state.counts:
-            cell = wanted[state.run.key]
-            rows[f"{' '.join(str(value) for _, value in cell.group)}, {cell.label}"].append(state.run)
+            rows[wanted[state.run.key][0]].append(state.run)
     asked = sweep.resources
     layout = Layout(asked.get("nodes", 1), asked.get("gpus", 0), asked.get("cpus", 1))
     return Outline(sweep.name, layout, len(wanted), dict(rows))
@@ -103,6 +116,8 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
     """What one run takes. Raises ``DataMissing`` and ``ValueError`` where that cannot be known."""
     from favit.planning import probe  # torch, for those who need it
 
+    if not trained(run["model"]):
+        return Cost(0.0, Pace(math.inf, "not trained, only scored"), 0)
     train, scored = examples(run, finished, data)
     facts = probe.data_facts(run.settings, data)
     model = probe.build_model(run.settings, facts)
@@ -111,7 +126,9 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
         batch = run["batch_size"] // layout.devices
         found = probe.measure(model, run.settings, facts, device, layout.threads, batch)
         rate = found.examples_per_second / (1 + _FORWARD * scored / train)
-        pace = Pace(rate, f"measured here, on {found.device}, the model alone", found.on_cpu)
+        pace = Pace(
+            rate, f"measured here, on {found.device}, the model alone", found.on_cpu, found.memory_bytes
+        )
     return Cost(hours(run, layout.devices, pace, train), pace, probe.parameters(model))
 
 

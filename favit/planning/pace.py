@@ -15,6 +15,7 @@ from favit.sweeps.runs import Run
 _NOT_SPEED = {
     "seed", "epochs", "lr", "lr_batch", "weight_decay", "schedule", "warmup_epochs", "cooldown_epochs",
     "min_lr", "patience", "limit_train", "limit_test", "label_smoothing",
+    "validation_split",
 }  # fmt: skip
 
 Metrics = Mapping[str, Any]  # what a metrics.json holds
@@ -27,6 +28,7 @@ class Pace:
     examples_per_second: float
     source: str
     measured_on_cpu: bool = False
+    memory_bytes: int | None = None  # the most that a process takes: of the GPU, or of the machine
 
 
 def finished_runs(results: Path) -> list[Metrics]:
@@ -49,7 +51,7 @@ def known_pace(run: Run, finished: Iterable[Metrics]) -> Pace | None:
     last = max(same, key=lambda m: m["finished"])
     rate = last["epochs_run"] * last["train_examples"] / last["device_seconds"]
     where = (last["hardware"].get("gpus") or [last["hardware"]["device"]])[0]
-    return Pace(rate, f"finished run on {where}")
+    return Pace(rate, f"finished run on {where}", memory_bytes=last.get("peak_memory_bytes"))
 
 
 def known_examples(run: Run, finished: Iterable[Metrics]) -> tuple[int, int] | None:
@@ -66,6 +68,6 @@ def _speed(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def _data(settings: Mapping[str, Any]) -> tuple[Any, ...]:
     """What the number of examples follows from."""
-    names = ("limit_train", "limit_test", "input_length", "horizon")
+    names = ("limit_train", "limit_test", "validation_split", "input_length", "horizon")
     own = sorted((k, v) for k, v in settings.items() if k.startswith("dataset"))
-    return (*own, *(settings.get(name) for name in names))
+    return (*own, *(settings.get(name) or 0 for name in names))

@@ -16,7 +16,7 @@ from torch.nn.functional import cross_entropy, mse_loss
 
 from favit.components import registry
 from favit.components.literals import literals, task_of
-from favit.train import build, numerics, optimizer
+from favit.train import build, numerics, optimizer, recompute
 from favit.train.life import machine
 from favit.train.settings import Optimisation, parse
 
@@ -31,6 +31,7 @@ class Probe:
     device: str
     on_cpu: bool
     examples_per_second: float
+    memory_bytes: int  # what training takes of the device: measured on a GPU, else counted (``_Counted``)
 
 
 def data_facts(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
@@ -74,25 +75,77 @@ def measure(
     machine.prepare(min(max(1, threads), os.cpu_count() or 1), device)
     numerics.configure(chosen)
     gpu = device.type == "cuda"
-    batch = max(1, batch if gpu else min(batch, _ON_CPU))
+    wanted = max(1, min(batch, chosen.micro_batch_size or batch))  # at a time
+    batch = wanted if gpu else min(wanted, _ON_CPU)
     model.to(device).train()
+    if chosen.activation_checkpointing:
+        recompute.activations(model)
     stepper = optimizer.build(model, chosen)
     inputs, target = _made_up(run, facts, batch, device)
     precision = numerics.AUTOCAST.get(chosen.precision)
     loss_of = cross_entropy if target.dtype == torch.int64 else mse_loss
     seconds: list[float] = []
+    counted = _Counted(model)
+    with counted, torch.autocast(device.type, precision, enabled=precision is not None):
+        loss_of(model(*inputs).float(), target)
+    if gpu:
+        torch.cuda.reset_peak_memory_stats()
     while len(seconds) < 2 or (len(seconds) <= steps and sum(seconds) < _SECONDS):
         start = time.perf_counter()
         with torch.autocast(device.type, precision, enabled=precision is not None):
             loss = loss_of(model(*inputs).float(), target)
         loss.backward()
         stepper.step()
+        if not seconds:
+            fixed = fixed_bytes(model, stepper, chosen)
         stepper.zero_grad()
         if gpu:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
     name = torch.cuda.get_device_name() if gpu else f"a CPU, threads: {torch.get_num_threads()}"
-    return Probe(name, not gpu, batch / statistics.median(seconds[1:]))
+    memory = fixed + counted.bytes * wanted // batch
+    if gpu:
+        memory = torch.cuda.max_memory_allocated()
+    return Probe(name, not gpu, batch / statistics.median(seconds[1:]), memory)
+
+
+def fixed_bytes(model: nn.Module, stepper: torch.optim.Optimizer, chosen: Optimisation) -> int:
+    """Bytes that do not grow with the batch: weights, their gradients, what the optimizer keeps, an average."""
+    weights = sum(p.nbytes for p in model.parameters())
+    moments = sum(
+        v.nbytes for state in stepper.state.values() for v in state.values() if isinstance(v, Tensor)
+    )
+    return weights * (2 + bool(chosen.ema)) + moments
+
+
+class _Counted:
+    """Counts the bytes that a forward pass keeps for its backward pass, weights left out: they grow with the batch.
+
+    What a step takes besides, for as long as one operation lasts, is not in it.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        self._known = {p.untyped_storage().data_ptr() for p in model.parameters()}
+        self._kept: dict[int, Tensor] = {}  # held, so that no two share an address
+        self._hooks = torch.autograd.graph.saved_tensors_hooks(self._note, lambda tensor: tensor)
+
+    @property
+    def bytes(self) -> int:
+        """So many."""
+        return sum(tensor.untyped_storage().nbytes() for tensor in self._kept.values())
+
+    def _note(self, tensor: Tensor) -> Tensor:
+        address = tensor.untyped_storage().data_ptr()
+        if address not in self._known:
+            self._kept.setdefault(address, tensor.detach())
+        return tensor
+
+    def __enter__(self) -> _Counted:
+        self._hooks.__enter__()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._hooks.__exit__(*error)
 
 
 def _made_up(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 
 from favit.planning.costs import Outline, Row
@@ -22,7 +23,10 @@ def line(row: Row) -> str:
     if row.cost is None:
         return f"  {row.runs} x {row.label}: unknown, {row.why_unknown}"
     pace = row.cost.pace
-    each = f"{time(row.cost.hours)} each, {pace.examples_per_second:,.3g} examples/s a device ({pace.source})"
+    if math.isinf(pace.examples_per_second):
+        return f"  {row.runs} x {row.label}: {pace.source}"
+    memory = f" and about {size(pace.memory_bytes)} of memory a device" if pace.memory_bytes else ""
+    each = f"{time(row.cost.hours)} each, {pace.examples_per_second:,.3g} examples/s a device{memory} ({pace.source})"
     return f"  {row.runs} x {row.label}: {each}"
 
 

@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any
 
 from filelock import FileLock, Timeout
+from PIL import Image
 
 from favit.components import registry
 from favit.components.literals import literals
 from favit.components.nearest import unknown
-from favit.data import _index
+from favit.data import _index, _pictures
 from favit.data._index import IN_PLACE, PACKED, PARTS
 from favit.disk.files import write_atomic
 from favit.prepare import pack, sources, verify
-from favit.prepare.sources import Found, Incomplete
+from favit.prepare.sources import Example, Found, Incomplete
 
 
 def prepare(dataset: str, root: Path, images: str, workers: int, a_shard: int) -> list[str]:
@@ -50,6 +51,52 @@ def _make(
         raise Incomplete(f"{folder} is not there: put or link the downloaded folders or archives into it")
     found = sources.find(folder)
     _check_counts(found, facts, folder)
+    index, shards = _packed(dataset, found, folder, images, workers, a_shard)
+    counts = ", ".join(f"{index.parts[part].examples:,} {part}" for part in PARTS)
+    return [f"{dataset}: {counts} images in {shards} shards", *_remarks(index)]
+
+
+def prepare_folder(folder: Path, options: argparse.Namespace, workers: int) -> list[str]:
+    """Prepare the pictures of a folder for ``dataset: image_folder``; returns what there is to say of them."""
+    try:
+        ready = _index.read(folder)
+    except (FileNotFoundError, ValueError):
+        there = _pictures.listed(folder, options.scored, options.test_share, options.split_seed)
+        _check_bits(folder, [name for _, name in (*there.train, *there.test)])
+        parts = {"train": there.train, "val": there.test}
+        found = Found(
+            list(there.classes),
+            {
+                part: [Example(label, name, folder / name) for label, name in those]
+                for part, those in parts.items()
+            },
+        )
+        images = IN_PLACE if options.in_place else PACKED
+        ready, _ = _packed(str(folder), found, folder, images, workers, options.shard)
+    counts = ", ".join(f"{ready.parts[part].examples:,} for {_USE[part]}" for part in PARTS)
+    return [f"{folder}: {counts}", *(f"damaged, left out: {name}" for name in ready.left_out)]
+
+
+def _check_bits(folder: Path, names: Sequence[str]) -> None:
+    """``Incomplete`` for pictures of more than 8 bits, which would be cut off: in memory they are brought to 8."""
+    for name in names:
+        try:
+            with Image.open(folder / name) as image:
+                if image.mode.startswith(("I", "F")):
+                    raise Incomplete(
+                        f"{folder / name} has more than 8 bits a pixel; convert such pictures first"
+                    )
+        except (OSError, SyntaxError):
+            continue  # damaged: named and left out
+
+
+_USE = {"train": "training", "val": "the test"}
+
+
+def _packed(
+    dataset: str, found: Found, folder: Path, images: str, workers: int, a_shard: int
+) -> tuple[_index.Index, int]:
+    """Pack what was found, the index last; returns it and the number of shards."""
     try:
         with FileLock(folder / ".prepare.lock", timeout=0):
             pack.remove_leftovers(folder)
@@ -64,8 +111,7 @@ def _make(
             write_atomic(folder / _index.NAME, index.to_json())
     except Timeout:
         raise Incomplete(f"{folder} is being prepared by another process") from None
-    counts = ", ".join(f"{index.parts[part].examples:,} {part}" for part in PARTS)
-    return [f"{dataset}: {counts} images in {len(everything)} shards", *_remarks(index)]
+    return index, len(everything)
 
 
 def _check_counts(found: Found, facts: Mapping[str, Any], folder: Path) -> None:
@@ -105,6 +151,16 @@ def parser() -> argparse.ArgumentParser:
         action="store_true",
         help="read all images of a prepared data set and compare them with its index; slow",
     )
+    parser.add_argument(
+        "--folder",
+        action="append",
+        default=[],
+        type=Path,
+        help="a folder of pictures by class, for image_folder",
+    )
+    parser.add_argument("--scored", choices=("auto", "test", "val"), default="auto", help="as dataset.scored")
+    parser.add_argument("--test-share", type=float, default=0.2, help="as dataset.test_share")
+    parser.add_argument("--split-seed", type=int, default=0, help="as dataset.split_seed")
     parser.add_argument("--workers", type=int, default=0, help="processes; default: one a core")
     parser.add_argument(
         "--shard", type=int, default=pack.EXAMPLES_A_SHARD, help="images a shard; default: %(default)s"
@@ -122,7 +178,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     workers = options.workers or len(os.sched_getaffinity(0))
     failed = False
-    for name in options.datasets or prepared():
+    for folder in options.folder:
+        try:
+            print("\n".join(prepare_folder(folder, options, workers)))
+        except (Incomplete, OSError, ValueError) as error:
+            print(error, file=sys.stderr)
+            failed = True
+    for name in options.datasets or ([] if options.folder else prepared()):
         if name not in registry.names("data"):
             print(unknown(f"data set '{name}'", name, prepared()), file=sys.stderr)
             return 1

@@ -106,6 +106,8 @@ def probe(request: dict[str, Any]) -> dict[str, Any]:
     torch.set_num_threads(1)
     device = torch.device(request["device"])
     run = _shortened(request["run"], request["task"], request["steps"])
+    if run.get("validation_split"):
+        from favit.train import validated as engine  # type: ignore[no-redef]
     last = run["epochs"] - 1
     found: dict[str, Any] = {"learning rates": _digest(_learning_rates(run))}
     state, stop_in = None, min(1, last)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +26,37 @@ class NeedsConfirmation(RuntimeError):
     """Finished runs would be trained again, and more of them than go without asking; the message lists them."""
 
 
-def before_training(config: Config, results: Results, states: Iterable[State]) -> str:
+def before_training(
+    config: Config,
+    results: Results,
+    states: Iterable[State],
+    later: Iterable[Sequence[Sequence[State]]] = (),
+) -> str:
     """Keep each run's settings and a snapshot of its code; returns the summary to show.
+
+    later: runs that may follow when results are in, each time alternatives of which one will. They are kept as well,
+    and the question counts the most of them that may be trained again.
 
     Raises ``NeedsConfirmation`` where a change of code or of defaults would
     retrain more than three finished runs and nobody has said ``retrain=yes``.
     """
-    states = list(states)
-    again = [(state, old) for state in states if (old := superseded(state)) is not None]
+    states, alternatives = list(states), [list(each) for each in later]
+    again = _again(states)
+    for each in alternatives:
+        again += sorted((_again(one) for one in each), key=len)[-1] if each else []
     if len(again) > MOST_UNASKED and not config.retrain:
         raise NeedsConfirmation(_question(again, results))
-    _keep_snapshots(states, results)
-    for state in states:
+    following = [state for each in alternatives for one in each for state in one]
+    every = list({state.folder: state for state in [*states, *following]}.values())
+    _keep_snapshots(every, results)
+    for state in every:
         write_request(state, results)
         RunFolder(state.folder).forget_metrics()
-    return "\n".join([reasons.summary(states, results.fingerprinter), *absent_data(config.data, states)])
+    return reasons.summary(states, results.fingerprinter)
+
+
+def _again(states: Iterable[State]) -> list[tuple[State, Result]]:
+    return [(state, old) for state in states if (old := superseded(state)) is not None]
 
 
 def snapshot_of(state: State, results: Results) -> Path:
@@ -71,23 +88,51 @@ def write_request(state: State, results: Results) -> None:
 
 
 def absent_data(root: Path, states: Iterable[State]) -> list[str]:
-    """A line for each data set that is not whole here: its jobs would wait for their devices only to fail.
+    """A line for each data set, or file of the user's, that is not whole here, and how many of the runs that stops.
 
-    Said and not refused, as the nodes may have what this machine has not.
+    Their jobs would wait for their devices only to fail. Said and not refused, as the nodes may have what this machine
+    has not; the other runs train.
     """
-    lines = []
-    for settings in {s.run["dataset"]: s.run.settings for s in states}.values():
-        files = data_files(settings, root)
-        try:
-            if "COUNTS" in literals("data", settings["dataset"]):
-                _index.read(next(iter(files.values())).parent)
-            elif missing := [path for path in files.values() if not path.is_file()]:
-                raise DataMissing(missing[0])
-        except (DataMissing, ValueError) as error:
-            lines.append(
-                f"{settings['dataset']} is not ready here; unless the nodes have it, its runs fail: {error}"
-            )
-    return lines
+    states = list(states)
+    runs: dict[tuple[Any, ...], list[State]] = {}
+    for state in states:
+        own = ((k, v) for k, v in state.run.settings.items() if k == "dataset" or k.startswith("dataset."))
+        runs.setdefault(tuple(own), []).append(state)
+    stopped: dict[str, int] = {}
+    for those in runs.values():
+        if (problem := _absent(root, those[0].run.settings)) is not None:
+            stopped[problem] = stopped.get(problem, 0) + len(those)
+    return [
+        f"{problem}: {count} of {len(states)} runs will fail, unless their nodes have it"
+        for problem, count in stopped.items()
+    ]
+
+
+@functools.cache
+def _absent_file(root: Path, files: tuple[tuple[str, Path], ...]) -> str | None:
+    return next((f"{name} is missing in {root}" for name, path in files if not path.exists()), None)
+
+
+def missing_file(root: Path, settings: Mapping[str, Any]) -> str:
+    """What a dry run adds to the reason of a run whose file is not here: ``; nope.csv is missing in data``."""
+    if "COUNTS" in literals("data", settings["dataset"]):
+        return ""
+    said = _absent_file(root, tuple(data_files(settings, root).items()))
+    return f"; {said}" if said else ""
+
+
+def _absent(root: Path, settings: Mapping[str, Any]) -> str | None:
+    """What is missing of a run's data, in one line; None where they are whole."""
+    files = data_files(settings, root)
+    try:
+        if "COUNTS" in literals("data", settings["dataset"]):
+            _index.read(next(iter(files.values())).parent)
+        elif said := _absent_file(root, tuple(files.items())):
+            fetched = "SOURCES" in literals("data", settings["dataset"])
+            return said + (" (`snakemake data` fetches it)" if fetched else "")
+    except (DataMissing, ValueError) as error:
+        return str(error)
+    return None
 
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:

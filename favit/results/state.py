@@ -55,7 +55,6 @@ class Results:
     def __init__(self, config: Config, fingerprinter: Fingerprinter | None = None) -> None:
         self.root = config.results
         self._cache = self.root / ".cache"
-        self._policy = config.versions
         self.fingerprinter = fingerprinter or Fingerprinter(config.data, self._cache, config.versions)
         self.codes = Codes(self.root, self._cache / "snapshots.json")
         self._index = Index(self._cache / "results.json", self.codes)
@@ -109,7 +108,7 @@ class Results:
         return (
             same_input(result, today)
             and then.get("code") == today.code
-            and self._same_versions(then.get("versions") or {}, today.versions)
+            and _same_versions(then.get("versions") or {}, today)
         )
 
     def _is_accepted(self, result: Result, today: Fingerprint) -> bool:
@@ -118,9 +117,7 @@ class Results:
     def _acceptance(self, result: Result, today: Fingerprint) -> Mapping[str, Any] | None:
         """The record by which a person declared a result valid under today's code and versions."""
         for record in result.accepted:
-            if self._code_of(record) == today.code and self._same_versions(
-                record["versions"], today.versions
-            ):
+            if self._code_of(record) == today.code and _same_versions(record["versions"], today):
                 return record
         return None
 
@@ -128,9 +125,6 @@ class Results:
         """The code that a result was accepted under: that of the snapshot which the record names, if it is there."""
         snapshot = record.get("snapshot")
         return (self.codes.digest(snapshot) if isinstance(snapshot, str) else None) or record.get("code")
-
-    def _same_versions(self, then: Mapping[str, str], now: Mapping[str, str]) -> bool:
-        return not any(differing(then, now, self._policy))
 
     def _notes(self, best: Result, today: Fingerprint, name: str, duplicates: list[Result]) -> Iterable[str]:
         if name == "accepted":
@@ -146,6 +140,10 @@ class Results:
         if duplicates:
             folders = ", ".join(r.folder.name for r in duplicates)
             yield f"another valid result with other numbers exists: {folders}"
+
+
+def _same_versions(then: Mapping[str, str], today: Fingerprint) -> bool:
+    return not any(differing(then, today.versions, today.policy))
 
 
 def same_input(result: Result, today: Fingerprint) -> bool:

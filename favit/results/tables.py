@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from favit.disk.files import sha256_of
 from favit.identity.closure import ROOT
@@ -14,7 +15,7 @@ from favit.results.state import Results, State
 from favit.sweeps.config import Config, SweepConfig
 from favit.sweeps.runs import Cell, Run
 
-SUFFIXES = (".csv", ".tex", ".md")
+SUFFIXES = (".csv", ".tex", ".md", ".runs.csv")
 
 ANALYSES = "analysis"  # the folder of analyses, below that of results
 
@@ -28,7 +29,7 @@ def folder(config: Config) -> Path:
 
 
 def files(config: Config, name: str) -> list[Path]:
-    """A sweep's table in its three formats."""
+    """A sweep's table in its three formats, and the scores of its runs one by one."""
     base = folder(config) / name
     return [base.with_suffix(suffix) for suffix in SUFFIXES]
 
@@ -44,9 +45,16 @@ def table_is_current(config: Config, name: str, digest: str) -> bool:
 
 
 def table_digest(
-    sweep: SweepConfig, in_sweep: list[Cell], results: Results, states: Mapping[str, State]
+    sweep: SweepConfig,
+    in_sweep: list[Cell],
+    results: Results,
+    states: Mapping[str, State],
+    decided: Any = None,
 ) -> str:
-    """The digest of all that a sweep's table depends on: its heading and rows, the results, the code that makes it."""
+    """The digest of all that a sweep's table depends on: its heading and rows, the results, the code that makes it.
+
+    decided: what results have decided of the sweep itself, in plain values.
+    """
     rows = []
     for cell in in_sweep:
         state = states[cell.run.key]
@@ -55,7 +63,17 @@ def table_digest(
         rows.append([*place, cell.run.key, state.name, stamp, state.notes])
     recipe = [sweep.recipe.name, sweep.recipe.published, dict(sweep.recipe.changed)]
     made = sweep.table
-    table = [sweep.name, made.caption, made.label, made.baseline, [*made.rows], made.pairing, recipe]
+    table: list[Any] = [
+        sweep.name,
+        made.caption,
+        made.label,
+        made.baseline,
+        [*made.rows],
+        made.pairing,
+        recipe,
+    ]
+    if sweep.staged:
+        table.append([made.equivalence_margin, repr(sweep.rounds), repr(sweep.tune), decided])
     return short_digest([_code(results, "favit.commands.tabulate"), table, rows])
 
 

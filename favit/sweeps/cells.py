@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from favit.components import declared, registry
+from favit.components import declared, registry, timm_names
+from favit.components.literals import families, task_of
 from favit.components.nearest import unknown, unknown_setting
 from favit.components.setting import Setting
-from favit.sweeps import published
+from favit.sweeps import beside, published
 from favit.sweeps.apart import told_apart
 from favit.sweeps.config import ConfigError, SweepConfig, TableConfig
 from favit.sweeps.matrix import expand
-from favit.sweeps.names import axis_written
+from favit.sweeps.names import axis_written, written
 from favit.sweeps.resolve import AXES, Run, check_axes, component_settings, resolve
 
 # Keys of a matrix's row for the table only: never part of a run's identity.
@@ -30,8 +31,9 @@ class Cell:
 
     ``row`` names what the row stands for in the configuration's words: its mechanism (``max_pool``, or
     ``max_pool/learned`` where encodings vary, or the row's own label), behind the other axes that ``table.rows``
-    names (``favit_b0/max_pool``), whose values are in ``values``. ``label`` is what readers see, ``reference`` the
-    published row, and ``group`` what it is compared within, such as model and horizon.
+    names (``favit_b0/max_pool``), whose values are in ``values``; of a model without aggregator the model's name.
+    ``label`` is what readers see, ``reference`` the published row, and ``group`` what it is compared within, such as
+    model and horizon.
     """
 
     run: Run
@@ -46,10 +48,12 @@ def cells(sweep: SweepConfig) -> list[Cell]:
     """Expand a sweep. Raises ``ConfigError`` with one line for anything that its writer has to change."""
     try:
         combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
+        own = {combination.get("model", sweep.settings.get("model")) for combination in combinations}
+        beside.check(sweep, {timm_names.kept(model) for model in own if isinstance(model, str)})
         _check_used(sweep, combinations)
         resolved = [(_run(sweep, combination), combination) for combination in combinations]
         axes = row_axes(sweep.table, resolved)
-        placed = _grouped(sweep, [_row(sweep.table, *each, axes) for each in resolved], axes)
+        placed = _grouped(sweep, resolved, axes)
         _check_table(sweep, combinations, placed, axes)
         named = told_apart(cell.run for cell in placed)
         return [
@@ -69,6 +73,15 @@ def row_axes(table: TableConfig, resolved: list[tuple[Run, dict[str, Any]]]) -> 
     return list(table.rows)
 
 
+def unused(sweep: SweepConfig) -> list[str]:
+    """The recipe's settings that belong to a component which no row has: they are left out."""
+    try:
+        known = _component_settings(sweep, expand(sweep.matrix, sweep.include, sweep.exclude))
+    except ValueError:
+        return []  # said by `cells`
+    return [key for key in sweep.recipe.keys if "." in key and key not in known]
+
+
 def _run(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
     """A combination's run. An error says which row of the matrix brought what is wrong."""
     try:
@@ -82,7 +95,20 @@ def _run(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
             for number, value in enumerate(values, 1)
             if isinstance(value, Mapping) and value.items() <= combination.items()
         ]
-        raise ValueError(f"{', '.join(rows)}: {error}" if rows else str(error)) from None
+        said = f"{error}{_brought(sweep, str(error))}"
+        raise ValueError(f"{', '.join(rows)}: {said}" if rows else said) from None
+
+
+def _brought(sweep: SweepConfig, error: str) -> str:
+    """Where an error is about a setting of the recipe: that it is, and how to do without."""
+    for key in sweep.recipe.keys:
+        if error.startswith(f"{key} "):
+            return f" ({_recipe_brings(sweep, key)})"
+    return ""
+
+
+def _recipe_brings(sweep: SweepConfig, key: str) -> str:
+    return f"recipe '{sweep.recipe.name}' brings it; settings: {{{key}: null}} leaves it out"
 
 
 def _check_text(key: str, value: Any) -> None:
@@ -94,12 +120,19 @@ def _check_text(key: str, value: Any) -> None:
 def _row(table: TableConfig, run: Run, combination: Mapping[str, Any], axes: list[str]) -> Cell:
     """A combination's row, named, its group still open."""
     own = [str(combination["label"])] if "label" in combination else []
-    mechanism = own or [str(run[axis]) for axis in axes if axis in _MECHANISM]
     values = tuple((a, run.settings.get(a, "default")) for a in axes if a not in _MECHANISM)
-    row = "/".join([*(str(value) for _, value in values), *mechanism])
     parts = [table.labels.get(str(value), axis_written(axis, value)) for axis, value in values]
-    shown = ", ".join([*parts, *(own or [table.labels.get(name, name) for name in mechanism])])
-    alone = "/".join(mechanism)
+    if declared.aggregates(run["model"]):
+        mechanism = own or [str(run[axis]) for axis in axes if axis in _MECHANISM]
+        names = own or [table.labels.get(name, name) for name in mechanism]
+    else:
+        mechanism = own or ([] if "model" in axes else [run["model"]])
+        names = own or [table.labels.get(name, written(name)) for name in mechanism]
+    row = "/".join([*(str(value) for _, value in values), *mechanism])
+    shown = ", ".join([*parts, *names])
+    alone = "/".join(mechanism) or run["model"]
+    if "model" not in axes and not declared.aggregates(run["model"]):
+        values += (("model", run["model"]),)
     named = table.references.get(row, table.references.get(alone, alone))
     return Cell(
         run,
@@ -110,14 +143,43 @@ def _row(table: TableConfig, run: Run, combination: Mapping[str, Any], axes: lis
     )
 
 
-def _grouped(sweep: SweepConfig, rows: list[Cell], row_axes: list[str]) -> list[Cell]:
-    """The cells with their groups, each once."""
+def _grouped(
+    sweep: SweepConfig, resolved: list[tuple[Run, dict[str, Any]]], row_axes: list[str]
+) -> list[Cell]:
+    """The cells with their groups, each once, behind them those of the models beside."""
+    rows = [_row(sweep.table, *each, row_axes) for each in resolved]
     axes = _group_axes(sweep, rows, row_axes)
     found: dict[Any, Cell] = {}
     for cell in rows:
         group = tuple((axis, cell.run.settings.get(axis, "default")) for axis in axes)
         found.setdefault((cell.row, group, cell.run.key), replace(cell, group=group))
+    for (run, combination), cell in zip(resolved, rows, strict=True):
+        group = tuple((axis, run.settings.get(axis, "default")) for axis in axes)
+        for added in beside.combinations(sweep, combination, run["model"]):
+            cell = replace(_row(sweep.table, _beside(sweep, added), added, row_axes), group=group)
+            found.setdefault((cell.row, group, cell.run.key), cell)
+    _check_repetitions(found.values())
     return list(found.values())
+
+
+def _beside(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
+    try:
+        return resolve({k: v for k, v in combination.items() if k not in TABLE_KEYS}, sweep.settings)
+    except ValueError as error:
+        raise ValueError(f"beside: {error}") from None
+
+
+def _check_repetitions(placed: Iterable[Cell]) -> None:
+    """Runs of a row within a block are averaged: they differ by their seed alone."""
+    first: dict[Any, Mapping[str, Any]] = {}
+    for cell in placed:
+        now = cell.run.settings
+        then = first.setdefault((cell.row, cell.group), now)
+        if differing := sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k)):
+            raise ValueError(
+                f"row '{cell.row}' has runs that differ by {', '.join(differing)} in one block; make rows or blocks "
+                "of it: an axis of the matrix, or table.rows"
+            )
 
 
 def _group_axes(sweep: SweepConfig, rows: list[Cell], row_axes: list[str]) -> list[str]:
@@ -150,14 +212,43 @@ def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
     """A component's setting reaches the rows whose component has it; one that reaches none is a slip."""
     if not combinations:
         raise ValueError("exclude leaves no run")
-    for key in (key for key in sweep.settings if "." in key):
-        valid: dict[str, Setting] = {}
-        for combination in combinations:
-            axes = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
-            check_axes(axes, combination)
-            valid |= component_settings(axes)
-        if key not in valid:
-            raise ValueError(unknown_setting(key, (), valid))
+    _check_recipe_of_task(sweep, combinations)
+    own = [key for key in sweep.settings if "." in key and key not in sweep.recipe.keys]
+    if own:
+        valid = _component_settings(sweep, combinations)
+        for key in own:
+            if key not in valid:
+                raise ValueError(unknown_setting(key, (), valid))
+
+
+def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> dict[str, Setting]:
+    """The settings of all components that the sweep's runs name, those of models beside included."""
+    valid: dict[str, Setting] = {}
+    for combination in combinations:
+        axes: dict[str, Any] = {axis: combination.get(axis, sweep.settings.get(axis)) for axis in AXES}
+        axes["model"] = timm_names.kept(axes["model"])
+        check_axes(axes, combination)
+        valid |= component_settings(axes)
+        for entry in beside.entries(sweep, axes["model"]):
+            alone = {
+                **axes,
+                "model": timm_names.kept(entry["model"]),
+                "aggregator": "none",
+                "encoding": "none",
+            }
+            check_axes(alone, combination)
+            valid |= component_settings(alone)
+    return valid
+
+
+def _check_recipe_of_task(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
+    """A recipe for the other task brings settings that these runs do not have."""
+    named: set[Any] = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
+    for dataset in sorted(named & set(registry.names("data"))):
+        task = task_of(dataset)
+        for key in sweep.recipe.keys:
+            if "." not in key and key not in (*AXES, *declared.training(task)):
+                raise ValueError(f"{key} is no setting of {task} ({_recipe_brings(sweep, key)})")
 
 
 def _check_table(
@@ -165,8 +256,8 @@ def _check_table(
 ) -> None:
     """Whatever a table's words name is there. Labels may name mechanisms that are in other sweeps only."""
     table, rows = sweep.table, list(dict.fromkeys(cell.row for cell in placed))
-    rooms = {declared.room_of(cell.run["model"]) for cell in placed} | {"encodings"}
-    mechanisms = sorted({name for room in rooms for name in registry.names(room)} - set(rows))
+    rooms = {declared.room_of(cell.run["model"]) for cell in placed} - {"none"} | {"encodings"}
+    mechanisms = sorted({name for room in rooms for name in registry.names(room)} | {*families()} - set(rows))
     references = [*table.references.values(), *(c["reference"] for c in combinations if "reference" in c)]
     _all_known("table.baseline: row", [table.baseline], rows)
     _all_known("table.labels: row or mechanism", table.labels, [*rows, *mechanisms])

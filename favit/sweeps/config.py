@@ -14,13 +14,15 @@ from typing import Any
 import jsonschema
 import yaml
 
+from favit.components import own
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.recipes import check_recipe
+from favit.sweeps.resolve import forget
+from favit.sweeps.shipped import SCHEMA
+from favit.sweeps.staged import Rounds, Tune, rounds_of, tune_of
 
 __all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
-
-_SCHEMA = Path(__file__).parents[2] / "workflow" / "schemas" / "config.schema.yaml"
 
 # Base class of YAML loaders: the C one where libyaml is there, several times as fast.
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -32,6 +34,7 @@ class TableConfig:
 
     rows: the axes that make a row; empty for the mechanism (aggregator, and encoding where it varies).
     pairing: whether seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (favit.analysis.comparisons).
+    equivalence_margin: within which a difference is none, in the unit that the table prints its first metric in.
     """
 
     caption: str = ""
@@ -41,6 +44,7 @@ class TableConfig:
     references: Mapping[str, str] = field(default_factory=dict)
     rows: Sequence[str] = ()
     pairing: str = "auto"
+    equivalence_margin: float | None = None
 
 
 @dataclass(frozen=True)
@@ -49,13 +53,14 @@ class Recipe:
 
     note: what is to be known before it is trained with, said by the dry run. published: how it relates to what
     published values were trained with, said in captions of tables that show some. changed: what the sweep
-    overrides.
+    overrides, with None for what it leaves out. keys: the settings that come from the recipe.
     """
 
     name: str = ""
     note: str = ""
     published: str = ""
     changed: Mapping[str, Any] = field(default_factory=dict)
+    keys: Sequence[str] = ()
 
     @property
     def said(self) -> str:
@@ -65,9 +70,15 @@ class Recipe:
         return f"recipe {self.name} {self.note}" if self.note else ""
 
 
+Beside = str | Mapping[str, Any]  # a model's name, or with settings of its own
+
+
 @dataclass(frozen=True)
 class SweepConfig:
-    """One sweep as written: matrix, settings and table, not yet expanded."""
+    """One sweep as written: matrix, settings and table, not yet expanded.
+
+    beside: models that stand in each block beside those of the matrix, or in that of a model, by the latter's name.
+    """
 
     name: str
     matrix: Mapping[str, list[Any]]
@@ -78,6 +89,14 @@ class SweepConfig:
     resources: Mapping[str, Any] = field(default_factory=dict)
     in_all: bool = True
     recipe: Recipe = Recipe()
+    beside: Sequence[Beside] | Mapping[str, Sequence[Beside]] = ()
+    rounds: Rounds | None = None
+    tune: Tune | None = None
+
+    @property
+    def staged(self) -> bool:
+        """Whether results decide which runs are asked for (favit.sweeps.stages)."""
+        return self.rounds is not None or self.tune is not None
 
 
 @dataclass(frozen=True)
@@ -119,8 +138,29 @@ def read(path: Path | str) -> Any:
         raise ConfigError(f"no configuration at {path}") from None
     except OSError as error:
         raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
+        raise ConfigError(_yaml_error(str(path), error)) from None
+    except UnicodeDecodeError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def as_yaml(text: str) -> Any:
+    """A plain value as YAML reads it; the text itself where it is more than that, or none."""
+    try:
+        found = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError:
+        return text
+    return found if isinstance(found, bool | int | float) else text
+
+
+def _yaml_error(source: str, error: yaml.YAMLError) -> str:
+    """``config.yaml, line 12: is not valid YAML: ...``, with where what is open began."""
+    problem, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
+    said = [str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
+    if problem is None or not said:
+        return f"{source} is not valid YAML: {' '.join(str(error).split())}"
+    since = f" (begun in line {began.line + 1})" if began is not None and began.line != problem.line else ""
+    return f"{source}, line {problem.line + 1}, is not valid YAML: {', '.join(said)}{since}"
 
 
 def _check_given_once(node: Any, source: str) -> None:
@@ -142,12 +182,13 @@ def _check_given_once(node: Any, source: str) -> None:
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
     _check_keys(raw, source)
-    schema = yaml.load(_SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
     )
     if errors:
         raise ConfigError(f"{source}: {_sentence(errors[0])}")
+    _use(raw.get("components", ()), source)
     recipes = raw.get("recipes", {})
     sweeps = {
         name: _sweep(name, body, recipes, raw.get("resources", {})) for name, body in raw["sweeps"].items()
@@ -166,6 +207,16 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
         keep=raw.get("keep", "none"),
         retrain=raw.get("retrain", "ask") in ("yes", True),
     )
+
+
+def _use(folders: Sequence[str], source: str) -> None:
+    """Take components from these folders, too."""
+    try:
+        own.use(folders)
+    except ValueError as error:
+        raise ConfigError(f"{source}: {error}") from None
+    if folders:
+        forget()  # what was resolved with other components
 
 
 def _check_keys(value: Any, source: str, where: str = "") -> None:
@@ -188,18 +239,39 @@ def _sweep(
         raise ConfigError(f"sweeps.{name}: {unknown(f'recipe {recipe!r}', recipe, list(recipes))}")
     settings = dict(recipes[recipe]) if recipe else {}
     words = {key: settings.pop(key, "") for key in _WORDS}
-    changed = {key: value for key, value in body.get("settings", {}).items() if settings.get(key) != value}
+    own = body.get("settings", {})
+    changed = {key: value for key, value in own.items() if settings.get(key) != value}
+    _check_left_out(name, own, settings)
+    matrix, rounds = rounds_of(name, body["matrix"])
     return SweepConfig(
         name=name,
-        matrix=body["matrix"],
-        settings={**settings, **body.get("settings", {})},
+        matrix=matrix,
+        settings={key: value for key, value in {**settings, **own}.items() if value is not None},
         include=tuple(body.get("include", ())),
         exclude=tuple(body.get("exclude", ())),
         table=TableConfig(**body.get("table", {})),
         resources={**resources, **body.get("resources", {})},
         in_all=body.get("all", True),
-        recipe=Recipe(recipe or "", **words, changed=changed if recipe else {}),
+        recipe=Recipe(
+            recipe or "",
+            **words,
+            changed=changed if recipe else {},
+            keys=[key for key in settings if key not in own],
+        ),
+        beside=body.get("beside", ()),
+        rounds=rounds,
+        tune=tune_of(body),
     )
+
+
+def _check_left_out(name: str, own: Mapping[str, Any], brought: Mapping[str, Any]) -> None:
+    """``null`` leaves out what the recipe brings, and nothing else."""
+    for key, value in own.items():
+        if value is None and key not in brought:
+            raise ConfigError(
+                f"sweeps.{name}: settings.{key} is null, which leaves out what the recipe brings; "
+                f"{unknown(f'setting {key!r} of the recipe', key, sorted(brought))}"
+            )
 
 
 # Keys of a recipe that are words about it and no settings.
@@ -221,7 +293,7 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
 
 
 # The rules of the workflow: a sweep or a group of such a name would be another rule of it.
-RESERVED = ("all", "analysis", "data", "prepare", "report", "table", "tables", "train")
+RESERVED = ("all", "analysis", "data", "prepare", "report", "stage", "table", "tables", "train")
 
 
 def _sentence(error: jsonschema.ValidationError) -> str:

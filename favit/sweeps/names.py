@@ -13,6 +13,11 @@ NAMES: Mapping[str, str] = {
     "etth1": "ETTh1",
     "ettm1": "ETTm1",
     "informer": "Informer",
+    "repeat_last": "Repeat last",
+    "seasonal_naive": "Seasonal naive",
+    "linear": "Linear",
+    "nlinear": "NLinear",
+    "dlinear": "DLinear",
 }
 
 

@@ -29,14 +29,17 @@ class Published:
         return float(self.text)
 
 
-def find(group: Mapping[str, Any], reference: str | None, metric: str) -> Published | None:
-    """The published value of a row on a group's data set and model; None where nothing was published.
+def find(place: Mapping[str, Any], reference: str | None, metric: str) -> Published | None:
+    """The published value of a row for a run's data set and model; None where nothing was published.
 
-    A number published for one horizon is not shown beside others; one without a horizon is shown beside all.
+    A number published for one horizon or one length of the input is not shown beside others, as far as ``place``
+    tells them; one without is shown beside all.
     """
-    place = (str(group.get("dataset")), str(group.get("model")), str(reference), metric)
-    horizon, published = load().get(place, ("", None))
-    return published if not horizon or str(group.get("horizon", horizon)) == horizon else None
+    key = (str(place.get("dataset")), str(place.get("model")), str(reference), metric)
+    for lengths, published in load().get(key, ()):
+        if all(str(place.get(name, length)) == length for name, length in lengths.items()):
+            return published
+    return None
 
 
 def rows() -> list[str]:
@@ -45,13 +48,12 @@ def rows() -> list[str]:
 
 
 @cache
-def load() -> Mapping[tuple[str, str, str, str], tuple[str, Published]]:
-    """All published numbers by (dataset, model, row, metric), each with its horizon or an empty text."""
+def load() -> Mapping[tuple[str, str, str, str], list[tuple[Mapping[str, str], Published]]]:
+    """All published numbers by (dataset, model, row, metric), each with the horizon and input length it is for."""
+    found: dict[tuple[str, str, str, str], list[tuple[Mapping[str, str], Published]]] = {}
     with _FILE.open(newline="", encoding="utf-8") as file:
-        return {
-            (r["dataset"], r["model"], r["row"], r["metric"]): (
-                r["horizon"],
-                Published(r["value"], r["source"], r["note"]),
-            )
-            for r in csv.DictReader(file)
-        }
+        for r in csv.DictReader(file):
+            lengths = {name: r[name] for name in ("horizon", "input_length") if r[name]}
+            key = (r["dataset"], r["model"], r["row"], r["metric"])
+            found.setdefault(key, []).append((lengths, Published(r["value"], r["source"], r["note"])))
+    return found

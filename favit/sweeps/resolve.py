@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any
 
-from favit.components import declared, registry
+from favit.components import declared, registry, timm_names
 from favit.components.flags import flag
-from favit.components.literals import families, task_of
+from favit.components.literals import families, task_of, trained
 from favit.components.nearest import meant, unknown, unknown_setting
 from favit.components.setting import Setting
 
@@ -64,13 +64,16 @@ def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None)
         raise ValueError("seed is not given, neither in the matrix nor in the settings")
     seed = declared.training("classification")["seed"].check("seed", merged.pop("seed"))
     own = frozenset(key for key in given if key != "seed")
+    if "model" in merged:
+        merged["model"] = timm_names.kept(merged["model"])
     # Runs that differ by their seed alone are resolved once: sweeps have thousands of them.
     try:
         flat, chosen = _resolved(tuple(merged.items()), own, _types(merged))
     except TypeError:
         _check_plain(merged)
         raise
-    return Run({**flat, "seed": seed}, chosen)
+    # What learns nothing depends on no seed: it is one run, whichever seeds its sweep has.
+    return Run({**flat, "seed": seed if trained(flat["model"]) else 0}, chosen)
 
 
 def _check_plain(merged: Mapping[str, Any]) -> None:
@@ -106,11 +109,17 @@ def _resolved(
     return dict(sorted({**flat, "seed": 0}.items())), frozenset({*axes, *merged, "seed"})
 
 
+def forget() -> None:
+    """Resolve anew: other components may stand under the same names."""
+    _resolved.cache_clear()
+    _check_names.cache_clear()
+
+
 def component_settings(axes: Mapping[str, Any]) -> dict[str, Setting]:
     """``aggregator.factor`` -> its declaration, for the components that a run names, in the order of their files."""
     return {
         f"{axis}.{name}": setting
-        for axis in declared.NAMING
+        for axis in declared.naming(axes)
         for name, setting in declared.settings(*declared.component(axis, axes)).items()
     }
 
@@ -130,14 +139,20 @@ def check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
 @lru_cache
 def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> None:
     _known("data set", dataset, registry.names("data"))
-    _known("model", model, sorted(families()))
+    if isinstance(model, str) and model.startswith(timm_names.KEPT):
+        timm_names.check(model)
+    else:
+        _known("model", model, [*sorted(families()), f"{timm_names.WRITTEN}NAME"])
     task = task_of(dataset)
     if declared.task_of_model(model) != task:
         fitting = sorted(m for m in families() if declared.task_of_model(m) == task)
         raise ValueError(
             f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}"
         )
-    _known(f"aggregator for {model}", aggregator, registry.names(declared.room_of(model)))
+    if not declared.aggregates(model):
+        _check_without(model, aggregator, encoding)
+    else:
+        _known(f"aggregator for {model}", aggregator, registry.names(declared.room_of(model)))
     if encoding not in registry.names("encodings") or not _encodes(encoding, task):
         raise ValueError(
             unknown(
@@ -149,6 +164,12 @@ def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> No
     axes = {"dataset": dataset, "model": model, "aggregator": aggregator, "encoding": encoding}
     for axis in declared.NAMING:
         declared.check_facts(axis, axes)
+
+
+def _check_without(model: str, aggregator: Any, encoding: Any) -> None:
+    for axis, value in (("aggregator", aggregator), ("encoding", encoding)):
+        if value != "none":
+            raise ValueError(f"model '{model}' has no {axis} to choose; write {axis}: none, not {value!r}")
 
 
 def _encodes(encoding: str, task: str) -> bool:

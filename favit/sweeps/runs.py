@@ -11,6 +11,7 @@ from favit.sweeps.cells import TABLE_KEYS, Cell, cells
 from favit.sweeps.config import Config
 from favit.sweeps.matrix import expand
 from favit.sweeps.resolve import AXES, Run, resolve
+from favit.sweeps.stages import possible
 
 __all__ = ["AXES", "TABLE_KEYS", "Cell", "Run", "cells", "expand", "resolve", "runs", "unique"]
 
@@ -18,9 +19,10 @@ __all__ = ["AXES", "TABLE_KEYS", "Cell", "Run", "cells", "expand", "resolve", "r
 def runs(config: Config, target: str = "all") -> list[Run]:
     """The distinct runs of a sweep, a group or ``all``, in the order of the configuration.
 
-    A run of several sweeps has the name that says most.
+    A run of several sweeps has the name that says most. Where results decide which runs a sweep asks for, those that
+    it may come to ask for.
     """
-    return unique(cell.run for sweep in config.sweeps_of(target) for cell in cells(sweep))
+    return unique(run for sweep in config.sweeps_of(target) for run in possible(sweep).runs)
 
 
 def unique(found: Iterable[Run]) -> list[Run]:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from favit.components import own
 from favit.identity.fingerprint import describe
 from favit.sweeps.runs import resolve
 from favit.train.life import launch, process
@@ -19,8 +21,19 @@ def complete(settings: Mapping[str, Any], data: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Train; returns the exit status, see ``favit.train.life.process``."""
-    return process.main(arguments, complete)
+    """Train; returns the exit status, see ``favit.train.life.process``.
+
+    ``--components FOLDER``, once for each, names the folders of one's own components that a bare run's names need.
+    """
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--components", action="append", default=[])
+    options, others = parser.parse_known_args(arguments)
+    try:
+        own.use(options.components)
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return process.BAD_INPUT
+    return process.main(others, complete)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from favit.components import registry
-from favit.components.literals import families, task_of
+from favit.components.literals import family_of, task_of
 from favit.train import initialisation
 from favit.train.distributed import World
 from favit.train.task import Task
@@ -22,10 +22,7 @@ def model(run: Mapping[str, Any], facts: Mapping[str, Any], device: torch.device
 
     Raises ``ValueError`` naming the valid models for an unknown one.
     """
-    known = families()
-    if run["model"] not in known:
-        raise ValueError(f"unknown model '{run['model']}'; valid: {', '.join(sorted(known))}")
-    family = registry.load("models", known[run["model"]])
+    family = registry.load("models", family_of(run["model"]))
     return initialisation.named(lambda: family.build(run, facts), run["seed"]).to(device)
 
 

@@ -47,10 +47,10 @@ def join(device: str) -> World:
 
 def wrap(model: nn.Module, world: World, device: torch.device) -> nn.Module:
     """``model`` with its gradients averaged over all processes."""
-    if world.size == 1:
+    if world.size == 1 or not any(parameter.requires_grad for parameter in model.parameters()):
         return model
     ids = [device.index] if device.type == "cuda" else None
-    return nn.parallel.DistributedDataParallel(model, device_ids=ids)
+    return nn.parallel.DistributedDataParallel(model, device_ids=ids, gradient_as_bucket_view=True)
 
 
 def share_buffers(model: nn.Module, world: World) -> None:

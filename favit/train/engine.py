@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,4 +26,7 @@ def trainer(
     """
     chosen = parse(Optimisation, run)
     numerics.configure(chosen)
-    return Trainer(build.task(run, data, device, world, workers), chosen, device, world, host)
+    task = build.task(run, data, device, world, workers)
+    if not any(parameter.requires_grad for parameter in task.model.parameters()):
+        chosen = replace(chosen, epochs=0)  # nothing to learn: it is scored as it is
+    return Trainer(task, chosen, device, world, host)

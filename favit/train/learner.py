@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
-from favit.train import distributed, optimizer, seeds
+from favit.train import accumulate, distributed, optimizer, recompute, seeds
 from favit.train.distributed import World
 from favit.train.ema import WeightAverage
 from favit.train.numerics import AUTOCAST
@@ -30,6 +31,8 @@ class Learner:
         self._optimizer = optimizer.build(task.model, chosen)
         self._scaler = torch.amp.GradScaler(device.type, enabled=chosen.precision == "float16")
         self._average = WeightAverage(task.model, chosen.ema) if chosen.ema else None
+        if chosen.activation_checkpointing:
+            recompute.activations(task.model)
         self._forward = self._compiled(distributed.wrap(task.model, world, device))
         self._scored = self._compiled(self.scored_model)
         self._samplers: list[Any] = [m for m in task.model.modules() if hasattr(m, "resample")]
@@ -44,17 +47,19 @@ class Learner:
         optimizer.set_learning_rate(self._optimizer, lr)
         self._task.model.train()
 
-    def step(self, batch: Batch, examples: Any, epoch: int) -> Tensor:
-        """One step; returns its loss () of this process's share, on the device."""
+    def step(self, batch: Batch, examples: Any, epoch: int, at_once: int | None = None) -> Tensor:
+        """One step; returns its loss () of this process's share, on the device.
+
+        ``at_once`` examples go through the model at a time, ``None`` for as many as the run says.
+        """
         seed, where = self._chosen.seed, (epoch, batch.step)
         if self._samplers:
             sampling = seeds.generator(seed, "sample", *where)
             for module in self._samplers:
                 module.resample(sampling)
-        seeds.seed_forward(seed, "forward", *where, self._world.rank)
-        with self._autocast():
-            loss = (self._task.losses(self._forward, examples) * batch.weights).sum()
-        self._scaler.scale(loss).backward()
+        size = self._chosen.micro_batch_size if at_once is None else at_once
+        parts = accumulate.parts(len(batch.weights), size)
+        loss = self._gradients(batch, examples, parts, (*where, self._world.rank))
         if self._chosen.clip_grad:
             self._scaler.unscale_(self._optimizer)
             nn.utils.clip_grad_norm_(self._task.model.parameters(), self._chosen.clip_grad)
@@ -63,6 +68,31 @@ class Learner:
         self._optimizer.zero_grad(set_to_none=True)
         if self._average:
             self._average.update()
+        return loss
+
+    def _gradients(self, batch: Batch, examples: Any, parts: list[slice], where: tuple[int, ...]) -> Tensor:
+        """Compute them, of one part after the other; returns the loss ()."""
+        if len(parts) == 1:
+            self._seed_forward(where)
+            return self._add_gradients(batch.weights, examples)
+        losses = []
+        for part in parts:
+            self._seed_forward(where)  # alike for all parts, whose draws are rows of the same
+            with ExitStack() as stack:
+                if part is not parts[-1]:
+                    stack.enter_context(accumulate.without_exchange(self._forward))
+                stack.enter_context(accumulate.as_of_the_whole(part, len(batch.weights)))
+                losses.append(self._add_gradients(batch.weights[part], accumulate.some_of(examples, part)))
+        return torch.stack(losses).sum()
+
+    def _seed_forward(self, where: tuple[int, ...]) -> None:
+        seed = self._chosen.seed
+        seeds.seed_forward(seed, "forward", *where, device=self._device)
+
+    def _add_gradients(self, weights: Tensor, examples: Any) -> Tensor:
+        with self._autocast():
+            loss = (self._task.losses(self._forward, examples) * weights).sum()
+        self._scaler.scale(loss).backward()
         return loss.detach()
 
     def score(self, scoring: Callable[[Model, Check], Score], check: Check) -> Score:

@@ -51,6 +51,8 @@ class Trainer:
         self.best: dict[str, Any] = {}
         self._best_weights: dict[str, Tensor] = {}
         self._epoch_seconds = 0.0  # of training in this epoch, over all lives
+        self._compiles = chosen.compile  # in the next step, the first of this life
+        self._compile_seconds = 0.0  # of this epoch's first step, where it compiled
 
     def train(self) -> FinalScores:
         """Train to the end and score, going on from what the host has kept.
@@ -72,7 +74,11 @@ class Trainer:
         batches = order.epoch(self.epoch, self.step, self.world, self.device)
         began, before = time.monotonic(), self._epoch_seconds
         for batch, examples in self.task.batches(batches, self.epoch):
+            begun = time.monotonic()
             loss = self.learner.step(batch, examples, self.epoch)
+            if self._compiles:
+                self._compiles, self._compile_seconds = False, time.monotonic() - begun
+                began += self._compile_seconds
             self._losses[batch.step] = loss
             self.step = batch.step + 1
             self._epoch_seconds = before + time.monotonic() - began
@@ -96,9 +102,11 @@ class Trainer:
             "examples_per_second": round(self.task.order.examples_an_epoch / self._epoch_seconds, 1),
             **self._host.measured(),
         }
+        if self._chosen.compile:
+            row["compile_seconds"] = round(self._compile_seconds, 3)
         self.history.append(row)
         self._note_best(metrics)
-        self.epoch, self.step, self._epoch_seconds = self.epoch + 1, 0, 0.0
+        self.epoch, self.step, self._epoch_seconds, self._compile_seconds = self.epoch + 1, 0, 0.0, 0.0
         self._save()
         self._host.epoch_ends(row, scored, self._chosen.epochs, self.task.unit)
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 import torch
 from torch import nn
 
+from favit.components.optimizers import module_of
 from favit.train.settings import Optimisation
 
 _KINDS = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}
@@ -27,15 +29,24 @@ def decayed(model: nn.Module) -> dict[str, bool]:
 
 
 def build(model: nn.Module, chosen: Optimisation) -> torch.optim.Optimizer:
-    """Adam or AdamW over parameters with and without weight decay; the schedule sets the learning rate."""
+    """The optimizer over parameters with and without weight decay; the schedule sets the learning rate.
+
+    ``ValueError`` for one that cannot be made.
+    """
     parameters = dict(model.named_parameters())
     decay = {name: chosen.decay_all or yes for name, yes in decayed(model).items()}
     groups = [
         {"params": [parameters[n] for n, d in decay.items() if d], "weight_decay": chosen.weight_decay},
         {"params": [parameters[n] for n, d in decay.items() if not d], "weight_decay": 0.0},
     ]
-    kind = _KINDS[chosen.optimizer]
-    built: torch.optim.Optimizer = kind([g for g in groups if g["params"]], lr=chosen.lr, fused=chosen.fused)
+    some = [group for group in groups if group["params"]] or groups
+    elsewhere = module_of(chosen.optimizer)
+    built: torch.optim.Optimizer
+    if elsewhere:
+        maker = importlib.import_module(f"favit.train.optimizers.{elsewhere}")
+        built = maker.build(chosen.optimizer, some, chosen.lr)
+    else:
+        built = _KINDS[chosen.optimizer](some, lr=chosen.lr, fused=chosen.fused)
     return built
 
 

@@ -25,6 +25,13 @@ def generator(seed: int, *where: int | str, device: torch.device | str = "cpu") 
     return torch.Generator(device=device).manual_seed(derive(seed, *where))
 
 
-def seed_forward(seed: int, *where: int | str) -> None:
-    """Seed torch's default generators, from which dropout and drop path draw."""
-    torch.manual_seed(derive(seed, *where))
+def seed_forward(seed: int, *where: int | str, device: torch.device) -> None:
+    """Seed the default generators of the CPU and of this device, from which dropout and drop path draw.
+
+    ``torch.manual_seed`` would do so with those of every device that it can see.
+    """
+    value = derive(seed, *where)
+    torch.default_generator.manual_seed(value)
+    if device.type == "cuda":
+        here = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[here].manual_seed(value)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Annotated, Any, Literal, TypeVar
 
 from favit.components.bounds import AtLeast, AtMost, Below
+from favit.components.neutral import Neutral
 
 Parsed = TypeVar("Parsed")
 
@@ -26,8 +27,25 @@ class Optimisation:
     """Passes through the training data."""
     batch_size: Annotated[int, AtLeast(1), AtMost(1000000)] = 128
     """Examples of one step, over all processes together."""
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """The update rule: AdamW decays weights apart from the gradient, Adam through it."""
+    micro_batch_size: Annotated[int, AtLeast(0), AtMost(1000000), Neutral(0)] = 0
+    """Examples of a process that go through the model at a time, gradients being added up; 0: its whole share.
+    Steps stay those of batch_size but for rounding, and for batch norms, which see so many at a time."""
+    activation_checkpointing: Annotated[bool, Neutral(False)] = False
+    """Compute each block's activations again in the backward pass instead of keeping them; the numbers are the same."""
+    optimizer: Literal[
+        "adamw", "adam",
+        "adabelief", "adadelta", "adafactor", "adafactorbv", "adafactorbvc", "adagrad", "adamax", "adamc",
+        "adamp", "adamuon", "adamwlegacy", "adan", "adanw", "adopt", "adoptc", "adoptw", "cadafactor",
+        "cadafactorbv", "cadafactorbvc", "cadamc", "cadamp", "cadamw", "cadan", "cadanw", "cadopt",
+        "cadoptc", "cadoptw", "clamb", "clambw", "claprop", "clion", "clionc", "cmars", "cnadamc",
+        "cnadamw", "crmsproptf", "csgdc", "csgdp", "csgdw", "lamb", "lambc", "lambcd", "lambcw", "lambw",
+        "laprop", "lapropc", "larc", "lars", "lion", "lionc", "madgrad", "madgradw", "mars", "momentum",
+        "muon", "nadam", "nadamc", "nadamlegacy", "nadamuon", "nadamw", "nesterov", "nesterovw", "nlarc",
+        "nlars", "nmuon", "novograd", "novogradc", "novogradw", "radabelief", "radam", "radamlegacy",
+        "radamw", "rmsprop", "rmsproptf", "rmsproptfc", "rmsproptfw", "sgd", "sgdc", "sgdp", "sgdw",
+    ] = "adamw"  # fmt: skip
+    """The update rule: AdamW decays weights apart from the gradient, Adam through it. The others are timm's, with
+    its defaults: those that go on after a stop as if there had been none, on a CPU as on a GPU."""
     lr: Annotated[float, AtLeast(0.0)] = 1e-3
     """Highest learning rate of the schedule."""
     lr_batch: Annotated[int, AtLeast(0)] = 0
@@ -56,7 +74,7 @@ class Optimisation:
     compile: bool = False
     """Compile the model with torch.compile."""
     fused: bool = True
-    """Take the fused optimizer kernel, on the CPU as on a GPU."""
+    """Take the fused kernel of Adam and AdamW, on the CPU as on a GPU."""
     deterministic: bool = False
     """Refuse operations that a GPU does not repeat bit for bit."""
     ema: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
@@ -108,6 +126,14 @@ class Images:
 
 
 @dataclass(frozen=True)
+class Validation:
+    """What is held back of the training images; apart from ``Images``, which is code of every run on images."""
+
+    validation_split: Annotated[float, AtLeast(0.0), AtMost(0.5), Neutral(0.0)] = 0.0
+    """Share of each class's training images that validates in place of the test; 0: none, each epoch is tested."""
+
+
+@dataclass(frozen=True)
 class Forecasting:
     """What forecasting adds: the lengths of a window, in steps of the series."""
 
@@ -127,9 +153,22 @@ def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:
 
 
 def check_optimisation(
-    schedule: str, warmup_epochs: int, warmup_lr: float, cooldown_epochs: int, cooldown_lr: float, epochs: int
+    schedule: str,
+    warmup_epochs: int,
+    warmup_lr: float,
+    cooldown_epochs: int,
+    cooldown_lr: float,
+    epochs: int,
+    micro_batch_size: int,
+    compile: bool,
 ) -> None:
     """``ValueError`` where values that are each allowed do not go together."""
+    if micro_batch_size and compile:
+        raise ValueError(
+            f"micro_batch_size ({micro_batch_size}) and compile exclude each other: a compiled model draws its masks "
+            "where they cannot be drawn for the whole batch; set micro_batch_size to 0, or compile to false and "
+            "activation_checkpointing to true"
+        )
     if schedule == "warmup_cosine" and warmup_epochs + cooldown_epochs > epochs:
         raise ValueError(
             f"warmup_epochs + cooldown_epochs ({warmup_epochs} + {cooldown_epochs}) exceed epochs ({epochs})"

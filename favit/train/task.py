@@ -50,7 +50,7 @@ class Task(Protocol):
         ...
 
     def losses(self, model: Model, examples: Any) -> Tensor:
-        """The loss of each example: (b,)."""
+        """The loss of each example: (b,). ``examples`` are tensors whose first axis is the batch."""
         ...
 
     def evaluate(self, model: Model, check: Check) -> dict[str, float]:

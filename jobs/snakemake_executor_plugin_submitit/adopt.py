@@ -55,11 +55,12 @@ class Adoption:
                     unwanted.append((batch, index))
         if corrected:
             self.say(f"{corrected} waiting jobs ask for something else by now; submitting them anew.")
-        gone = self._live(buried)
+        alone = [entry for entry in (*buried, *unwanted) if entry[0].pack is None]
+        cancelled = self._live(alone)  # never a pack, in which others may run
         if live := self._live(unwanted):
             self.say(f"Waiting until {len(live)} earlier jobs are gone that were cancelled or have changed.")
         try:
-            self.cluster.cancel([state.job_id for state in (*live, *gone)])
+            self.cluster.cancel([state.job_id for state in cancelled])
         except NoAnswer as trouble:
             self.say(f"Earlier jobs could not be cancelled; they are waited for all the same: {trouble}")
         end = time.monotonic() + STOP_PATIENCE_S

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from . import command
-from .allocation.claim import FIRST, Life, progress, stalled_after
+from .allocation.claim import FIRST, TOMBSTONE, Life, progress, stalled_after
 from .journal import Batch
 from .tickets import Ticket
 
@@ -31,6 +31,8 @@ def why_not(ticket: Ticket, most: int) -> str:
 def earlier(batch: Batch, index: int) -> dict[str, Any]:
     """Return what the task's newest start noted; a start that was ended before it could counts too."""
     record = Life.record(batch.path, index) or {**FIRST, "progress": seen(batch, index)}
+    if batch.pack is not None and not batch.files.life(index).exists():
+        record["waiting"] = batch.claimed_by(index) in (None, TOMBSTONE)  # it waited on its pack's list
     return {**record, "number": record.get("was", record["number"])}  # if it is fenced already
 
 

@@ -8,8 +8,9 @@ trouble, and given up if the request is wrong.
 
 from __future__ import annotations
 
+import math
 import time
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,11 @@ class Piece:
         return self.tickets[0].index
 
     @property
+    def allocations(self) -> int:
+        """How many allocations the tasks are to have: one each, or a pack of them one."""
+        return math.ceil(len(self.tickets) / self.batch.tasks_per_allocation)
+
+    @property
     def kind(self) -> Kind:
         return kind(self.batch)
 
@@ -55,15 +61,24 @@ class Desk:
     """The queue of what is yet to be submitted."""
 
     def __init__(
-        self, cluster: Cluster, patience_s: float, say: Callable[[str], None], may_submit: Callable[[], bool]
+        self,
+        cluster: Cluster,
+        patience_s: float,
+        say: Callable[[str], None],
+        may_submit: Callable[[], bool],
+        pack_wait_s: float = 0.0,
     ) -> None:
+        self.pack_wait_s = pack_wait_s
+        self._latest: dict[Any, float] = {}  # when a job was last added to an open batch
         self.cluster, self.patience_s, self.say, self.may_submit = cluster, patience_s, say, may_submit
         self.pieces: list[Piece] = []
         self._open: dict[Any, tuple[Batch, list[Ticket]]] = {}
         self._told = ""
         self._compared: set[str] = set()
         self._gates: dict[Kind, Gate] = {}
-        self._alive: Counter[Kind] = Counter()  # jobs of this sweep in the cluster's queue
+        self._alive_jobs: dict[
+            Kind, float
+        ] = {}  # this sweep's in the cluster's queue; a packed task is part of one
 
     def open_batch(self, group: Any, create: Callable[[], Batch]) -> Batch:
         """Return the batch that takes jobs of this kind; `create` makes it if there is none."""
@@ -74,6 +89,7 @@ class Desk:
     def add(self, group: Any, ticket: Ticket) -> None:
         """Add a job to the open batch of its kind."""
         self._open[group][1].append(ticket)
+        self._latest[group] = time.monotonic()
 
     def seal(self) -> None:
         """Write down what is about to be submitted, so that a later main process knows of it.
@@ -82,7 +98,7 @@ class Desk:
         """
         shut = {piece.kind for piece in self.pieces if self._gate(piece).places is not None}
         for group, (batch, tickets) in list(self._open.items()):
-            if kind(batch) in shut:
+            if kind(batch) in shut or self._waits_for_company(group, batch, tickets):
                 continue
             if tickets:
                 try:
@@ -92,6 +108,15 @@ class Desk:
                     continue
                 self.pieces.append(Piece(batch, tickets))
             del self._open[group]
+
+    def _waits_for_company(self, group: Any, batch: Batch, tickets: list[Ticket]) -> bool:
+        """Return whether a pack has places left, and jobs came a moment ago that others may follow."""
+        if batch.pack is None or len(tickets) % batch.pack["slots"] == 0:
+            return False
+        return time.monotonic() - self._latest.get(group, -math.inf) < self.pack_wait_s
+
+    def _alive(self, of: Kind) -> int:
+        return math.ceil(self._alive_jobs.get(of, 0) - 1e-6)
 
     def _tell_unsealed(self, batch: Batch, trouble: str) -> None:
         if trouble != self._told:
@@ -113,7 +138,9 @@ class Desk:
 
         `alive` are the sweep's jobs that are submitted and not over.
         """
-        self._alive = Counter(kind(ticket.batch) for ticket in alive)
+        self._alive_jobs = defaultdict(float)
+        for ticket in alive:
+            self._alive_jobs[kind(ticket.batch)] += 1 / ticket.batch.tasks_per_allocation
         try:
             for piece in list(self.pieces):
                 while piece.tickets and piece.due <= time.monotonic() and self.may_submit():
@@ -126,7 +153,7 @@ class Desk:
         return self._gates.setdefault(piece.kind, Gate())
 
     def _try(self, piece: Piece, others_running: bool) -> bool:
-        """Submit the next tasks of a piece. Return whether to go on with it at once."""
+        """Submit the next allocations of a piece. Return whether to go on with it at once."""
         count = 0
         try:
             count = piece.unsure or self._next_size(piece)
@@ -149,32 +176,34 @@ class Desk:
         return False
 
     def _next_size(self, piece: Piece) -> int:
-        """Return how many tasks of the piece to submit now, 0 to wait."""
-        gate, alive, now = self._gate(piece), self._alive[piece.kind], time.monotonic()
-        largest = min(self.cluster.largest(), piece.largest or len(piece.tickets))
+        """Return how many allocations of the piece to submit now, 0 to wait."""
+        gate, alive, now = self._gate(piece), self._alive(piece.kind), time.monotonic()
+        largest = min(self.cluster.largest(), piece.largest or piece.allocations)
         if now >= gate.look_at:
             asked = self.cluster.allowance(piece.batch, gate.name) if gate.limit is not None else None
             gate.look_again(alive, asked, now)
-        return min(largest, gate.let_through(len(piece.tickets), alive, now))
+        return min(largest, gate.let_through(piece.allocations, alive, now))
 
     def _submit(self, piece: Piece, count: int) -> None:
-        tickets = piece.tickets[:count]
+        tickets = piece.tickets[: count * piece.batch.tasks_per_allocation]
         job_id = self.cluster.find(piece.batch, piece.first) if piece.unsure else None
         if job_id is None:
             self._compare(piece.batch)
             piece.unsure = count
-            job_id = self.cluster.submit(piece.batch, piece.first, count)
+            job_id = self.cluster.submit(piece.batch, piece.first, len(tickets))
             verb = "Submitted"
         else:
             verb = "Found, after all,"
-        piece.batch.add_array(job_id, piece.first)
+        packed = piece.batch.pack is not None
+        piece.batch.add_array(job_id, piece.first, len(tickets) if packed else None)
         for offset, ticket in enumerate(tickets):
             ticket.job_id = self.cluster.task_id(job_id, offset)
-        piece.tickets, piece.unsure, piece.since = piece.tickets[count:], 0, None
-        self._alive[piece.kind] += count
-        self._gate(piece).passed(self._alive[piece.kind], time.monotonic())
-        noun = "job" if count == 1 else "jobs"
-        self.say(f"{verb} {count} {noun} as {job_id} ({piece.batch.label}).")
+        piece.tickets, piece.unsure, piece.since = piece.tickets[len(tickets) :], 0, None
+        self._alive_jobs[piece.kind] = self._alive_jobs.get(piece.kind, 0) + count
+        self._gate(piece).passed(self._alive(piece.kind), time.monotonic())
+        noun = "job" if len(tickets) == 1 else "jobs"
+        places = f", packed into {count} allocation{'' if count == 1 else 's'}" if packed else ""
+        self.say(f"{verb} {len(tickets)} {noun} as {job_id} ({piece.batch.label}{places}).")
 
     def _compare(self, batch: Batch) -> None:
         """Say once for an array what it asks for and can never get."""
@@ -185,7 +214,7 @@ class Desk:
 
     def _wait_for_room(self, piece: Piece, count: int, refusal: Refused) -> bool:
         """Leave the piece at its gate. Return whether fewer jobs may pass at once."""
-        gate, alive, now = self._gate(piece), self._alive[piece.kind], time.monotonic()
+        gate, alive, now = self._gate(piece), self._alive(piece.kind), time.monotonic()
         if refusal.vague and count == 1 and not self._has_company():
             del self._gates[piece.kind]  # there never was a limit that passes
             self._give_up(piece, str(refusal))

@@ -13,7 +13,7 @@ from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
 from snakemake_interface_executor_plugins.jobs import JobExecutorInterface
 
-from . import again, command, resources
+from . import again, command, main_job, packs, resources
 from .adopt import Adoption
 from .allocation.folder import ExecutorFolder
 from .backups import back_up
@@ -55,7 +55,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self._stopping = False
         folder = Path(self.settings.folder).absolute()
         self.journal = Journal(folder)
-        self.lease = Lease(self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
+        lease = (self.journal.files.lease, self.settings.lease_s, self._lease_lost, self._say)
+        self.lease = Lease(*lease, job=main_job.identity())
         try:
             several_clusters()
             self.lease.acquire()
@@ -63,10 +64,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             raise ApiError(str(error)) from None  # printed in one line, without where it came from
         self.journal.clean(self.settings.keep_days)
         self.cluster = make_cluster(self.settings)
-        self.desk = Desk(self.cluster, self.settings.patience_s, self._say, self._may_submit)
+        wait = self.settings.pack_wait_s
+        self.desk = Desk(self.cluster, self.settings.patience_s, self._say, self._may_submit, wait)
         self.watch = Watch(
             self.cluster, self.settings.poll_floor(), self.settings.requeue_wait, latency, self._say
         )
+        self.leftovers = packs.Leftovers(self.cluster, self._say)
         self.adoption = Adoption(self.journal, self.cluster, self._say, self._request)
         self._allocation_rules = self.settings.allocation_rules(latency)
         self._ready = True
@@ -117,8 +120,10 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         parameters = resources.parameters(asked, job.threads, self.settings, floor)
         if why := command.why_nested(job, self.workflow):
             parameters = resources.with_nested(parameters)
-            self._explain(job, why)
-        group, batch = self._open_batch(array, parameters)
+            self._explain(job, "runs as a nested Snakemake", why)
+        if packs.wanted(job, self.settings) > 1 and (why := packs.why_not(job, parameters, self.settings)):
+            self._explain(job, "is not packed", why)
+        group, batch = self._open_batch(array, parameters, packs.describe(job, parameters, self.settings))
         updated = back_up(job, self.workflow)
         job.register(batch.token)
         task = self._task(job, key, array, parameters, updated)
@@ -128,10 +133,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         self.desk.add(group, ticket)
         return ticket
 
-    def _open_batch(self, array: str, parameters: dict[str, Any]) -> tuple[Any, Batch]:
+    def _open_batch(
+        self, array: str, parameters: dict[str, Any], pack: dict[str, Any] | None
+    ) -> tuple[Any, Batch]:
         """Return the batch that takes jobs of this kind, and what it is called at the desk."""
-        group = (array, repr(sorted(parameters.items(), key=str)))
-        return group, self.desk.open_batch(group, lambda: self._new_batch(array, parameters))
+        group = (array, repr(sorted(parameters.items(), key=str)), repr(pack))
+        return group, self.desk.open_batch(group, lambda: self._new_batch(array, parameters, pack))
 
     def _submit_again(self, tickets: Iterable[Ticket]) -> None:
         """Submit what SLURM has ended and does not give back. For Snakemake it is the same job, running still."""
@@ -146,7 +153,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             if reason:
                 self.watch.fail(ticket, None, reason)
                 continue
-            group, batch = self._open_batch(ticket.batch.label, ticket.batch.parameters)
+            group, batch = self._open_batch(ticket.batch.label, ticket.batch.parameters, ticket.batch.pack)
             old, index = ticket.batch, ticket.index
             again.prepare(ticket, batch)
             again.move(ticket, batch)
@@ -168,17 +175,17 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         log = ExecutorFolder(Path(self.settings.folder)).log(array, job_label(job))
         return describe(job, key, what, log, parameters, updated, self._request(job))
 
-    def _explain(self, job: Any, why: list[str]) -> None:
-        """Say once for each rule, on request, why its jobs cost a Snakemake of their own."""
+    def _explain(self, job: Any, what: str, why: list[str]) -> None:
+        """Say once for each rule, on request, why its jobs cost a Snakemake or an allocation of their own."""
         name = f"Group of {', '.join(sorted(job.rules))}" if job.is_group() else f"Rule {job.rule.name}"
-        if self.settings.explain_nested and (name, *why) not in self._explained:
-            self._explained.add((name, *why))
-            self._say(f"{name} runs as a nested Snakemake: {'; '.join(why)}.")
+        if self.settings.explain_nested and (name, what, *why) not in self._explained:
+            self._explained.add((name, what, *why))
+            self._say(f"{name} {what}: {'; '.join(why)}.")
 
     def _request(self, job: Any) -> str:
         return resources.digest(job, self.settings, command.body(job))
 
-    def _new_batch(self, label: str, parameters: dict[str, Any]) -> Batch:
+    def _new_batch(self, label: str, parameters: dict[str, Any], pack: dict[str, Any] | None) -> Batch:
         return Batch(
             root=self.journal.root,
             label=label,
@@ -186,6 +193,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             parameters=parameters,
             rules=self._allocation_rules,
             folder=str(Path.cwd()),
+            pack=pack,
         )
 
     def _prepare(self, job: Any) -> None:
@@ -232,6 +240,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._lock:
             self.desk.seal()
             waiting = [t for t in self._tickets.values() if not t.over]
+            self.leftovers.look(t.batch for t in self._tickets.values())
         with self._submitting:
             before = self._submitted(waiting)
             if self.desk.pieces and not self._stopping:
@@ -293,7 +302,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         with self._submitting, self._lock:
             dropped = {id(t) for t in self.desk.drop()}
             submitted = [t for t in self._tickets.values() if not t.over and id(t) not in dropped]
-            if self.settings.keep_running:
+            if self.settings.keep_running or main_job.keeps_running():
                 if submitted:
                     self._say(
                         f"{len(submitted)} jobs stay with the cluster; the same command takes them over."
@@ -319,6 +328,8 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
 
     def shutdown(self) -> None:
         try:
+            if not self._stopping:
+                self.leftovers.look([])
             super().shutdown()
         finally:
             self.lease.release()

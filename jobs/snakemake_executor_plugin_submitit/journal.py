@@ -41,6 +41,8 @@ class Task:
     nested: bool
     limit_s: float | None
     updated: dict[str, str] = field(default_factory=dict)  # output that the job updates -> its backup
+    pack_line: str = ""  # for the command that runs several members of a pack, if the rule has one
+    pack_command: str = ""
     request: str = ""  # a digest of what it asked of the cluster; empty in journals of earlier versions
 
 
@@ -54,6 +56,7 @@ class Batch:
     parameters: dict[str, Any]
     rules: dict[str, Any]  # of the allocation: heartbeat, requeues, latency ...
     folder: str  # the working directory
+    pack: dict[str, Any] | None = None  # how tasks share allocations (packs.py), None where each has its own
     token: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     created: float = field(default_factory=time.time)
     tasks: list[Task] = field(default_factory=list)
@@ -83,12 +86,27 @@ class Batch:
             name: record.pop(name)
             for name in ("label", "cluster", "parameters", "folder", "token", "created")
         }
+        own["pack"] = record.pop("pack", None)  # earlier versions knew none
         return cls(root=path.parent, rules=record, tasks=tasks, **own)
 
-    def add_array(self, job_id: str, first: int) -> None:
-        """Record an array that sbatch has returned, and which task of the batch is its first."""
+    @property
+    def tasks_per_allocation(self) -> int:
+        """How many tasks an allocation is asked for."""
+        return self.pack["slots"] * self.pack["rounds"] if self.pack is not None else 1
+
+    def add_array(self, job_id: str, first: int, members: int | None = None) -> None:
+        """Record an array that sbatch has returned, and which task of the batch is its first.
+
+        Where its allocations are packs, `members` is how many tasks they share.
+        """
         with self.files.arrays.open("a") as file:
-            print(job_id, first, file=file)
+            print(job_id, first, *([] if members is None else [members]), file=file)
+
+    def packs(self) -> dict[str, range]:
+        """Return array job id -> the tasks that its allocations share."""
+        path = self.files.arrays
+        rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        return {row[0]: range(int(row[1]), int(row[1]) + int(row[2])) for row in rows if len(row) == 3}
 
     def first_tasks(self) -> dict[str, int | None]:
         """Return array job id -> its first task, None where an earlier version did not record that."""

@@ -30,8 +30,15 @@ class Lease:
     """A lease on a folder, from `acquire` to `release`. `lost` is called if another sweep takes it away."""
 
     def __init__(
-        self, path: Path, stale_s: float, lost: Callable[[], None], say: Callable[[str], None]
+        self,
+        path: Path,
+        stale_s: float,
+        lost: Callable[[], None],
+        say: Callable[[str], None],
+        job: str = "",
     ) -> None:
+        """`job` is the id of the SLURM job that this process is a start of, if it is one that comes back."""
+        self._job = job
         self.path, self.stale_s, self._lost, self._say = path, stale_s, lost, say
         self._nonce = uuid.uuid4().hex
         self._stop = threading.Event()
@@ -43,6 +50,7 @@ class Lease:
             "process_start": process_start(os.getpid()),
             "user": getpass.getuser(),
             "since": time.strftime("%Y-%m-%d %H:%M:%S"),
+            "job": job,
         }
 
     def acquire(self) -> None:
@@ -99,6 +107,8 @@ class Lease:
                 renewed = self.path.stat().st_mtime
             except FileNotFoundError:
                 return None
+            if self._job and holder.get("job") == self._job:
+                return holder  # an earlier start of this job: SLURM has ended it
             first = renewed if first is None else first
             if holder.get("host") == socket.gethostname() or renewed != first:
                 raise WorkflowError(already_running(holder))
@@ -114,6 +124,18 @@ class Lease:
                 return holder
             time.sleep(min(1.0, self.stale_s / 10))
         return holder
+
+
+def holder_alive(path: Path, stale_s: float) -> str:
+    """Return what to tell who wants to start beside the lease's holder, empty if there is none or it is gone."""
+    holder: dict[str, Any] | None = read_json(path)
+    if holder is None or gone(holder):
+        return ""
+    try:
+        fresh = file_system_time(path.parent) - path.stat().st_mtime <= stale_s
+    except FileNotFoundError:
+        return ""
+    return already_running(holder) if fresh or holder.get("host") == socket.gethostname() else ""
 
 
 def gone(holder: dict[str, Any]) -> bool:

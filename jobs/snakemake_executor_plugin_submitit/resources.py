@@ -5,10 +5,12 @@ Resource names are those of Snakemake and of the public SLURM executor, so that 
     slurm_partition slurm_account qos clusters constraint exclude slurm_extra
     runtime (minutes) mem_mb mem_mb_per_cpu cpus_per_task nodes tasks gpu gpu_model gres
 
-and three of our own, which never reach SLURM as a request; `{name}` in them is the wildcard of that name:
+and some of our own, which never reach SLURM as a request; `{name}` in them is the wildcard of that name:
 
     job_label    what the job is called in `status` and what its log is named by
     array_label  what the array is called; jobs with different labels go to different arrays
+    pack         up to so many jobs of equal resources side by side in one allocation (see packs.py)
+    pack_line pack_command   what one warm process is given to run several of them (see allocation/warm.py)
     progress     a glob for files that change when the job gets further (a checkpoint): requeues after
                  which they changed do not count against `submitit-max-requeues`
 
@@ -28,14 +30,14 @@ from typing import Any
 
 from snakemake_interface_common.exceptions import WorkflowError
 
-from .retries import megabytes
 from .settings import ExecutorSettings
+from .units import megabytes
 
 SLURM_RESOURCES = (
     "slurm_partition", "slurm_account", "slurm_extra", "qos", "clusters", "constraint", "exclude",
     "runtime", "mem_mb", "mem_mb_per_cpu", "cpus_per_task", "nodes", "tasks", "gpu", "gpu_model", "gres",
 )  # fmt: skip
-OWN_RESOURCES = ("job_label", "array_label", "progress")
+OWN_RESOURCES = ("job_label", "array_label", "progress", "pack", "pack_line", "pack_command")
 # Resources of Snakemake's own that mean nothing to an allocation.
 OTHER_RESOURCES = ("mem", "mem_mib", "disk", "disk_mb", "disk_mib", "tmpdir", "threads", "_cores", "_nodes")
 # `clusters` (multi-cluster SLURM) is refused rather than ignored: it would change who answers squeue.

@@ -7,14 +7,13 @@ set a job's count of attempts, which the scheduler reads once the failure was to
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping
 from typing import Any
 
 from .failure import out_of_memory
 from .tickets import Ticket
+from .units import megabytes
 
-UNITS_MB = {"K": 1 / 1024, "M": 1.0, "G": 1024.0, "T": 1024.0**2}
 # sbatch's options for memory that a rule or profile may give past the executor's own: they stand as they are.
 FREE_OPTIONS = ("mem", "mem-per-cpu", "mem_per_cpu", "mem-per-gpu", "mem_per_gpu")
 
@@ -56,12 +55,6 @@ def memory_asked(parameters: Mapping[str, Any]) -> tuple[int, str]:
     if "mem_per_cpu" in parameters:
         return megabytes(parameters["mem_per_cpu"]), " for each CPU"
     return megabytes(parameters.get("mem", 0)), ""
-
-
-def megabytes(request: Any) -> int:
-    """Return sbatch's writing of memory, such as 16GB, 200M or 4000, in megabytes; 0 if it is none."""
-    found = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)I?B?\s*", str(request).upper())
-    return math.ceil(float(found.group(1)) * UNITS_MB[found.group(2) or "M"]) if found else 0
 
 
 def comes_again(job: Any) -> bool:

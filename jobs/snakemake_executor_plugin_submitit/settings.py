@@ -89,8 +89,24 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
         14.0, "Delete logs and job files of finished jobs after so many days (-1: never)."
     )
 
+    pack: int = option(
+        1,
+        "Put up to so many jobs of equal resources into one allocation, side by side, where a rule does not say "
+        "(pack); each is followed by itself.",
+    )
+    pack_rounds: int = option(
+        4, "How many jobs, one after the other, an allocation of packed jobs asks time for in each place."
+    )
+    pack_wait_s: float = option(
+        5.0, "How long a pack with places left waits for more jobs before it is submitted, in seconds."
+    )
+    jobs_per_gpu: int = option(
+        1, "How many packed jobs share a GPU, and the CPUs and memory that one of them asks for."
+    )
+
     explain_nested: bool = option(
-        False, "Say for each rule why its jobs need a nested Snakemake (seconds and 125 MB a job)."
+        False,
+        "Say for each rule why its jobs need a nested Snakemake (seconds and 125 MB a job), or are not packed.",
     )
     local_cpus: Optional[int] = option(None, "CPUs that local jobs may use together (default: all).")
     local_gpus: Optional[str] = option(
@@ -106,7 +122,8 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
     def _check(self) -> None:
         if self.cluster not in CLUSTERS:
             raise WorkflowError(f"submitit-cluster: {self.cluster!r} is not one of {', '.join(CLUSTERS)}")
-        for name in ("array_parallelism", "signal_delay_s", "heartbeat_s", "lease_s", "patience_s"):
+        for name in ("array_parallelism", "signal_delay_s", "heartbeat_s", "lease_s", "patience_s",
+                     "pack", "pack_rounds", "jobs_per_gpu"):  # fmt: skip
             if getattr(self, name) <= 0:
                 raise WorkflowError(f"submitit-{name.replace('_', '-')} must be more than 0")
         if self.memory_factor < 1:

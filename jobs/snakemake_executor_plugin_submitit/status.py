@@ -15,6 +15,7 @@ from .clusters.base import NoAnswer, State
 from .failure import tail
 from .journal import Batch, Journal
 from .settings import ExecutorSettings
+from .submit import MainJobs
 
 ORDER = ("running", "queued", "failed", "ended", "finished", "replaced")
 LONGEST_LINE = 60
@@ -69,6 +70,14 @@ def describe(batch: Batch, index: int, state: State | None, has_verdict: bool) -
     return Line(task.label, fate, state.job_id, state.node, state.elapsed, said)
 
 
+def main_line(folder: Path) -> str:
+    """Return the line about Snakemake where it was submitted itself, empty where it was not."""
+    try:
+        return MainJobs(folder).line()
+    except NoAnswer as trouble:
+        return f"Snakemake itself: SLURM does not answer: {trouble}"
+
+
 def table(lines: Iterable[Line]) -> str:
     """Lay lines out under a heading, in columns as wide as their widest cell."""
     rows = [("STATE", "JOB", "ID", "NODE", "ELAPSED", "LAST LINE"), *(line.cells for line in lines)]
@@ -78,6 +87,21 @@ def table(lines: Iterable[Line]) -> str:
     )
 
 
+def follow(folder: Path, show_all: bool = False, pause_s: float = 10.0) -> None:
+    """Print the overview whenever it has changed, until no job and no Snakemake that was submitted is left."""
+    told = ""
+    while True:
+        shown = overview(folder, show_all)
+        counted = shown.rpartition("\n")[2]
+        body = shown.removesuffix(counted) + counted.partition(": ")[2]
+        if body != told:
+            print(shown, flush=True)
+            told = body
+        if " running" not in counted and " queued" not in counted and MainJobs(folder).live() is None:
+            return
+        time.sleep(max(pause_s, ExecutorSettings().poll_floor()))
+
+
 def overview(folder: Path, show_all: bool = False) -> str:
     """Return what `status` prints about the plugin's folder (`.snakemake/submitit`)."""
     if not folder.exists():
@@ -85,6 +109,8 @@ def overview(folder: Path, show_all: bool = False) -> str:
     batches = list(Journal(folder).batches())
     states: dict[tuple[str, int], State] = {}
     notes = []
+    if line := main_line(folder):
+        notes.append(line)
     for name in sorted({b.cluster for b in batches} - {"debug"}):
         unfinished = [b for b in batches if b.cluster == name and len(b.closed()) < len(b.tasks)]
         try:

@@ -48,7 +48,8 @@ class Ticket:
     @property
     def boot(self) -> list[Path]:
         """The files in which SLURM itself wrote about the task, if there are any."""
-        return [self.batch.files.slurm_output(self.job_id)]
+        # A pack's file is about all its members: it tells nothing of one.
+        return [self.batch.files.slurm_output(self.job_id)] if self.batch.pack is None else []
 
     @property
     def over(self) -> bool:

@@ -21,6 +21,7 @@ LIMITED_INTERVAL_S = (
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
 SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
+OF_EACH_MEMBER = ("CANCELLED", "TIMEOUT", "DEADLINE")  # how all that a pack runs ends with it
 COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
 HURRY_AGAIN_S = 30.0  # a requeued job that was told to start at once is told again after so long
@@ -78,7 +79,7 @@ class Watch:
     def _settle(self, ticket: Ticket, verdict: Verdict) -> None:
         if verdict.succeeded:
             self._last_change, ticket.succeeded = time.monotonic(), True
-        elif self.cluster.cheap or not (verdict.exit_code > 128 or verdict.interrupted):
+        elif self.cluster.cheap or not (self._slurm_knows_more(ticket, verdict) or verdict.interrupted):
             self.fail(ticket, verdict)
         elif ticket.ended_since is None:
             # Killed: was it for its memory? Interrupted: was it cancelled? SLURM knows, a moment later.
@@ -86,6 +87,10 @@ class Watch:
             self.changed()
         elif self._state_is_in(ticket):
             self._displace_or_fail(ticket, verdict)
+
+    def _slurm_knows_more(self, ticket: Ticket, verdict: Verdict) -> bool:
+        """Return whether the job's state tells why the command was killed. A pack's tells nothing of a member."""
+        return verdict.exit_code > 128 and ticket.batch.pack is None
 
     def _state_is_in(self, ticket: Ticket) -> bool:
         known = ticket.state is not None and not ticket.state.live
@@ -212,7 +217,9 @@ class Watch:
         """Settle an end that may be SLURM's doing rather than the job's: then it is to be submitted again."""
         name = ticket.state.name if ticket.state is not None else ""
         interrupted = verdict is not None and verdict.interrupted and name not in NO_VERDICT_EXPECTED
-        if interrupted or name in ENDED_BY_SLURM:
+        # A pack that ended without a word about a member did not come to it, or was ended with others' in mind.
+        left_out = ticket.batch.pack is not None and verdict is None and name not in OF_EACH_MEMBER
+        if interrupted or left_out or name in ENDED_BY_SLURM:
             ticket.displaced = True
         else:
             if verdict is None:

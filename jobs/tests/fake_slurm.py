@@ -36,18 +36,23 @@ def check_limit(count: int) -> None:
 
 
 def sbatch() -> str:
+    if "--test-only" in arguments:
+        return ""
     script = Path(arguments[0]).read_text()
     options = dict(re.findall(r"#SBATCH --([\w-]+)=(.*)", script))
-    check_limit(int(options["array"].partition("-")[2].partition("%")[0]) + 1)
+    count = int(options.get("array", "0-0").partition("-")[2].partition("%")[0]) + 1
+    check_limit(count)
     job = 100 + len(list((folder / "jobs").glob("*"))) if (folder / "jobs").exists() else 100
     (folder / "jobs" / str(job)).mkdir(parents=True)
     (folder / "jobs" / str(job) / "script").write_text(arguments[0])
-    for index in range(int(options["array"].partition("-")[2].partition("%")[0]) + 1):
+    for index in range(count):
         name = {
             "SLURM_ARRAY_JOB_ID": str(job),
             "SLURM_ARRAY_TASK_ID": str(index),
             "SLURM_JOB_ID": f"{job}{index}",
         }
+        if "array" not in options:
+            name = {"SLURM_JOB_ID": str(job)}
         output = open(options["output"].replace("%A", str(job)).replace("%a", str(index)), "ab")  # noqa: SIM115, PTH123
         task = subprocess.Popen(
             ["bash", arguments[0]], env=os.environ | name, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
@@ -82,8 +87,13 @@ def squeue() -> str:
 
 
 def scancel() -> str:
+    if "--state=PENDING" in arguments:
+        return ""  # everything starts at once
     for job, index, pid, _ in tasks():
-        if {job, f"{job}_{index}"} & set(arguments) and alive(pid):
+        if "--signal=INT" in arguments:
+            if job in arguments and alive(pid):
+                os.kill(pid, signal.SIGINT)
+        elif {job, f"{job}_{index}"} & set(arguments) and alive(pid):
             (folder / "jobs" / job / f"ended{index}").write_text("CANCELLED")
             os.killpg(pid, signal.SIGTERM)
     return ""
@@ -100,11 +110,24 @@ def associations() -> str:
     )
 
 
+def scontrol() -> str:
+    """FOLDER/alloc_nodes holds from where jobs may be submitted."""
+    if "config" in arguments:
+        return "MaxArraySize            = 8"
+    if "hostnames" in arguments:
+        return "\n".join(arguments[-1].split(","))
+    if "partition" in arguments:
+        path = folder / "alloc_nodes"
+        allowed = path.read_text() if path.exists() else "ALL"
+        return f"PartitionName=small Default=YES AllocNodes={allowed} Nodes=here,there\n"
+    return associations()
+
+
 ANSWERS = {
     "sbatch": sbatch,
     "squeue": squeue,
     "scancel": scancel,
-    "scontrol": lambda: "MaxArraySize            = 8" if "config" in arguments else associations(),
+    "scontrol": scontrol,
     "sacct": lambda: "",
     "sinfo": lambda: "small*|1:00:00|3|16|64000|(null)\nbig|2-00:00:00|4|64|512000|gpu:a100:4(S:0-1)",
     "sacctmgr": lambda: "lab" if "user" in arguments else "lab|normal\nguests|normal",

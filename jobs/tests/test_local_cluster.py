@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from snakemake_executor_plugin_submitit.settings import several_clusters
+from snakemake_executor_plugin_submitit.clusters import local as local_cluster
+from snakemake_executor_plugin_submitit.journal import Batch
+from snakemake_executor_plugin_submitit.settings import ExecutorSettings, several_clusters
 from snakemake_interface_common.exceptions import WorkflowError
 
 KINDS = """
@@ -126,6 +129,32 @@ rule a:
         busy ^= {gpu}
         most = max(most, len(busy))
     assert most == 2 and busy == set()
+
+
+def test_a_gpu_that_is_named_twice_is_shared_by_two(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[str] = []
+
+    class Process:
+        returncode: int | None = None
+
+        def poll(self) -> int | None:
+            return self.returncode
+
+    processes = [Process() for _ in range(5)]
+
+    def start(self: object, command: list[str]) -> SimpleNamespace:
+        given.append(command[1].partition("=")[2])
+        return SimpleNamespace(job_id=str(len(given)), _process=processes[len(given) - 1])
+
+    monkeypatch.setattr(local_cluster.CommandExecutor, "start", start)
+    cluster = local_cluster.LocalCluster(ExecutorSettings(cluster="local", local_cpus=8, local_gpus="0,0,1"))
+    batch = Batch(tmp_path, "b", "local", {"cpus_per_task": 1, "gpus_per_node": 1}, {}, str(tmp_path))
+    batch.path.mkdir(parents=True)
+    cluster.submit(batch, 0, 5)
+    assert given == ["0", "0", "1"]
+    processes[1].returncode = processes[2].returncode = 0
+    cluster.states([batch])
+    assert given == ["0", "0", "1", "0", "1"]
 
 
 def test_debug_cluster_runs_in_the_foreground(local: Callable[[str], Any]) -> None:

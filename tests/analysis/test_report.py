@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import html
 import json
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -79,6 +81,21 @@ def test_learning_curves_are_means_over_seeds(section):
     first = learning_curves.draw(section, Path()).figure.axes[0]
     label = next(row.label for row in section.rows if row.id == "probsparse")
     np.testing.assert_allclose(_lines(first)[label], [10 * e + 1 for e in range(1, 6)])  # seeds 0, 1, 2
+
+
+def test_runs_that_are_still_going_are_marked(mixed, images, tmp_path):
+    """Of one that is being trained the scores so far, ended by an open circle, and said in the caption."""
+    results = _with_history(list(mixed))
+    place = next(i for i, run in enumerate(results) if run.state == "running")
+    (tmp_path / "history.csv").write_text("epoch,test_top1\n1,30.5\n2,31.5\n")
+    assert "still going" not in learning_curves.draw(Section(make(images, results), results), Path()).caption
+    results[place] = replace(results[place], folder=tmp_path)
+    plot = learning_curves.draw(Section(make(images, results), results), Path())
+    [line] = [x for x in plot.figure.axes[0].get_lines() if str(x.get_gid()).startswith("going")]
+    assert (line.get_gid(), list(line.get_ydata())) == ("going avg_pool", [30.5, 31.5])
+    assert line.get_markerfacecolor() == "none" and "1 run still going" in plot.caption
+    (label,) = [t.get_text() for t in plot.figure.legends[0].get_texts() if "_child" in t.get_text()] or ("",)
+    assert label == ""  # it is no entry of the legend
 
 
 def test_curves_end_with_the_first_seed_to_stop(section):
@@ -226,10 +243,28 @@ addEventListener("load", () => {
   for (const image of document.images)
     if (!image.complete || image.naturalWidth === 0) problems.push("missing picture: " + image.alt);
   if (document.documentElement.scrollWidth > innerWidth) problems.push("wider than the window");
-  const out = document.createElement("pre");
-  out.id = "probe";
-  out.textContent = JSON.stringify({pictures: document.images.length, problems});
-  document.body.append(out);
+  const table = document.querySelector("table.sortable"), body = table.tBodies[0];
+  const headings = [...table.tHead.rows[table.tHead.rows.length - 1].cells];
+  const column = headings.findIndex((heading, i) => i > 2 && body.rows[1].cells[i].title);
+  const values = () => [...body.rows].filter(r => r.cells.length > 1).map(r => r.cells[column].dataset.value);
+  const before = values();
+  headings[column].click();
+  const up = values();
+  headings[column].dispatchEvent(new KeyboardEvent("keydown", {key: "Enter"}));
+  const down = values();
+  const link = [...body.rows].find(r => r.cells.length > 1).cells[0].querySelector("a");
+  const hover = [...body.rows].find(r => r.cells.length > 1).cells[column].title;
+  link.click();
+  setTimeout(() => {
+    const place = document.getElementById(link.hash.slice(1));
+    const seen = place.closest("details.all").open && place.querySelectorAll("details.run").length;
+    const out = document.createElement("pre");
+    out.id = "probe";
+    out.textContent = JSON.stringify({
+      pictures: document.images.length, problems, before, up, down, hover, seen,
+      sticky: getComputedStyle(body.rows[1].cells[0]).position, runs: document.querySelectorAll("details.run").length});
+    document.body.append(out);
+  }, 100);
 });
 </script>
 """
@@ -248,6 +283,14 @@ def test_page_opens_in_a_browser_without_error_or_missing_picture(section, forec
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
     found = re.search(r'<pre id="probe">(.*?)</pre>', done.stdout, re.DOTALL)
     assert found, done.stderr[-2000:]
-    seen = json.loads(found.group(1))
+    seen = json.loads(html.unescape(found.group(1)))
+    numbers = [float(value) for value in seen["before"] if value]
+    assert [float(value) for value in seen["up"] if value] == sorted(numbers)
+    assert [float(value) for value in seen["down"] if value] == sorted(numbers, reverse=True) != numbers
+    assert (
+        seen["up"][len(numbers) :] == seen["down"][len(numbers) :] == [""] * (len(seen["up"]) - len(numbers))
+    )
+    assert seen["seen"] == 3 and seen["runs"] == len(section.results) + len(forecasts.results)
+    assert "seed" in seen["hover"] and seen["sticky"] == "sticky"
     assert seen["problems"] == []
     assert seen["pictures"] >= 7

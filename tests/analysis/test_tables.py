@@ -360,10 +360,15 @@ def test_windows_are_grouped_into_blocks(runs, series):
     assert difference.example_df == 500 // 62 - 1  # at least 8 blocks
 
 
-def test_repeating_the_last_step_is_told(runs, series):
-    table = make(series, [runs.series("vanilla", 0, 0.5)])
-    assert "Repeating the last input step scores MSE 1.250, MAE 0.750." in to_markdown(table)
-    assert _read(table)["MSE of repeating the last step"][0] == 1.25
+def test_what_is_not_trained_is_one_exact_run_without_seeds(runs, series):
+    exact = runs.series("pope", 0, 0.5, exact=True, randomness=None)
+    table = make(series, [exact, *(runs.series("vanilla", s, 0.6) for s in range(3))])
+    text = to_markdown(table)
+    assert "Not trained, so one exact run without seeds: PoPE." in text
+    (line,) = [line for line in text.splitlines() if line.startswith("| PoPE ")]
+    assert line.split("|")[2].strip() == "–"
+    difference = table.lines[1].scores["mse"].difference
+    assert difference.seeds == 3 and difference.p is not None and not difference.models_only
 
 
 def test_open_differences_say_how_many_seeds_would_settle_them():

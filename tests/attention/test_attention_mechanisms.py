@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import math
 from itertools import combinations
 from types import ModuleType
@@ -18,7 +17,7 @@ from favit.attention.cross_terms import Attention as CrossTerms
 from favit.attention.delta_v import Attention as DeltaV
 from favit.attention.full import Attention as Full
 from favit.attention.probsparse import Attention as Sparse
-from favit.components import declared, registry
+from favit.components import registry
 
 Heads = tuple[Tensor, Tensor, Tensor]
 LENGTH = 14
@@ -233,18 +232,6 @@ def test_changing_later_steps_changes_nothing_before(heads: Heads, name: str, ch
     assert (before[:, :, split:] - after[:, :, split:]).abs().max() > 1e-3
 
 
-@pytest.mark.parametrize("name", registry.names("attention"))
-@CAUSAL
-def test_examples_do_not_mix_and_gradients_are_finite(heads: Heads, name: str, causal: bool) -> None:
-    attention = registry.load("attention", name).Attention(length=LENGTH, causal=causal).eval()
-    q, k, v = (t.clone().requires_grad_() for t in heads)
-    both = call(attention, (q, k, v))
-    alone = call(attention, (q[1:], k[1:], v[1:]))
-    torch.testing.assert_close(both[1:], alone, **EXACT)
-    both.square().sum().backward()
-    assert all(t.grad is not None and t.grad.isfinite().all() for t in (q, k, v))
-
-
 @pytest.mark.parametrize("name", ["full", "delta_v", "cross_terms"])
 def test_dropout_falls_on_the_weights_in_training_only(heads: Heads, name: str) -> None:
     settings = {"base": "full"} if name == "delta_v" else {}
@@ -267,15 +254,6 @@ def test_wrong_settings_name_the_valid_ones(heads: Heads) -> None:
         CrossTerms(terms="pos_pos+token_token")
     with pytest.raises(ValueError, match=r"expected \(b h l d\), .* with l = 9; got \("):
         Sparse(length=9)(*heads)
-
-
-@pytest.mark.parametrize("name", registry.names("attention"))
-def test_the_dry_run_reads_the_settings_that_the_constructor_has(name: str) -> None:
-    """Read from the syntax tree they are the keyword-only arguments, with their defaults and in their order."""
-    constructor = registry.load("attention", name).Attention.__init__
-    keywords = [p for p in inspect.signature(constructor).parameters.values() if p.kind is p.KEYWORD_ONLY]
-    read = declared.settings("attention", name)
-    assert [(p.name, p.default) for p in keywords] == [(n, s.default) for n, s in read.items()]
 
 
 def test_wrong_shapes_are_shown_beside_the_pattern() -> None:

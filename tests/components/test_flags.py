@@ -11,7 +11,7 @@ import torch
 from favit.components import declared, registry
 from favit.components.facts import facts, stated
 from favit.components.flags import DEFAULTS, flag
-from favit.components.literals import families, literals
+from favit.components.literals import families, family_of, literals, trained
 from favit.sweeps.resolve import resolve
 from tests.components.conftest import Write
 
@@ -156,5 +156,10 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
 
 
 def test_every_model_of_the_house_is_known(tmp_path: Path) -> None:
-    assert families() == {**{f"favit_b{i}": "favit" for i in range(4)}, "informer": "informer"}
+    alone = ("informer", "repeat_last", "seasonal_naive", "linear", "nlinear", "dlinear")
+    assert families() == {**{f"favit_b{i}": "favit" for i in range(4)}, **{name: name for name in alone}}
+    assert family_of("timm-resnet18") == "timm" and family_of("favit_b1") == "favit"
+    with pytest.raises(ValueError, match="unknown model 'timn-resnet18'; valid: dlinear"):
+        family_of("timn-resnet18")
+    assert [name for name in families() if not trained(name)] == ["repeat_last", "seasonal_naive"]
     assert literals("models", "favit")["TASK"] == declared.task_of_model("favit_b2")

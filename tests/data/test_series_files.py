@@ -191,12 +191,12 @@ def broken(kind: str) -> pd.DataFrame:
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        ("date", "missing columns date; found day, a, b"),
+        ("date", "no column 'date'; dataset.date names the column of the dates; there are 'day', 'a', 'b'"),
         ("order", "dates must increase; '2020-01-01 00:00:00' in line 3"),
         ("twice", "dates must increase"),
         ("no date", "'yesterday' in line 5 is not a date"),
         ("odd", "irregular times: 2020-01-01 03:07:00"),
-        ("alone", "no columns besides 'date'"),
+        ("alone", "no column besides 'date'"),
         ("two rows", "2 rows are too few"),
     ],
 )

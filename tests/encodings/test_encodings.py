@@ -16,7 +16,6 @@ from favit.encodings.legendre import legendre
 from favit.encodings.sinusoidal import Encoding as Sinusoidal
 
 NAMES = registry.names("encodings")
-ON_IMAGES = [name for name in NAMES if registry.load("encodings", name).IMAGES]
 
 
 def make(name: str, dim: int, **size: object) -> torch.nn.Module:
@@ -28,18 +27,6 @@ def test_declares_where_it_may_be_used(name: str) -> None:
     module = registry.load("encodings", name)
     for flag in ("IMAGES", "SERIES", "TIME", "ADDS_POSITION"):
         assert isinstance(getattr(module, flag), bool)
-
-
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("length", [1, 2, 9, 13])
-def test_series_shape_at_and_off_the_known_length(name: str, length: int) -> None:
-    assert make(name, 8, length=9)(length).shape == (length, 8)
-
-
-@pytest.mark.parametrize("name", ON_IMAGES)
-@pytest.mark.parametrize("grid", [(1, 1), (3, 5), (4, 4)])
-def test_image_shape_at_and_off_the_known_grid(name: str, grid: tuple[int, int]) -> None:
-    assert make(name, 8, grid=(3, 5))(*grid).shape == (grid[0] * grid[1], 8)
 
 
 @pytest.mark.parametrize("name", ["none", "sinusoidal", "legendre"])
@@ -67,14 +54,6 @@ def test_an_image_takes_half_the_channels_for_each_axis(name: str) -> None:
 def test_an_image_needs_an_even_number_of_channels(name: str) -> None:
     with pytest.raises(ValueError, match="even number of channels"):
         make(name, 7, grid=(2, 2))
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_lengths_that_make_no_sense_are_refused(name: str) -> None:
-    encoding = make(name, 8, length=4)
-    for lengths in ((), (0,), (2, 2, 2)):
-        with pytest.raises(ValueError):
-            encoding(*lengths)
 
 
 @pytest.mark.parametrize("name", ["none", "temporal"])

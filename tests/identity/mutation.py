@@ -18,11 +18,12 @@ _BLOCKS = ("body", "orelse", "finalbody")
 
 
 class Mutant(NamedTuple):
-    """A changed source, and what was changed."""
+    """A changed source, what was changed, and whether that stands outside of functions."""
 
     source: str
     what: str
     line: int
+    outside: bool
 
 
 class Place(NamedTuple):
@@ -32,26 +33,81 @@ class Place(NamedTuple):
     node: int
     kind: str
     line: int
+    outside: bool
 
 
-def places(tree: ast.Module, lines: set[int]) -> list[Place]:
-    """All changes of statements on these lines, and of the defaults and decorators of functions that lie there."""
+def places(tree: ast.Module, lines: set[int], outside: set[int] = frozenset()) -> list[Place]:  # type: ignore[assignment]
+    """All changes of statements on these lines in functions, and of the defaults and decorators of functions there.
+
+    ``outside`` are lines of statements of the module and of its classes, see ``used_outside``.
+    """
     number = {id(node): (s, n) for s, top in enumerate(tree.body) for n, node in enumerate(ast.walk(top))}
     found = []
-    for statement in _executed_statements(tree, lines):
+    in_functions = [(s, False) for s in _executed_statements(tree, lines)]
+    others = [(s, True) for s in _statements_outside(tree) if s.lineno in outside]
+    for statement, is_outside in [*in_functions, *others]:
         if isinstance(statement, ast.Pass | ast.Import | ast.ImportFrom | ast.Global | ast.Nonlocal):
             continue
         if isinstance(statement, _FUNCTIONS):
             parts: list[ast.AST] = [*statement.args.defaults, *(d for d in statement.args.kw_defaults if d)]
+            parts += statement.decorator_list
+        elif isinstance(statement, ast.ClassDef):
+            parts = [*statement.decorator_list, *statement.bases, *(k.value for k in statement.keywords)]
         elif isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant):
             continue  # a text
         else:
             parts = list(_own_parts(statement))
-            found.append(Place(*number[id(statement)], "delete", statement.lineno))
+            found.append(Place(*number[id(statement)], "delete", statement.lineno, is_outside))
         for part in parts:
             for node in _expressions(part):
-                found += [Place(*number[id(node)], kind, statement.lineno) for kind in _kinds(node)]
+                found += [
+                    Place(*number[id(node)], kind, statement.lineno, is_outside) for kind in _kinds(node)
+                ]
     return found
+
+
+def used_outside(tree: ast.Module, lines: set[int], imported: set[int]) -> set[int]:
+    """Lines of statements outside functions on which what functions execute on ``lines`` rests.
+
+    Those are all of a class of which a method is executed, constants that an executed statement of the same file
+    reads, and statements that only have effects. ``imported`` are the lines that importing the file executes.
+    """
+    read = set(_globals_read(tree, lines))
+    found = set()
+    for statement in tree.body:
+        if isinstance(statement, ast.ClassDef):
+            if any(s.lineno in lines for f in statement.body if isinstance(f, _FUNCTIONS) for s in f.body):
+                found |= {statement.lineno, *(s.lineno for s in statement.body)}
+        elif isinstance(statement, ast.Assign | ast.AnnAssign):
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            names = {n.id for t in targets for n in ast.walk(t) if isinstance(n, ast.Name)}
+            found |= {statement.lineno} if names & read and statement.value is not None else set()
+        elif not isinstance(statement, (*_FUNCTIONS, ast.If)):
+            found.add(statement.lineno)
+    return found & (imported | lines)
+
+
+def _globals_read(tree: ast.Module, lines: set[int]) -> Iterator[str]:
+    """Names of the module that executed statements of functions read; none that the function around them binds."""
+    for function in (n for n in ast.walk(tree) if isinstance(n, _FUNCTIONS)):
+        own = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
+        own |= {
+            n.id for n in ast.walk(function) if isinstance(n, ast.Name) and not isinstance(n.ctx, ast.Load)
+        }
+        for statement in (s for s in ast.walk(function) if isinstance(s, ast.stmt) and s.lineno in lines):
+            parts = () if isinstance(statement, (*_FUNCTIONS, ast.ClassDef)) else _own_parts(statement)
+            for node in (n for part in parts for n in _expressions(part)):
+                if isinstance(node, ast.Name) and node.id not in own:
+                    yield node.id
+
+
+def _statements_outside(tree: ast.Module) -> Iterator[ast.stmt]:
+    """Those of the module and of its classes, functions left out."""
+    for statement in tree.body:
+        if not isinstance(statement, _FUNCTIONS):
+            yield statement
+        if isinstance(statement, ast.ClassDef):
+            yield from (s for s in statement.body if not isinstance(s, (*_FUNCTIONS, ast.ClassDef)))
 
 
 def _executed_statements(tree: ast.Module, lines: set[int]) -> Iterator[ast.stmt]:
@@ -130,7 +186,7 @@ def mutated(source: str, tree: ast.Module, place: Place) -> Mutant | None:
         ast.unparse(ast.fix_missing_locations(changed)),
         *lines[statement.end_lineno :],
     ]
-    return Mutant("\n".join(text), place.kind, place.line)
+    return Mutant("\n".join(text), place.kind, place.line, place.outside)
 
 
 def _delete(tree: ast.AST, statement: ast.AST) -> None:

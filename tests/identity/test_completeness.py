@@ -17,6 +17,7 @@ from favit.identity.definitions import Sources
 from favit.identity.digests import text_digest
 from favit.identity.fingerprint import ENGINE, PROGRAM, named
 from favit.sweeps.runs import Run, resolve
+from favit.train import weights
 from tests.workflow.conftest import TINY
 
 SERIES = {"dataset": "seattle_weather", "model": "informer", "seed": 0, **TINY["recipes"]["series"]}
@@ -131,7 +132,7 @@ def test_the_code_of_a_run_alone_gives_its_numbers_to_the_bit(kind: str, trained
     """Training without request, lease, signals, reporter and records ends with the same weights and scores."""
     folder, allowed = trained / kind, json.dumps(sorted(closure(kind, ENGINE).modules))
     _python(BARE, folder / "request.json", folder, allowed)
-    theirs = torch.load(folder / "out" / "weights.pt", weights_only=True)
+    theirs = weights.read(folder / "out" / "weights.safetensors")
     ours = torch.load(folder / "bare.pt", weights_only=True)
     assert ours.keys() == theirs.keys() and all(torch.equal(ours[name], theirs[name]) for name in ours)
     one, other = np.load(folder / "bare.npz"), np.load(folder / "out" / "predictions.npz")

@@ -139,6 +139,33 @@ def test_differences_are_named(tree: Path) -> None:
     assert "favit.helper" in code(tree).definitions()
 
 
+WHOLE = """import json
+import numpy
+from favit.helper import shifted
+print("effect", file=None)
+def used(x):
+    return shifted(x)
+"""
+
+
+def test_imports_are_named_where_nothing_else_differs(tree: Path) -> None:
+    """In a file that counts whole, where the order of imports counts."""
+    root = TREE["favit/root.py"] + "\nfrom favit.whole import used\nrun = used\n"
+
+    def of(whole: str) -> Code:
+        written(tree, {"favit/whole.py": ""})
+        return code(tree, root=root, whole=whole)
+
+    before = of(WHOLE)
+    assert "favit.whole" in before.whole
+    added = of(WHOLE.replace("import json", "import json\nimport math").replace("(x)\n", "(x) + math.pi\n"))
+    assert differing(before, added) == {"favit.whole": ["used"]}
+    turned = of("import torch\n" + WHOLE)
+    assert differing(before, turned) == {"favit.whole": ["imports"]}
+    first, second, *others = WHOLE.splitlines(keepends=True)
+    assert differing(before, of("".join([second, first, *others]))) == {"favit.whole": ["imports"]}
+
+
 def test_two_variables_that_begin_alike_stay_two(tree: Path) -> None:
     one = "A = {}\nB = {}\ndef put(x):\n    A[x] = 1\ndef get(x):\n    return A[x]\n"
     root = "from favit.helper import put, get\ndef run(x):\n    put(x)\n    return get(x)\n"
@@ -146,3 +173,58 @@ def test_two_variables_that_begin_alike_stay_two(tree: Path) -> None:
         code(tree, helper=one, root=root).digest
         != code(tree, helper=one.replace("return A", "return B"), root=root).digest
     )
+
+
+PART = """
+from dataclasses import dataclass, fields
+import collections
+
+N = 1
+
+def build():
+    return N
+
+def check():
+    return 1
+
+class Unread:
+    pass
+
+def values(config):
+    return [getattr(config, f.name) for f in fields(config)]
+
+def known(name):
+    return hasattr(collections.abc, name)
+"""
+BUILDS = """
+from importlib import import_module
+
+def run(name):
+    return import_module("favit." + name).build()
+"""
+
+
+def test_of_a_part_that_is_loaded_by_name_counts_what_is_read_of_it(tmp_path: Path) -> None:
+    """Where nothing looks up what nobody knows: the fields of a dataclass and another package are known."""
+    using = BUILDS.replace(".build()", ".build(), values, known")
+    using = "from favit.helper import values, known\n" + using
+    tree = written(
+        tmp_path,
+        {
+            "favit/__init__.py": "",
+            "favit/root.py": using,
+            "favit/helper.py": PART.replace("build", "other"),
+            "favit/part.py": PART,
+        },
+    )
+    roots = ("favit.root", "favit.part")
+    before = code(tree, *roots).digest
+    for old, new in (
+        ("    return 1", "    return 2"),
+        ("class Unread:\n    pass", "class Unread:\n    n = 1"),
+    ):
+        assert PART.count(old) == 1
+        assert code(tree, *roots, part=PART.replace(old, new)).digest == before
+        assert code(tree, "favit.part", part=PART.replace(old, new)).digest != code(tree, "favit.part").digest
+    assert code(tree, *roots, part=PART.replace("N = 1", "N = 2")).digest != before
+    assert code(tree, *roots, part=PART.replace("return N", "return -N")).digest != before

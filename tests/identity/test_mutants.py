@@ -16,10 +16,8 @@ import pytest
 from favit.identity.closure import ROOT
 from favit.identity.definitions import Sources
 from favit.identity.linking import Linker
-from tests.identity.mutation import Mutant, mutated, places
-from tests.identity.traced import FEW, MANY, executed, roots_of
-
-Lines = dict[str, dict[str, set[int]]]
+from tests.identity.mutation import Mutant, mutated, places, used_outside
+from tests.identity.traced import FEW, MANY, Lines, executed, roots_of
 
 
 @pytest.fixture
@@ -28,7 +26,7 @@ def seed() -> int:
 
 
 @pytest.fixture(scope="module")
-def many(tmp_path_factory: pytest.TempPathFactory) -> Lines:
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lines, Lines]:
     return executed(list(MANY), tmp_path_factory.mktemp("many"))
 
 
@@ -36,33 +34,59 @@ def module_of(file: str) -> str:
     return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
-def drawn(lines: Lines, number: int, seed: int) -> Iterator[tuple[str, Mutant]]:
-    """(file, mutant) for so many changes of statements that some run executes, each file parsed once."""
-    every = {file for of_kind in lines.values() for file in of_kind}
+def outside(lines: tuple[Lines, Lines]) -> Lines:
+    """Lines outside functions on which those rest that each kind of run executes."""
+    inside, imported = lines
+    return {
+        kind: {
+            file: used_outside(ast.parse((ROOT / file).read_text()), found, imported[kind].get(file, set()))
+            for file, found in of_kind.items()
+        }
+        for kind, of_kind in inside.items()
+    }
+
+
+def drawn(inside: Lines, around: Lines, number: int, seed: int) -> Iterator[tuple[str, Mutant]]:
+    """(file, mutant) for so many changes of statements that some run executes, each file parsed once.
+
+    Every third is one outside of functions.
+    """
+    every = {file for of_kind in inside.values() for file in of_kind}
     sources = {file: (ROOT / file).read_text() for file in sorted(every)}
     trees = {file: ast.parse(source) for file, source in sources.items()}
-    found = [
-        (file, place)
-        for file, tree in trees.items()
-        for place in places(tree, set().union(*(of_kind.get(file, set()) for of_kind in lines.values())))
-    ]
-    random.Random(seed).shuffle(found)
-    for file, place in found:
-        if number and (mutant := mutated(sources[file], trees[file], place)) is not None:
-            yield file, mutant
-            number -= 1
+
+    def lines(of: Lines, file: str) -> set[int]:
+        return set().union(*(of_kind.get(file, set()) for of_kind in of.values()))
+
+    for part, wanted in ((inside, number - number // 3), (around, number // 3)):
+        found = [
+            (file, place)
+            for file, tree in trees.items()
+            for place in (
+                places(tree, lines(inside, file))
+                if part is inside
+                else places(tree, set(), lines(around, file))
+            )
+        ]
+        random.Random(seed).shuffle(found)
+        for file, place in found:
+            if wanted and (mutant := mutated(sources[file], trees[file], place)) is not None:
+                yield file, mutant
+                wanted -= 1
 
 
-def missed(lines: Lines, number: int, seed: int, anew: bool) -> list[str]:
+def missed(lines: tuple[Lines, Lines], number: int, seed: int, anew: bool) -> list[str]:
     """The changes that did not change the digest of a run that executes them; ``anew`` learns everything again."""
+    inside, around = lines[0], outside(lines)
     sources, found = Sources(), []
-    before = {kind: sources.linker(roots_of(kind)) for kind in lines}
+    before = {kind: sources.linker(roots_of(kind)) for kind in inside}
     count = 0
-    for file, mutant in drawn(lines, number, seed):
+    for file, mutant in drawn(inside, around, number, seed):
         count += 1
         sources.replace(module_of(file), mutant.source)
-        for kind in lines:
-            if mutant.line in lines[kind].get(file, ()):
+        for kind in inside:
+            own = around if mutant.outside else inside
+            if mutant.line in own[kind].get(file, ()):
                 like: Linker | None = None if anew else before[kind]
                 if sources.linker(roots_of(kind), like).text() == before[kind].text():
                     found.append(f"{kind}: {file}, line {mutant.line}: {mutant.what}")
@@ -73,15 +97,14 @@ def missed(lines: Lines, number: int, seed: int, anew: bool) -> list[str]:
 
 def test_no_change_of_executed_code_is_missed(tmp_path: Path, seed: int) -> None:
     few = executed(list(FEW), tmp_path)
-    assert {"favit/train/loop.py", "favit/models/informer.py"} <= set(few["series"])
-    assert {"favit/train/learner.py", "favit/models/favit.py", "favit/train/augment/mix.py"} <= set(
-        few["images"]
-    )
+    assert {"favit/train/loop.py", "favit/models/informer.py"} <= set(few[0]["series"])
+    images = set(few[0]["images"])
+    assert {"favit/train/learner.py", "favit/models/favit.py", "favit/train/augment/mix.py"} <= images
     assert missed(few, 200, seed, anew=False) == []
 
 
 @pytest.mark.slow
-def test_none_of_many_changes_is_missed(many: Lines, seed: int) -> None:
+def test_none_of_many_changes_is_missed(many: tuple[Lines, Lines], seed: int) -> None:
     assert missed(many, 2000, seed, anew=True) == []
 
 

@@ -10,7 +10,11 @@ from pathlib import Path
 import pytest
 
 from favit.identity.definitions import Sources
-from tests.identity.traps import CASES, Case
+from tests.identity.traps import CASES as OF_ONE_ROOT
+from tests.identity.traps import Case
+from tests.identity.traps_of_parts import PARTS
+
+CASES = [*OF_ONE_ROOT, *PARTS]
 
 # Runs each folder's program in turn, and prints what it returned.
 _EXECUTE = """
@@ -46,7 +50,8 @@ def both(case: Case, folder: Path) -> tuple[Path, Path]:
 
 
 def digest(folder: Path) -> str:
-    return Sources(folder).code(["favit.root"]).digest
+    part = ["favit.part"] if (folder / "favit" / "part.py").is_file() else []
+    return Sources(folder).code(["favit.root", *part]).digest
 
 
 @pytest.mark.parametrize("case", CASES, ids=[case[0] for case in CASES])

@@ -72,17 +72,22 @@ def roots_of(kind: str) -> list[str]:
     return [ENGINE, *named(resolve(MANY[kind]))]
 
 
-def executed(kinds: list[str], folder: Path) -> dict[str, dict[str, set[int]]]:
-    """Kind -> file below the repository -> lines that were executed inside functions."""
-    found: dict[str, dict[str, set[int]]] = {}
+Lines = dict[str, dict[str, set[int]]]  # kind -> file below the repository -> lines
+
+
+def executed(kinds: list[str], folder: Path) -> tuple[Lines, Lines]:
+    """The lines that were executed inside functions and classes, and those outside, when files were imported."""
+    inside: Lines = {}
+    outside: Lines = {}
     for kind in kinds:
         out, run = folder / f"{kind}.json", json.dumps(dict(resolve(MANY[kind]).settings))
         command = [sys.executable, "-c", _TRACED, str(ROOT), run, str(out)]
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=600)
         assert done.returncode == 0, done.stderr[-3000:]
         lines: dict[str, list[tuple[int, str]]] = json.loads(out.read_text())
-        found[kind] = {
-            name: {number for number, function in numbers if function != "<module>"}
-            for name, numbers in lines.items()
-        }
-    return found
+        for found, is_outside in ((inside, False), (outside, True)):
+            found[kind] = {
+                name: {number for number, function in numbers if (function == "<module>") == is_outside}
+                for name, numbers in lines.items()
+            }
+    return inside, outside

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 
+from favit.train import weights
 from tests.conftest import Project
 from tests.imagenet import miniature
 
@@ -100,5 +101,5 @@ def test_from_folders_to_the_table(project: Project) -> None:
     assert not list(folder.glob("*.array_record"))
     project.snakemake("images", "--cores", "2")
     (direct,) = set(project.results()) - {result}
-    one, other = (torch.load(path.parent / "weights.pt") for path in (result, direct))
+    one, other = (weights.read(path.parent / "weights.safetensors") for path in (result, direct))
     assert all(torch.equal(one[name], other[name]) for name in one)

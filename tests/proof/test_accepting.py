@@ -281,6 +281,22 @@ def test_a_full_disk_accepts_nothing_and_says_so(
     assert "No space left on device" in capsys.readouterr().out and {s.name for s in states()} == {"missing"}
 
 
+@pytest.mark.parametrize("text", ['[{"who": "ada"', '{"who": "ada"}', "\udcff"])
+@pytest.mark.parametrize("words", [["--prove"], ["all", "--why", "a new name"]])
+def test_what_was_accepted_before_and_cannot_be_read_is_not_lost(
+    place: Path, compared: Compared, capsys: pytest.CaptureFixture[str], text: str, words: list[str]
+) -> None:
+    damaged, whole, _ = finish(*states())
+    (damaged / "accepted.json").write_text(text, errors="surrogateescape")
+    before = (damaged / "accepted.json").read_bytes()
+    assert favit("accept", words) == 1
+    said = "".join(capsys.readouterr())
+    assert f"{damaged / 'accepted.json'}" in said and "mend or move it" in said
+    assert (damaged / "accepted.json").read_bytes() == before and len(records(whole)) == 1
+    (damaged / "accepted.json").rename(damaged / "damaged.json")
+    assert favit("accept", words) == 0 and len(records(damaged)) == 1
+
+
 def test_two_who_accept_at_once_both_stay_on_record(place: Path) -> None:
     config = load()
     results = Results(config)

@@ -232,6 +232,18 @@ def test_three_are(config: Config) -> None:
     guard.before_training(config, Results(config), states(config))
 
 
+def test_runs_that_may_follow_are_kept_and_the_most_of_them_counted(config: Config) -> None:
+    """Of alternatives one will be trained: of three and one that would be again the question counts three."""
+    for state in states(config)[:4]:
+        finish(state, code="0" * 16)
+    now = states(config)
+    results = Results(config)
+    with pytest.raises(guard.NeedsConfirmation, match="4 finished runs"):
+        guard.before_training(config, results, now[:1], [[now[1:4], now[4:]]])
+    guard.before_training(config, results, now[:1], [[now[1:3], now[3:]]])
+    assert all((state.folder / "run.json").is_file() for state in now)
+
+
 def test_what_the_configuration_changed_itself_needs_no_confirmation(config: Config, tmp_path: Path) -> None:
     for state in states(config):
         finish(state)
@@ -383,4 +395,24 @@ def test_data_that_are_not_here_are_told_before_jobs_wait(config: Config, tmp_pa
     assert told("digits") == [], "they lie in a package"
     imagenet, cifar = told("imagenet1k", "cifar100", "cifar100")
     assert "imagenet1k/index.json not found" in imagenet and "snakemake prepare" in imagenet
-    assert cifar.startswith("cifar100 is not ready here") and "snakemake data" in cifar
+    assert "1 of 3 runs will fail" in imagenet
+    assert cifar.startswith("cifar-100-python/train is missing in ") and "snakemake data" in cifar
+    assert "2 of 3 runs will fail" in cifar
+
+
+def test_of_several_files_only_the_missing_ones_are_told(config: Config, tmp_path: Path) -> None:
+    """Each with the runs that it stops."""
+    state = states(config)[0]
+    (tmp_path / "here.csv").write_text("")
+    settings = {**state.run.settings, "dataset": "csv"}
+    runs = [
+        replace(state.run, settings={**settings, "dataset.path": name, "seed": seed})
+        for name in ("here.csv", "nope.csv", "gone.csv")
+        for seed in (0, 1)
+    ]
+    nope, gone = guard.absent_data(tmp_path, [replace(state, run=run) for run in runs])
+    assert nope.startswith(f"nope.csv is missing in {tmp_path}: 2 of 6 runs will fail") and gone.startswith(
+        "gone.csv"
+    )
+    assert guard.missing_file(tmp_path, runs[2].settings) == f"; nope.csv is missing in {tmp_path}"
+    assert guard.missing_file(tmp_path, runs[0].settings) == ""

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import torch
 
+from favit.train.weights import read
 from tests.conftest import Project, copy_project
 
 # Nothing random that depends on the process, so that any number of them does what one does.
@@ -81,7 +82,7 @@ def test_one_two_and_four_processes_agree(cluster: Any, tmp_path: Path) -> None:
     metrics = {n: json.loads((f / "metrics.json").read_text()) for n, f in folders.items()}
     assert {n: m["hardware"]["processes"] for n, m in metrics.items()} == {1: 1, 2: 2, 4: 4}
     assert {m["fingerprint"]["digest"] for m in metrics.values()} == {metrics[1]["fingerprint"]["digest"]}
-    weights = {n: torch.load(f / "weights.pt") for n, f in folders.items()}
+    weights = {n: read(f / "weights.safetensors") for n, f in folders.items()}
     for n in (2, 4):
         assert metrics[n]["metrics"]["loss"] == pytest.approx(metrics[1]["metrics"]["loss"], rel=1e-4)
         difference = torch.cat([(weights[n][k] - w).abs().flatten() for k, w in weights[1].items()])
@@ -147,7 +148,7 @@ def state_of(cluster: Any, node: str) -> str:
 
 def assert_same_to_the_bit(one: Path, other: Path) -> None:
     """Weights, metrics, predictions, and the history but for its seconds."""
-    left, right = (torch.load(folder / "weights.pt") for folder in (one, other))
+    left, right = (read(folder / "weights.safetensors") for folder in (one, other))
     assert left.keys() == right.keys() and all(torch.equal(left[name], right[name]) for name in left)
     left, right = (json.loads((folder / "metrics.json").read_text()) for folder in (one, other))
     assert all(left[key] == right[key] for key in ("metrics", "best", "epochs_run", "train_examples"))

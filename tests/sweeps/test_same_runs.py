@@ -26,6 +26,7 @@ SINCE = {
     "drop_last": True,
     "normalise": "dataset",
     "repeats": 1,
+    "validation_split": 0.0,
     "warmup_lr": -1.0,
 }
 

@@ -221,14 +221,16 @@ def test_unknown_sweep_names_the_known_ones() -> None:
 def test_published_sweeps_have_the_runs_that_the_study_needs() -> None:
     config = load(ROOT / "config.yaml")
     count = {name: len(runs(config, name)) for name in config.sweeps}
-    assert count["cifar100-aggregators"] == 8 * 5 + 8 * 3  # three of the eight are controls
+    assert count["cifar100-aggregators"] == 9 * 5 + 9 * 3  # three are controls, one is timm's PVT
     assert count["cifar100-encodings"] == 2 * 4 * 3
     assert count["imagenet-aggregators"] == 2 * 2 * 3
-    assert count["etth1-delta-v"] == 5 * 5
-    assert count["ettm1-delta-v"] == 2 * 5 * 5
-    assert count["etth1-encodings"] == 5 * 5
-    assert count["etth1-cross-terms"] == 7 * 5
-    assert count["ettm1-input-length"] == 3 * 3 * 5
+    linear, exact = 3 * 5, 2  # beside the study's rows: three that are trained, and two that are not
+    assert count["etth1-delta-v"] == 5 * 5 + linear + exact
+    assert count["ettm1-delta-v"] == 2 * (5 * 5 + linear + 1)  # a day does not fit into the input
+    assert count["etth1-encodings"] == 5 * 5 + linear + exact
+    assert count["etth1-cross-terms"] == 7 * 5 + linear + exact
+    assert count["ettm1-input-length"] == 3 * (3 * 5 + linear + exact)
+    assert count["ett-baselines"] == 2 * 4 * (3 * 3 + exact)
     assert not {r.key for r in runs(config, "demo")} & {r.key for r in runs(config, "all")}
 
 
@@ -246,7 +248,7 @@ def test_command_prints_one_json_a_line(tmp_path: Path) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
     lines = [json.loads(line) for line in done.stdout.splitlines()]
     assert {line["dataset"] for line in lines} == {"digits", "seattle_weather"}
-    assert len(lines) == 5 + 4
+    assert len(lines) == 6 + 9
 
 
 def test_command_ends_with_one_line_and_status_1(tmp_path: Path) -> None:

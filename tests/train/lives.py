@@ -119,6 +119,37 @@ class Life:
             time.sleep(0.005)
 
 
+class Lives(Life):
+    """One process that trains a list of runs, each in the folder of its name."""
+
+    def __init__(
+        self,
+        folder: Path,
+        wanted: dict[str, dict[str, Any] | None],
+        *options: str,
+        prepare: Callable[..., None] | None = None,
+        given: tuple[Any, ...] = (),
+    ) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        lines = []
+        for name, envelope in wanted.items():
+            if envelope is not None:
+                (folder / f"{name}.json").write_text(json.dumps(envelope))
+            lines.append(json.dumps({"run": str(folder / f"{name}.json"), "out": str(folder / name)}))
+        (folder / "list").write_text("\n".join(lines) + "\n")
+        self.log = folder / f"{time.monotonic_ns()}.log"
+        self.out = folder
+        arguments = ["--runs", str(folder / "list"), "--device", "cpu", *options]
+        live = ("favit.train.life.process", arguments, True, prepare, given, str(self.log))
+        self.process = _SERVER.Process(target=_live, args=live)
+        self.process.start()
+
+    def ended(self) -> dict[str, int]:
+        """Exit status of each run that has ended, in that order."""
+        said = [json.loads(line) for line in self.output.splitlines() if line.startswith("{")]
+        return {Path(one["out"]).name: one["exit_code"] for one in said}
+
+
 def straight(folder: Path, wanted: dict, small: bool = True) -> Life:
     """A run from beginning to end."""
     life = Life(folder, wanted, "--keep", "weights", small=small)

@@ -11,10 +11,12 @@ import numpy as np
 import torch
 
 from favit.components import declared
+from favit.disk.run_folder import RunFolder
 from favit.identity.digests import data_digests, short_digest
+from favit.train import weights
 
 # Of a row of history.csv: how long it took, not what came out.
-TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
+TIMINGS = {"seconds", "examples_per_second", "memory_bytes", "compile_seconds"}
 
 
 def envelope(task: str, digest: str = "0123456789ab", **changes: Any) -> dict[str, Any]:
@@ -46,7 +48,7 @@ TASKS = tuple(_MINIATURE)
 
 def assert_same_result(left: Path, right: Path) -> None:
     """Two folders hold the same bits of weights, history, metrics and predictions."""
-    assert_same_tensors(torch.load(left / "weights.pt"), torch.load(right / "weights.pt"))
+    assert_same_tensors(*(weights.read(RunFolder(folder).weights) for folder in (left, right)))
     assert history(left) == history(right)
     one, other = (np.load(folder / "predictions.npz") for folder in (left, right))
     assert one.files == other.files

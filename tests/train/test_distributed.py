@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 import torch
 
+from favit.train import weights
 from tests.train.lives import Life, signal_after_step, straight
 from tests.train.runs import assert_same_result, assert_same_tensors, envelope, history
 
@@ -68,7 +69,7 @@ def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int)
     wanted = envelope("classification", epochs=3, batch_size=batch_size, **QUIET)
     straight(tmp_path / "one", wanted)
     assert_finished(together(tmp_path / "several", wanted, size))
-    one, several = (torch.load(tmp_path / name / "weights.pt") for name in ("one", "several"))
+    one, several = (weights.read(tmp_path / name / "weights.safetensors") for name in ("one", "several"))
     assert one.keys() == several.keys()
     difference = torch.cat([(several[name] - one[name]).abs().flatten() for name in one])
     # Where a gradient is nothing but rounding, Adam makes a whole step of it in either direction
@@ -155,5 +156,5 @@ def test_torchrun(tmp_path: Path) -> None:
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     subprocess.run([*torchrun, "-m", "--", "favit.train", *options], check=True, timeout=300, env=environment)
     assert_finished(together(tmp_path / "ours", wanted, 2))
-    left, right = (torch.load(tmp_path / name / "weights.pt") for name in ("torchrun", "ours"))
+    left, right = (weights.read(tmp_path / name / "weights.safetensors") for name in ("torchrun", "ours"))
     assert_same_tensors(left, right)

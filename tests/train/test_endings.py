@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from favit.disk.run_folder import RunFolder
 from favit.identity import digests
 from favit.train.__main__ import main
-from favit.train.life import request
+from favit.train.life import checkpoints, disk, request
 from tests.train.lives import Life, signal_after_step, straight
 from tests.train.runs import assert_same_result, envelope
 
@@ -125,6 +126,49 @@ def test_a_full_disk_ends_it_with_one_line_and_the_last_checkpoint(tmp_path: Pat
     again = straight(tmp_path / "full", wanted)
     assert "resumed at epoch 2" in again.output
     assert_same_result(tmp_path / "straight", tmp_path / "full")
+
+
+@pytest.mark.parametrize(
+    ("so_manieth", "number", "sentence"),
+    [
+        (1, errno.EROFS, "there is no checkpoint to go on from yet"),
+        (2, errno.EIO, "the last checkpoint there is intact"),
+    ],
+)
+def test_a_disk_that_fails_gets_one_line(tmp_path: Path, so_manieth: int, number: int, sentence: str) -> None:
+    wanted = envelope("forecasting", epochs=2)
+    life = Life(tmp_path / "run", wanted, prepare=no_space_for_checkpoint, given=(so_manieth, number))
+    assert life.wait() == 1, life.output
+    errors = [line for line in life.output.splitlines() if "  epoch " not in line]
+    assert errors == [f"{os.strerror(number)}: {tmp_path / 'run'}; {sentence}"]
+    assert not list((tmp_path / "run").glob("lease.json")) and not list((tmp_path / "run").glob(".*.tmp"))
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.ESTALE, errno.EIO, errno.EDQUOT, errno.ETIMEDOUT])
+def test_what_is_said_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    error = OSError(number, os.strerror(number))
+    assert disk.failed(error, tmp_path)
+    (tmp_path / "checkpoint-0000000001.pt").write_bytes(b"torn")
+    assert disk.words(error, tmp_path).endswith("; there is no checkpoint to go on from yet")
+    checkpoints.save(RunFolder(tmp_path), 0, "a", b"state", {})
+    assert (
+        disk.words(error, tmp_path)
+        == f"{os.strerror(number)}: {tmp_path}; the last checkpoint there is intact"
+    )
+
+    def fail(self: Path) -> bytes:
+        raise error
+
+    monkeypatch.setattr(Path, "read_bytes", fail)
+    assert "cannot be told" in disk.words(error, tmp_path)
+
+
+def test_an_error_elsewhere_is_not_the_disk_s(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert not disk.failed(OSError(errno.ENOENT, "no", str(tmp_path / "other")), out)
+    assert not disk.failed(OSError(errno.EPIPE, "no"), out)
+    assert disk.failed(OSError(errno.EACCES, "no", str(out / "train.log")), out)
+    assert "no: /data/x; " in disk.words(OSError(errno.EIO, "no", "/data/x"), out)
 
 
 def no_space_for_checkpoint(so_manieth: int, number: int) -> None:

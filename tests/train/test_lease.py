@@ -163,3 +163,42 @@ def test_the_file_names_its_holder(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "lease.json").read_text())
     assert (found["allocation"], found["life"], found["pid"]) == ("/7", 3, os.getpid())
     ours.release()
+
+
+def dated_ahead(folder: Path, seconds: float = 7200) -> None:
+    """The lease in ``folder`` gets the date of a clock that is ahead."""
+    then = time.time() + seconds
+    os.utime(folder / "lease.json", (then, then))
+
+
+def test_a_dead_holder_whose_clock_was_ahead_does_not_block(tmp_path: Path) -> None:
+    lease(tmp_path, holder(**ELSEWHERE), renew_every=60).acquire()
+    dated_ahead(tmp_path)
+    lease(tmp_path, stale_after=0.3).acquire().release()
+
+
+def test_a_living_holder_whose_clock_is_ahead_keeps_it(tmp_path: Path) -> None:
+    lease(tmp_path, holder(**ELSEWHERE), renew_every=60).acquire()
+    dated_ahead(tmp_path)
+    over = threading.Event()
+
+    def renew() -> None:
+        ahead = 7200.0
+        while not over.wait(0.01):
+            ahead += 1
+            dated_ahead(tmp_path, ahead)
+
+    renewing = threading.Thread(target=renew)
+    renewing.start()
+    try:
+        with pytest.raises(Busy, match="renewed just now"):
+            lease(tmp_path, stale_after=60.0).acquire()
+    finally:
+        over.set(), renewing.join()
+
+
+def test_watching_ends_when_asked_to_stop(tmp_path: Path) -> None:
+    lease(tmp_path, holder(**ELSEWHERE), renew_every=60).acquire()
+    dated_ahead(tmp_path)
+    with pytest.raises(Busy):
+        lease(tmp_path, stale_after=3600.0).acquire(lambda: True)

@@ -205,7 +205,9 @@ def test_what_is_kept_after_success(tmp_path: Path, keep: str) -> None:
     life = Life(tmp_path / "run", envelope("forecasting", epochs=1), "--keep", keep)
     assert life.wait() == 0, life.output
     names = {p.name.split("-")[0] for p in (tmp_path / "run").iterdir()}
-    extra = {"none": set(), "weights": {"weights.pt"}, "all": {"weights.pt", "checkpoint"}}[keep]
+    extra = {"none": set(), "weights": {"weights.safetensors"}, "all": {"weights.safetensors", "checkpoint"}}[
+        keep
+    ]
     result = {"run.json", "metrics.json", ".metrics.json", "history.csv", "predictions.npz", "train.log"}
     assert names == result | extra
 

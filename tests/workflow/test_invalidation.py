@@ -410,7 +410,7 @@ def test_two_at_once_train_each_run_once_and_both_end_well(restored: Project, tm
 
 
 def test_after_a_kill_the_demonstration_s_command_goes_on(restored: Project, tmp_path: Path) -> None:
-    (command,) = re.findall(r"\$\(BIN\)/snakemake demo (.*)", (ROOT / "Makefile").read_text())
+    (command,) = re.findall(r"\$\(BIN\)/snakemake demo ([^'\n]*)", (ROOT / "Makefile").read_text())
     options = command.replace("$(CORES)", "1").split()
     config = restored.config()
     config["groups"] = {"demo": ["series"]}

@@ -5,7 +5,7 @@ import functools
 import shlex
 
 from favit.components import registry
-from favit.components.literals import families
+from favit.components.literals import family_of
 from favit.results.made import is_current
 
 ANALYSES = RESULTS.root / made_tables.ANALYSES
@@ -38,7 +38,7 @@ SIMILARITY = drawn("encodings-bilinear", "encodings-correlation", "encodings-cla
 VARIANCE = drawn("cross-terms-variance")
 ALL_FOUR_TERMS = [
     state
-    for state in STATES.values()
+    for state in (STATES[key] for key in dict.fromkeys(run.key for name in POSSIBLE for run in asked_by(name)))
     if state.run["aggregator"] == "cross_terms" and state.run.settings.get("aggregator.terms", "all") == "all"
 ]
 
@@ -61,12 +61,12 @@ TRAINED = {
     "aggregator_use": (
         drawn("aggregator-use"),
         "of FaViT",
-        lambda run: families()[run["model"]] == "favit",
+        lambda run: family_of(run["model"]) == "favit",
     ),
     "kept_keys": (
         drawn("kept-keys"),
         "of FaViT with the aggregator probsparse",
-        lambda run: families()[run["model"]] == "favit" and run["aggregator"] == "probsparse",
+        lambda run: family_of(run["model"]) == "favit" and run["aggregator"] == "probsparse",
     ),
     "trained_encodings": (
         drawn("encodings-trained"),

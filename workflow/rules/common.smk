@@ -18,21 +18,46 @@ from favit.results.reasons import reason
 from favit.results.state import Results
 from favit.sweeps.config import ConfigError
 from favit.sweeps.config import parse as parse_config
+from favit.sweeps.config import as_yaml
 from favit.sweeps.config import read as read_config
-from favit.sweeps.runs import cells, unique
+from favit.sweeps.cells import unused
+from favit.sweeps.runs import unique
+from favit.sweeps.stages import possible
 from snakemake.logging import logger
+
+
+def typed(value, given):
+    """What was given by ``--config``, in which Snakemake leaves all text that is nested: ``resources={gpus: 2}``."""
+    if isinstance(given, dict) and isinstance(value, dict):
+        return {key: typed(below, given[key]) if key in given else below for key, below in value.items()}
+    if isinstance(given, list) and isinstance(value, list):
+        return [typed(item, item) for item in value]
+    return as_yaml(value) if isinstance(given, str) and isinstance(value, str) else value
+
 
 try:
     for _file in map(Path, workflow.configfiles):
         if _file.suffix in (".yaml", ".yml") and _file.is_file():
             read_config(_file)  # Snakemake's own reading lets keys that are given twice pass
+    for _key in set(workflow.config_settings.config or {}) & set(config):
+        config[_key] = typed(config[_key], workflow.config_settings.config[_key])
     SETUP = parse_config(dict(config))
-    CELLS = {name: cells(sweep) for name, sweep in SETUP.sweeps.items()}
+    POSSIBLE = {name: possible(sweep) for name, sweep in SETUP.sweeps.items()}
+    CELLS = {name: in_sweep.cells for name, in_sweep in POSSIBLE.items()}
     RESULTS = Results(SETUP)
-    _RUNS = unique(cell.run for in_sweep in CELLS.values() for cell in in_sweep)
-    STATES = {state.run.key: state for state in RESULTS.states(_RUNS)}
+    STATES = {state.run.key: state for state in RESULTS.states(unique(r for p in POSSIBLE.values() for r in p.runs))}
+    # What sweeps ask for now whose results decide it; the analysis is imported for those who need it.
+    ASKED = {}
+    if any(sweep.staged for sweep in SETUP.sweeps.values()):
+        from favit.analysis.asked import asked as asked_now
+        from favit.analysis.sweep_tables import digest as staged_digest
+
+        ASKED = {name: asked_now(p, STATES) for name, p in POSSIBLE.items() if p.sweep.staged}
     TODAY = {
-        name: made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES) for name, sweep in SETUP.sweeps.items()
+        name: staged_digest(ASKED[name], RESULTS, STATES)
+        if name in ASKED
+        else made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES)
+        for name, sweep in SETUP.sweeps.items()
     }
 except ConfigError as error:
     sys.exit(str(error))  # one line; a traceback would bury it
@@ -64,19 +89,30 @@ MISSING = {state.folder.name: state for state in STATES.values() if not state.co
 # What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
     for _sweep in SETUP.sweeps.values():
-        if (_said := _sweep.recipe.said) and any(not STATES[cell.run.key].counts for cell in CELLS[_sweep.name]):
-            logger.info(f"{_sweep.name}: {_said}")
+        if any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
+            if _said := _sweep.recipe.said:
+                logger.info(f"{_sweep.name}: {_said}")
+            for _key in unused(_sweep):
+                logger.info(
+                    f"{_sweep.name}: recipe {_sweep.recipe.name} brings {_key}, which no row has; "
+                    f"settings: {{{_key}: null}} leaves it out"
+                )
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.
 FIRST_SWEEP = {}
-for _name, _cells in CELLS.items():
-    for _cell in _cells:
-        FIRST_SWEEP.setdefault(_cell.run.key, SETUP.sweeps[_name])
+for _name, _possible in POSSIBLE.items():
+    for _run in _possible.runs:
+        FIRST_SWEEP.setdefault(_run.key, SETUP.sweeps[_name])
+
+
+def asked_by(sweep):
+    """The runs that a sweep asks for when this process begins."""
+    return (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs
 
 
 def runs_to_train(sweep):
-    """The metrics files of a sweep's runs that are not there."""
-    missing = (STATES[cell.run.key] for cell in CELLS[sweep])
+    """The metrics files of a sweep's runs that are not there, of those that it asks for when this process begins."""
+    missing = (STATES[run.key] for run in asked_by(sweep))
     return list(dict.fromkeys(str(state.folder / METRICS) for state in missing if not state.counts))
 
 

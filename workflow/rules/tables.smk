@@ -11,6 +11,8 @@ OUTDATED = [
 def awaited(wildcards):
     """A sweep's missing runs. The table is made anew, else they would not be trained for the sake of one that is there."""
     make_anew(made_tables.files(SETUP, wildcards.sweep))
+    if wildcards.sweep in ASKED:
+        return awaited_in_stages(wildcards.sweep)
     return runs_to_train(wildcards.sweep)
 
 
@@ -21,7 +23,7 @@ localrules:
 
 rule table:
     output:
-        multiext(f"{made_tables.folder(SETUP)}/{{sweep}}", ".csv", ".tex", ".md"),
+        multiext(f"{made_tables.folder(SETUP)}/{{sweep}}", *made_tables.SUFFIXES),
     input:
         awaited,
     wildcard_constraints:

@@ -4,8 +4,10 @@
 import functools
 import shlex
 
+from favit.disk.cache import Cache
 from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
+from favit.planning import buildable
 from favit.results import guard
 from favit.results.ledger import Ledger
 from snakemake.exceptions import WorkflowError
@@ -64,7 +66,7 @@ job_label = (
 
 def why(wildcards):
     run = state(wildcards).run
-    return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}"
+    return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}{guard.missing_file(SETUP.data, run.settings)}"
 
 
 def command(wildcards, threads):
@@ -128,8 +130,17 @@ onstart:
         keep_config()
         # A job that fails must not take a result with it: another process may have finished the run meanwhile.
         workflow.execution_settings.keep_incomplete = True
-        to_train = [MISSING[j.wildcards.digest] for j in workflow.dag.needrun_jobs() if j.rule.name == "train"]
+        needed = list(workflow.dag.needrun_jobs())
+        to_train = [MISSING[j.wildcards.digest] for j in needed if j.rule.name == "train"]
+        later = may_follow(j.wildcards.sweep for j in needed if j.rule.name == "stage")
         try:
-            logger.info(guard.before_training(SETUP, RESULTS, to_train))
-        except (guard.NeedsConfirmation, snapshot.CodeChanged, OSError) as stop:
+            # What cannot be built ends here, in one line, and not in the queue.
+            looked_at = Cache(RESULTS.root / ".cache" / "buildable.json")
+            for line in buildable.check((a_state.run for a_state in to_train), looked_at):
+                logger.info(line)
+            logger.info(guard.before_training(SETUP, RESULTS, to_train, later))
+            for _absent in guard.absent_data(SETUP.data, to_train):
+                logger.warning(_absent)
+                workflow.scheduler.keepgoing = True  # the runs that have their data train
+        except (guard.NeedsConfirmation, snapshot.CodeChanged, ConfigError, OSError) as stop:
             raise WorkflowError(str(stop))

@@ -9,7 +9,7 @@ from typing import Any
 from favit.analysis.results import RunResult
 from favit.components import registry
 from favit.components.facts import facts
-from favit.components.literals import families
+from favit.components.literals import family_of
 from favit.disk.run_folder import RunFolder
 
 
@@ -38,14 +38,14 @@ def columns_of(run: RunResult, root: Path) -> list[str]:
 
 def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
     """The trained model in evaluation mode; None where no weights were kept."""
-    weights = None if run.predictions is None else RunFolder(run.predictions.parent).weights
+    kept = None if run.predictions is None else RunFolder(run.predictions.parent).weights
     settings = settings_of(run)
-    if weights is None or settings is None or not weights.exists():
+    if kept is None or settings is None or not kept.exists():
         return None
-    import torch
+    from favit.train import weights
 
-    model = registry.load("models", families()[settings["model"]]).build(settings, facts)
-    model.load_state_dict(torch.load(weights, map_location="cpu", weights_only=True))
+    model = registry.load("models", family_of(settings["model"])).build(settings, facts)
+    model.load_state_dict(weights.read(kept))
     return model.eval()
 
 

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from markupsafe import Markup
 
 from favit.analysis.layout import Cell, lay_out
+from favit.analysis.page.behind import Behind
 from favit.analysis.render import blocks, plain_cell, sections, template
 from favit.analysis.table import Table
 
 
-def table_html(table: Table) -> Markup:
-    """Caption, two rows of headings, a body a block, footnotes."""
+def table_html(table: Table, lines: Sequence[Behind] = ()) -> Markup:
+    """Caption, two rows of headings, a body a block, footnotes.
+
+    lines: what stands behind each line, to which its label leads and which its scores show on hover; may be empty.
+    """
     layout = lay_out(table)
     text = template("table.html.j2").render(
+        behind=lines,
         layout=layout,
         sections=sections(layout, lambda column: 1),
         blocks=blocks(table),

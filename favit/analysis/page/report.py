@@ -20,6 +20,7 @@ from favit.analysis.figures import (
 )
 from favit.analysis.figures._base import Plot, Section
 from favit.analysis.names import AGGREGATOR_USE
+from favit.analysis.page.behind import behind
 from favit.analysis.page.html import table_html
 from favit.analysis.render import template
 from favit.analysis.results import RunResult
@@ -65,13 +66,14 @@ def write(sections: Sequence[Section], folder: Path, data: Path, title: str = "R
         plots = [plot for plot in drawn if plot is not None]
         for plot in plots:
             _save(plot, folder, f"{section.table.spec.name}-{plot.name}")
-        name, table = section.table.spec.name, table_html(section.table)
-        alone = template("table_page.html.j2").render(name=name, table=table)
+        name, lines = section.table.spec.name, behind(section)
+        alone = template("table_page.html.j2").render(name=name, table=table_html(section.table))
         write_atomic(folder / "report" / f"{name}.html", alone)
         chapters.append(
             {
                 "name": name,
-                "table": table,
+                "table": table_html(section.table, lines),
+                "behind": lines,
                 "provenance": provenance(section.results),
                 "figures": [_embedded(plot) for plot in plots],
                 "absent": _absent(section, plots),

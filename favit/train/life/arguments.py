@@ -3,18 +3,39 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 
-from favit.train.life import launch, machine
+from favit.train.life import launch, machine, trace
 
 KEEP = ("none", "weights", "all")
 
 
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options; a command line that is wrong ends the process with 2."""
+    asked = parser()
+    options = asked.parse_args(arguments)
+    if options.runs is not None and not options.run and options.out is None:
+        return options
+    if options.runs is not None or not options.run or options.out is None:
+        asked.error("give --run and --out for one run, or --runs for a list of them")
+    return options
+
+
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m favit.train", description="Train one run.")
-    parser.add_argument("--run", required=True, help="JSON file of the run, or - for standard input")
-    parser.add_argument("--out", required=True, type=Path, help="folder for all that the run leaves")
+    parser = argparse.ArgumentParser(
+        prog="python -m favit.train",
+        description="Train one run (--run, --out), or one after the other those of a list (--runs).",
+    )
+    parser.add_argument("--run", help="JSON file of the run, or - for standard input")
+    parser.add_argument("--out", type=Path, help="folder for all that the run leaves")
+    parser.add_argument(
+        "--runs",
+        type=Path,
+        help='file of runs in place of both, one JSON a line: {"run": its JSON file, "out": its folder}; standard '
+        "output says in JSON how each ended, standard error all else",
+    )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data (default: data)")
     parser.add_argument("--device", choices=machine.NAMES, default="auto", help="default: %(default)s")
     parser.add_argument(
@@ -29,6 +50,11 @@ def parser() -> argparse.ArgumentParser:
         choices=KEEP,
         default="none",
         help="what stays after success: nothing, the weights, or the last checkpoints too (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--profile",
+        action="store_true",
+        help=f"write a trace of steps {trace.SKIPPED + 1} to {trace.SKIPPED + trace.TRACED} into OUT/trace.json",
     )
     launch.add_options(parser)
     return parser

@@ -54,14 +54,31 @@ def load(
     return None
 
 
+def intact(folder: RunFolder) -> Path | None:
+    """The newest checkpoint that is whole; ``None`` where there is none, ``OSError`` where that cannot be told."""
+    for path in folder.checkpoints():
+        try:
+            _content(path)
+        except Unusable:
+            continue
+        return path
+    return None
+
+
 def _read(path: Path, fingerprint: str) -> tuple[bytes, dict[str, Any]]:
-    first, _, content = path.read_bytes().partition(b"\n")
-    if not first.startswith(_MAGIC + b" "):
-        raise Unusable("it is not a checkpoint of this program")
-    if hashlib.sha256(content).hexdigest().encode() != first.split()[1]:
-        raise Unusable("it is torn (its content does not match its checksum)")
+    content = _content(path)
     head, _, state = content.partition(b"\n")
     saved = json.loads(head)
     if saved["fingerprint"] != fingerprint:
         raise Unusable(f"it belongs to another run ({saved['fingerprint'][:12]}, this is {fingerprint[:12]})")
     return state, saved["life"]
+
+
+def _content(path: Path) -> bytes:
+    """What follows the first line, which vouches for it."""
+    first, _, content = path.read_bytes().partition(b"\n")
+    if not first.startswith(_MAGIC + b" "):
+        raise Unusable("it is not a checkpoint of this program")
+    if hashlib.sha256(content).hexdigest().encode() != first.split()[1]:
+        raise Unusable("it is torn (its content does not match its checksum)")
+    return content

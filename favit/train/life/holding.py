@@ -34,7 +34,7 @@ def _acquired(folder: Path, wait: bool, stop: StopRequest) -> Lease:
     said = False
     while True:
         try:
-            return Lease(folder).acquire()
+            return Lease(folder).acquire(lambda: stop.received is not None)
         except Busy as busy:
             if not wait or stop.received:
                 raise

@@ -15,6 +15,7 @@ from favit.train.host import Row
 from favit.train.life import checkpoints, machine, record
 from favit.train.life.reporter import Reporter, epoch_line
 from favit.train.life.signals import StopRequest
+from favit.train.life.trace import Trace
 
 
 class RunHost:
@@ -28,8 +29,10 @@ class RunHost:
         stop: StopRequest,
         lease: Lease | None,
         reporter: Reporter,
+        trace: Trace | None = None,
     ) -> None:
         self.folder, self.reporter = folder, reporter
+        self._trace = trace
         self._identity, self._device, self._stop, self._lease = identity, device, stop, lease
         self._earlier_seconds = 0.0
         self._born = time.monotonic()
@@ -79,6 +82,8 @@ class RunHost:
     def step_ends(self, loss: float | None) -> None:
         """Move the bar."""
         self.reporter.step(loss)
+        if self._trace is not None and self._trace.step():
+            self.reporter.say(f"a trace of some steps is in {self.folder.trace}")
 
     def steps_end(self) -> None:
         """Take the bar away."""

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import resource
+import socket
 import sys
+from collections.abc import MutableMapping
+from pathlib import Path
 
 import torch
 
-from favit.models import _cpu
+from favit.models import _cpu, _torchvision
 from favit.train.distributed import World
 
 NAMES = ("auto", "cpu", "cuda")
@@ -29,10 +33,29 @@ def own(device: torch.device, world: World) -> torch.device:
 
 def prepare(threads: int, device: torch.device) -> None:
     """Set the number of CPU threads (0: torch's own choice), and keep memory where that is faster."""
+    _torchvision.prepare_when_imported()
     if threads:
         torch.set_num_threads(threads)
     if device.type == "cpu":
         _cpu.keep_freed_memory()
+
+
+def share_compiled_code(environment: MutableMapping[str, str] = os.environ) -> None:
+    """Have torch.compile keep what it makes where all runs of this user on this machine find it.
+
+    torch's own choice is the machine's folder for temporary files, which may be a job's own. Processes that compile
+    the same at once both do it; each file is renamed into its place. A folder that is chosen already stays.
+    """
+    if "TORCHINDUCTOR_CACHE_DIR" in environment:
+        return
+    base = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = base / "favit" / "compiled" / f"{socket.gethostname()}-torch{torch.__version__}"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError:
+        return  # torch's own choice, then
+    if os.access(folder, os.W_OK):
+        environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import sys
 from datetime import UTC, datetime
@@ -10,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from favit.disk.files import atomic_path, write_atomic
 from favit.disk.run_folder import RunFolder
+from favit.train import weights
 from favit.train.life import machine, record
 from favit.train.life.host import RunHost
 from favit.train.life.request import Request
@@ -61,7 +60,7 @@ def write_finished(wanted: Request, trainer: Trainer, host: RunHost, scores: Fin
     with atomic_path(folder.predictions) as path, path.open("wb") as file:
         np.savez_compressed(file, **scores.predictions)  # type: ignore[arg-type]
     if keep != "none":
-        _write_weights(folder.weights, trainer)
+        _write_weights(folder.weights, trainer, wanted)
     folder.write_metrics(metrics)
     if keep != "all":
         folder.remove_checkpoints()
@@ -88,10 +87,10 @@ def write_diverged(wanted: Request, trainer: Trainer, host: RunHost, divergence:
     host.reporter.say(f"diverged: the loss of step {divergence.step} is not finite")
 
 
-def _write_weights(path: Path, trainer: Trainer) -> None:
-    buffer = io.BytesIO()
-    torch.save(trainer.learner.scored_model.state_dict(), buffer)
-    write_atomic(path, buffer.getvalue())
+def _write_weights(path: Path, trainer: Trainer, wanted: Request) -> None:
+    about = {"fingerprint": str(wanted.fingerprint["digest"])}
+    state = trainer.learner.scored_model.state_dict()
+    write_atomic(path.with_suffix(".safetensors"), weights.packed(state, wanted.run, about))
 
 
 def _common(wanted: Request, trainer: Trainer, host: RunHost) -> dict[str, Any]:

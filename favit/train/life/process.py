@@ -1,14 +1,14 @@
-"""One process of one life of a run: from the request to an exit status.
+"""One process of one life of a run, or of several: from the request to an exit status.
 
-Exit status: 0 finished, or diverged, which is a result too; 1 bad input, said in
-one line; 3 another process trains this run; 4 stopped by a signal, with a
-checkpoint saved; 5 no space left for files, the last checkpoint being intact.
+Exit status: 0 finished, or diverged, which is a result too; 1 bad input or a disk
+that fails, said in one line; 3 another process trains this run; 4 stopped by a
+signal, with a checkpoint saved; 5 no space left for files. The last checkpoint
+stays as it was.
 """
 
 from __future__ import annotations
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -21,16 +21,18 @@ import torch.distributed as dist
 
 from favit.disk.lease import Busy, Fenced
 from favit.disk.run_folder import RunFolder
-from favit.train import distributed, engine
+from favit.train import distributed, engine, validated
+from favit.train.accumulate import CannotSplit
 from favit.train.distributed import World
-from favit.train.life import machine, outcome, request
-from favit.train.life.arguments import parser
+from favit.train.life import disk, machine, memory, outcome, request, several
+from favit.train.life.arguments import parse
 from favit.train.life.holding import hold
 from favit.train.life.host import RunHost
 from favit.train.life.launch import BUSY, DISK_FULL, INTERRUPTED
 from favit.train.life.reporter import Reporter
 from favit.train.life.request import Complete, Request
 from favit.train.life.signals import StopRequest
+from favit.train.life.trace import Trace
 from favit.train.loop import Diverged, Interrupted
 
 FINISHED, BAD_INPUT = 0, 1
@@ -42,24 +44,36 @@ class BadInput(Exception):
 
 def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
     """Train; returns the exit status. ``complete`` turns a bare run into an envelope, where that is wanted."""
-    options = parser().parse_args(arguments)
+    options = parse(arguments)
+    if options.runs is None:
+        return _live(options, complete, StopRequest())
+    try:
+        return several.train_all(options, lambda one, stop: _live(one, complete, stop))
+    except ValueError as error:
+        return _end(BAD_INPUT, error, options)
+
+
+def _live(options: argparse.Namespace, complete: Complete | None, stop: StopRequest) -> int:
+    """Train one run; whatever ends it but a fault of this program is told in one line."""
     try:
         with ExitStack() as stack:
-            _train(options, complete, stack)
+            _train(options, complete, stop, stack)
             return FINISHED
     except BadInput as error:
-        return _end(BAD_INPUT, error)
+        return _end(BAD_INPUT, error, options)
     except (Busy, Fenced) as error:
-        return _end(BUSY, error)
+        return _end(BUSY, error, options)
     except Interrupted as stopped:
         return _end(
             INTERRUPTED,
             f"stopped by {stopped.reason or 'another process'} after step {stopped.position}",
+            options,
         )
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if not disk.failed(error, options.out):
             raise
-        return _end(DISK_FULL, f"{error.strerror}: {options.out}; the last checkpoint there is intact")
+        status = DISK_FULL if error.errno in disk.FULL else BAD_INPUT
+        return _end(status, disk.words(error, options.out), options)
 
 
 def leave(status: int) -> NoReturn:
@@ -76,27 +90,36 @@ def leave(status: int) -> NoReturn:
     sys.exit(status)
 
 
-def _train(options: argparse.Namespace, complete: Complete | None, stack: ExitStack) -> None:
+def _train(
+    options: argparse.Namespace, complete: Complete | None, stop: StopRequest, stack: ExitStack
+) -> None:
     """One life of a run, from reading it to its result; what ``stack`` holds is undone whichever way it ends."""
     with _of_the_user():
         wanted = request.read(options.run, options.data, complete)
+        if options.runs is not None:
+            request.check_snapshot(options.run, wanted)
         _make_folder(options.out)
     folder = RunFolder(options.out)
     if outcome.is_there(folder, wanted):
         return _say_there_is_nothing_to_do(folder)
-    stop = StopRequest().listen()
+    stop.listen()
     with _of_the_user():
         device = machine.choose(options.device)
     world = distributed.join(device.type)
     device = machine.own(device, world)
     machine.prepare(options.threads, device)
+    if wanted.run["compile"]:
+        machine.share_compiled_code()
     lease = hold(options.out, options.wait, world, stop, stack)
     # Whoever held the lease until now may have finished.
     if distributed.broadcast_object(outcome.is_there(folder, wanted), world):
         return _say_there_is_nothing_to_do(folder)
     reporter = Reporter(options.out, speaks=world.first, name=wanted.name)
     stack.callback(reporter.close)
-    host = RunHost(folder, wanted.identity, device, stop, lease, reporter)
+    trace = Trace(folder.trace, device) if options.profile and world.first else None
+    if trace is not None:
+        stack.callback(trace.close)
+    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, trace)
     return _to_the_end(options, wanted, device, world, host)
 
 
@@ -107,12 +130,21 @@ def _to_the_end(
         host.folder.remove_leftovers()
         host.folder.write_request(wanted.envelope)
     with _of_the_user():
-        trainer = engine.trainer(wanted.run, options.data, device, world, options.workers, host)
+        begin = validated if wanted.run.get("validation_split") else engine
+        trainer = begin.trainer(wanted.run, options.data, device, world, options.workers, host)
     try:
         result = trainer.train()
     except Diverged as divergence:
         return outcome.write_diverged(wanted, trainer, host, divergence)
-    return outcome.write_finished(wanted, trainer, host, result, options.keep)
+    except CannotSplit as error:
+        raise BadInput(error) from error
+    except RuntimeError as error:
+        if not memory.ran_out(error):
+            raise
+    else:
+        return outcome.write_finished(wanted, trainer, host, result, options.keep)
+    # Here what the failed step held is free.
+    raise BadInput(memory.advice(trainer, compiled=bool(wanted.run["compile"])))
 
 
 def _make_folder(folder: Path) -> None:
@@ -137,7 +169,13 @@ def _of_the_user() -> Iterator[None]:
         raise BadInput(error) from error
 
 
-def _end(status: int, reason: object) -> int:
+def _end(status: int, reason: object, options: argparse.Namespace) -> int:
+    """Say why it ends; one of several runs says which it is, and keeps a failure in its own log."""
+    line = " ".join(str(reason).split())
+    if options.runs is not None and options.out is not None:
+        if status != BUSY:  # the log is another process's then
+            several.note(options.out, line)
+        line = f"{options.out}: {line}"
     if os.environ.get("RANK", "0") == "0":
-        print(" ".join(str(reason).split()), file=sys.stderr)
+        print(line, file=sys.stderr)
     return status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from datetime import timedelta
@@ -66,7 +67,8 @@ class Reporter:
         """Close the log."""
         self.end_epoch()
         if self._log is not None:
-            self._log.close()
+            with contextlib.suppress(OSError):  # of a disk that has failed and was told of
+                self._log.close()
             self._log = None
 
 

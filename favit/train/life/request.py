@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -66,6 +67,16 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
     return Request(
         run, {**fingerprint, "data": _data_as_prepared(run, fingerprint.get("data"), data)}, envelope
     )
+
+
+def check_snapshot(source: str, wanted: Request) -> None:
+    """``ValueError`` where this process executes a snapshot and the run was prepared for another one."""
+    here = os.environ.get("FAVIT_SNAPSHOT")
+    if here and wanted.envelope.get("snapshot") != Path(here).name:
+        raise ValueError(
+            f"{source}: the run was prepared for snapshot {wanted.envelope.get('snapshot')}, and this is "
+            f"{Path(here).name}; give each snapshot a list of its own"
+        )
 
 
 def _check_versions(fingerprint: Mapping[str, Any]) -> None:

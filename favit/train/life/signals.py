@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import signal
 from types import FrameType
 
@@ -9,10 +11,14 @@ CAUGHT = (signal.SIGTERM, signal.SIGUSR2)
 
 
 class StopRequest:
-    """Remembers the first signal that asked this process to stop."""
+    """Remembers the first signal that asked this process to stop.
+
+    ``pass_to`` is a child's process number that is told of each, ``None`` while there is no child.
+    """
 
     def __init__(self) -> None:
         self.received: str | None = None
+        self.pass_to: int | None = None
 
     def listen(self) -> StopRequest:
         """Handle SIGTERM and SIGUSR2 from now on; a second signal changes nothing."""
@@ -22,3 +28,6 @@ class StopRequest:
 
     def _remember(self, number: int, frame: FrameType | None) -> None:
         self.received = self.received or signal.Signals(number).name
+        if self.pass_to is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pass_to, number)

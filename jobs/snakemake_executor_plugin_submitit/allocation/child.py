@@ -26,6 +26,9 @@ BEGINNING_S, LOOK_AGAIN_S = (
 )  # how long a shell may take to start its command; the pause between looks
 
 
+WEIGH_S = 1.0  # between two looks at the command's memory
+
+
 @dataclass
 class Ending:
     """How the command ended: its exit code (128 + n for signal n) and what it had been told."""
@@ -34,15 +37,18 @@ class Ending:
     warned: bool  # SIGUSR2 came and a process handled it
     terminated: bool  # SIGTERM came
     fenced: bool  # a newer life of the allocation took over
+    timed_out: bool = False  # its own time limit was reached, which `Limits` keeps
+    too_large: bool = False  # `small_enough` said that it takes too much memory
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When to end a command on a single machine, where no SLURM keeps time limits."""
+    """When to end a command where SLURM does not: on a single machine, and in a pack, whose allocation goes on."""
 
     limit_s: float | None  # SIGTERM comes this long after the start (None: never)
     warning_s: float  # SIGUSR2 comes this much earlier
     kill_wait_s: float = 30.0  # SIGKILL comes this long after SIGTERM
+    in_pack: bool = False  # then SLURM decides how long after a SIGTERM of its own
 
 
 def block_signals() -> None:
@@ -62,11 +68,15 @@ def run(
     pulse: Callable[[], bool],
     pulse_s: float,
     limits: Limits | None,
+    small_enough: Callable[[int], bool] | None = None,
+    output: int | None = None,
 ) -> Ending:
     """Run `argv` to its end and return how it ended.
 
-    `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced). Where SIGTERM
-    has come already nothing is started: the shell might meet it before its first command, and go on.
+    `pulse` is called every `pulse_s`; where it returns False the command is killed (fenced). So it is where
+    `small_enough`, called every second with the command's process id, returns False (too large). Where SIGTERM
+    has come already nothing is started: the shell might meet it before its first command, and go on. What the
+    command says goes to the file descriptor `output`, if there is one, else to ours.
     """
     if signal.SIGTERM in signal.sigpending():
         return Ending(128 + signal.SIGTERM, warned=False, terminated=True, fenced=False)
@@ -74,26 +84,29 @@ def run(
         argv,
         env=env,
         stdin=subprocess.DEVNULL,
+        stdout=output,
+        stderr=output,
         preexec_fn=lambda: signal.pthread_sigmask(signal.SIG_SETMASK, ()),
-        start_new_session=limits is not None,  # out of reach of the terminal's Ctrl-C
+        start_new_session=limits is not None and not limits.in_pack,  # out of reach of the terminal's Ctrl-C
     )
     ending = Ending(0, warned=False, terminated=False, fenced=False)
     never, begun, warn, end = float("inf"), time.monotonic(), False, False
     pulse_at, warn_at, term_at, kill_at = begun + pulse_s, never, never, never
+    weigh_at = begun if small_enough is not None else never
     if limits is not None and limits.limit_s is not None:
         term_at = begun + limits.limit_s
         warn_at = max(begun, term_at - limits.warning_s)
     while child.poll() is None:
-        until = min(pulse_at, warn_at, term_at, kill_at)
+        until = min(pulse_at, warn_at, term_at, kill_at, weigh_at)
         pause = LOOK_AGAIN_S if end else 1.0 if warn else never
         came = signal.sigtimedwait(WATCHED, min(pause, max(0.0, until - time.monotonic())))
         signum, now = came.si_signo if came is not None else None, time.monotonic()
         if signum == signal.SIGUSR2 or now >= warn_at:
             warn, warn_at = True, never
         if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
-            ending.terminated, term_at = True, never
+            ending.terminated, ending.timed_out, term_at = True, now >= term_at, never
             end = _end(child.pid, argv) and now < begun + BEGINNING_S
-            if limits is not None:
+            if limits is not None and (ending.timed_out or not limits.in_pack):
                 kill_at = now + limits.kill_wait_s
         elif end:
             end = _end(child.pid, argv, again=True) and now < begun + BEGINNING_S
@@ -103,6 +116,10 @@ def run(
             pulse_at = now + pulse_s
             if not pulse():
                 ending.fenced, kill_at = True, now
+        if small_enough is not None and now >= weigh_at:
+            weigh_at = now + WEIGH_S
+            if not small_enough(child.pid):
+                ending.too_large, kill_at, weigh_at = True, now, never
         if now >= kill_at:
             processes.send(child.pid, signal.SIGKILL, only_catching=False)
             kill_at = never

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 
+MAIN_VARIABLE = "SNAKEMAKE_SUBMITIT_MAIN"  # names the folder of the job that Snakemake itself runs as
 # Where the clients find their cluster; everything else of SLURM's in the environment is an allocation's.
 KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JWT")
 
@@ -41,4 +42,5 @@ def clean_environment() -> dict[str, str]:
 
     Jobs submitted from inside an allocation would inherit its limits.
     """
-    return {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "SLURMD_")) or k in KEPT}
+    ours = ("SLURM_", "SLURMD_", MAIN_VARIABLE)
+    return {k: v for k, v in os.environ.items() if not k.startswith(ours) or k in KEPT}

@@ -16,6 +16,7 @@ class Action(Enum):
     REQUEUE = auto()  # hand the task back to the queue, without a verdict
     LEAVE = auto()  # end without a verdict: SLURM knows what became of this start
     ASK = auto()  # find out whether SLURM still runs this start, and decide again
+    START_ANEW = auto()  # hand it back to its pack, which starts it again at once: a neighbour was the cause
     GIVE_BACK = auto()  # write that it was interrupted: the main process submits the task again
 
 
@@ -42,6 +43,10 @@ class Facts:
     on_slurm: bool  # else this machine alone
     several_nodes: bool
     slurm: Slurm = Slurm.UNASKED
+    packed: bool = False  # it is a member of a pack, whose allocation asks SLURM and requeues for all
+    timed_out: bool = False  # it reached the time limit of its own, which the pack keeps
+    too_large: bool = False  # it was ended for taking more than its share of memory
+    hit_by_neighbour: bool = False  # a kill or a fault in what it shares, that was not of its doing
 
     @property
     def at_limit(self) -> bool:
@@ -63,6 +68,8 @@ def decide(facts: Facts) -> Decision:
         return Decision(Action.LEAVE, "a newer start of this job has taken over")
     if facts.exit_code == 0:
         return Decision(Action.CONCLUDE)
+    if facts.packed:
+        return _in_pack(facts)
     if facts.terminated and not (facts.warned and facts.at_limit):
         return _after_termination(facts)
     if facts.busy and not (facts.on_slurm or facts.terminated):
@@ -72,6 +79,19 @@ def decide(facts: Facts) -> Decision:
     if facts.on_slurm and (facts.several_nodes or facts.exit_code > 128):
         return _after_doubtful_failure(facts)
     return Decision(Action.CONCLUDE)
+
+
+def _in_pack(facts: Facts) -> Decision:
+    """Decide for a member of a pack. REQUEUE hands it back to the pack, which goes back to the queue once for all."""
+    if facts.too_large:
+        return Decision(Action.CONCLUDE, "took more than its share of the pack's memory")
+    if facts.timed_out and not facts.warned:
+        return Decision(Action.CONCLUDE, f"reached its time limit of {facts.limit_s:.0f} s")
+    if facts.terminated or facts.busy or facts.warned:
+        return Decision(Action.REQUEUE)
+    if facts.hit_by_neighbour:
+        return Decision(Action.START_ANEW)
+    return _after_doubtful_failure(facts) if facts.exit_code > 128 else Decision(Action.CONCLUDE)
 
 
 def _after_termination(facts: Facts) -> Decision:

@@ -3,12 +3,15 @@
 lease.json                         who runs the sweep
 logs/ARRAY/LABEL.log               what a task printed
 batches/TOKEN/intent.json          what was going to be submitted, synced before sbatch is called
-              arrays               array job ids as sbatch returned them, one a line, each with its first task
-              submission-FIRST.sh  the script of the array whose first task is FIRST
+              arrays               array job ids as sbatch returned them, one a line, each with its first task,
+                                   and where its tasks are packs the number of their members
+              submission-FIRST.sh  the script of the array whose first task is FIRST; of packs submission-FIRST-COUNT.sh
               command-KEY.sh       a command that is too long for an argument
+              warm-I.lines         what a warm process runs, member I and others; warm-I.said: what it says
               slurm-JOB.out        what SLURM itself wrote about a task
               claims/I             which allocation runs task I, or a tombstone: none ever may
               lives/I beats/I      its newest start, and the sign that it runs
+              lives/pack-JOB       the newest start of a pack, which alone claims members
               lives/I.fence        no start of it may run any more
               verdicts/I.json      how it ended
               closed/I             the main process has dealt with it
@@ -69,8 +72,9 @@ class BatchFolder:
     def done(self) -> Path:
         return self.path / "done"
 
-    def script(self, first: int) -> Path:
-        return self.path / f"submission-{first}.sh"
+    def script(self, first: int, members: int | None = None) -> Path:
+        """Return the script of an array; of an array of packs with the number of members."""
+        return self.path / f"submission-{first}{'' if members is None else f'-{members}'}.sh"
 
     def command(self, key: str) -> Path:
         return self.path / f"command-{key}.sh"
@@ -84,6 +88,13 @@ class BatchFolder:
 
     def life(self, index: int) -> Path:
         return self.path / "lives" / str(index)
+
+    def lines(self, index: int) -> Path:
+        """Return what the names of the files begin with that a warm process reads and writes."""
+        return self.path / f"warm-{index}"
+
+    def pack_life(self, owner: str) -> Path:
+        return self.path / "lives" / f"pack-{owner}"
 
     def fence(self, index: int) -> Path:
         return self.path / "lives" / f"{index}.fence"

@@ -7,6 +7,7 @@ and a signal to everybody kills those that do not know it: a pipeline's `tee`, t
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 from collections import defaultdict
 from collections.abc import Sequence
@@ -100,3 +101,38 @@ def send_to(pids: Sequence[int], signum: int) -> None:
     for pid in reversed(pids):
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.kill(pid, signum)
+
+
+def adopt_orphans() -> None:
+    """Become the parent of descendants whose own parent ends (PR_SET_CHILD_SUBREAPER of linux/prctl.h)."""
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)
+    if prctl is not None:
+        prctl(36, 1, 0, 0, 0)
+
+
+def children(pid: int) -> list[int]:
+    """Return the processes whose parent this one is."""
+    return [int(path.name) for path in PROC.glob("[0-9]*") if parent(int(path.name)) == pid]
+
+
+def family(root: int) -> list[int]:
+    """Return `root` and everything that it started, like `descendants`, at little cost where the kernel lists children.
+
+    Without looking at every process of a large node, so that it may be asked each second.
+    """
+    found = [root]
+    for pid in found:
+        tasks = PROC / str(pid) / "task"
+        try:
+            lists = [task / "children" for task in tasks.iterdir()]
+        except OSError:
+            continue
+        for children in lists:
+            try:
+                found += [int(child) for child in children.read_text().split()]
+            except FileNotFoundError:
+                if pid == root and children.parent.exists():  # a kernel without CONFIG_PROC_CHILDREN
+                    return descendants(root)
+            except OSError:
+                continue
+    return found

@@ -19,6 +19,7 @@ from .claim import Life, claim, progress
 from .decision import Action, Decision, Facts, decide
 from .files import read_json
 from .folder import BatchFolder
+from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
 from .requeue import LOCAL_REQUEUE, requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
@@ -36,7 +37,8 @@ def main(batch: Path, index: int) -> int:
     if intent is None:
         print(f"There is no task description in {batch}.", file=sys.stderr)
         return 1
-    owner, job_id = allocation_id(intent["cluster"])
+    membership = Membership.read()
+    owner, job_id = allocation_id(intent["cluster"]) if membership is None else (membership.owner, task_id())
     if not claim(batch, index, owner) or folder.verdict(index).exists() or folder.fence(index).exists():
         print(
             f"Task {index} of {batch.name} belongs to another allocation, is over, or is not wanted any more."
@@ -45,7 +47,7 @@ def main(batch: Path, index: int) -> int:
     os.chdir(intent["folder"])
     if intent["cluster"] != "debug":
         open_log(Path(intent["tasks"][index]["log"]))
-    return Start(batch, index, intent, job_id).run()
+    return Start(batch, index, intent, job_id, membership).run()
 
 
 def allocation_id(cluster: str) -> tuple[str, str]:
@@ -68,37 +70,72 @@ def open_log(path: Path) -> None:
 class Start:
     """One start of a task, from its claim to its end."""
 
-    def __init__(self, batch: Path, index: int, intent: dict[str, Any], job_id: str) -> None:
+    def __init__(
+        self,
+        batch: Path,
+        index: int,
+        intent: dict[str, Any],
+        job_id: str,
+        membership: Membership | None = None,
+    ) -> None:
+        self.membership = membership  # in a pack
         self.batch, self.index, self.intent, self.job_id = batch, index, intent, job_id
         self.task: dict[str, Any] = intent["tasks"][index]
         self.on_slurm = intent["cluster"] == "slurm"
-        self.began, self.kills_before = time.time(), oom_kills()
+        self.began, self.kills_before, self.too_large = time.time(), oom_kills(), False
         self.life = Life.begin(batch, index, self._progress(), intent["heartbeat_s"])
 
     def run(self) -> int:
         """Run the command and act on its end. Return the exit code for SLURM or the local controller."""
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
-        number, host = self.life.number + 1, socket.gethostname()
-        say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
+        self.announce()
         try:
-            if reason := self._why_not_start():
-                return self._conclude(NEVER_STARTED, reason)
-            if self.life.number:
-                put_back(self.task)
+            if not self.prepare():
+                return 0
             while True:
-                ending = self._run_command()
-                facts = self._facts(ending)
-                decision = decide(facts)
-                if decision.action is Action.ASK:
-                    answer = what_slurm_says()
-                    child.hear(ending, 0)  # a signal that came meanwhile
-                    facts = replace(facts, slurm=answer, terminated=ending.terminated)
-                    decision = decide(facts)
+                decision, facts = self._decide(self._run_command())
                 if decision.action is not Action.RUN_AGAIN:
                     return self._act(decision, facts)
                 time.sleep(BUSY_PAUSE_S)
         finally:
             self.life.end()
+
+    def announce(self) -> None:
+        """Begin this start's part of the log."""
+        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        number, host = self.life.number + 1, socket.gethostname()
+        say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
+
+    def prepare(self) -> bool:
+        """Make ready that the command may start; where it must not, conclude that and return False."""
+        if reason := self._why_not_start():
+            self._conclude(NEVER_STARTED, reason)
+            return False
+        if self.life.number:
+            put_back(self.task)
+        return True
+
+    def settle(self, ending: child.Ending) -> int:
+        """Act on an end of the command that somebody else has seen. Return the exit code of a member."""
+        try:
+            return self._act(*self._decide(ending))
+        finally:
+            self.life.end()
+
+    def hand_back(self) -> int:
+        """Leave without having run, which is no lack of progress."""
+        self.life.note(self._progress(), waiting=True)
+        self.life.end()
+        return GIVEN_BACK
+
+    def _decide(self, ending: child.Ending) -> tuple[Decision, Facts]:
+        facts = self._facts(ending)
+        decision = decide(facts)
+        if decision.action is Action.ASK:
+            answer = what_slurm_says()
+            child.hear(ending, 0)  # a signal that came meanwhile
+            facts = replace(facts, slurm=answer, terminated=ending.terminated)
+            decision = decide(facts)
+        return decision, facts
 
     def _why_not_start(self) -> str:
         """Return the reason for which the command must not be started, empty where there is none."""
@@ -110,16 +147,24 @@ class Start:
 
     def _run_command(self) -> child.Ending:
         limits = child.Limits(self.task["limit_s"], self.intent["signal_delay_s"])
+        if self.membership is not None:
+            limits = replace(limits, limit_s=self.membership.limit_s, in_pack=True)
         ending = child.run(
             self.task["argv"],
-            os.environ | self.task["env"] | temporary_folder(self.task),
+            self.environment(),
             pulse=self.life.goes_on,
             pulse_s=self.intent["heartbeat_s"],
-            limits=None if self.on_slurm else limits,
+            limits=None if self.on_slurm and self.membership is None else limits,
+            small_enough=self.membership.small_enough if self.membership is not None else None,
         )
         if self.on_slurm and ending.exit_code and not ending.fenced:
             child.hear(ending, SIGNAL_LAG_S)
         return ending
+
+    def environment(self) -> dict[str, str]:
+        """Return the variables of the command."""
+        found = os.environ | self.task["env"] | temporary_folder(self.task)
+        return found if self.membership is None else self.membership.with_threads(found)
 
     def _facts(self, ending: child.Ending) -> Facts:
         return Facts(
@@ -132,13 +177,29 @@ class Start:
             limit_s=self.task["limit_s"],
             on_slurm=self.on_slurm,
             several_nodes=int(os.environ.get("SLURM_JOB_NUM_NODES", 1)) > 1,
+            packed=self.membership is not None,
+            timed_out=ending.timed_out,
+            too_large=ending.too_large,
+            hit_by_neighbour=self._hit_by_neighbour(ending),
         )
 
+    def _hit_by_neighbour(self, ending: child.Ending) -> bool:
+        """Return whether a neighbour in the pack is why the command ended."""
+        if self.membership is None or not ending.exit_code:
+            return False
+        killed = oom_kills() > self.kills_before and not self.membership.reached_its_share(peak_rss_kb())
+        return killed or self.membership.shared_gpu_failed(Path(self.task["log"]), self.task["label"])
+
     def _act(self, decision: Decision, facts: Facts) -> int:
+        self.too_large = facts.too_large
         if decision.action is Action.CONCLUDE:
             return self._conclude(facts.exit_code, decision.reason)
         if decision.action is Action.REQUEUE:
             return self._requeue(facts)
+        if decision.action is Action.START_ANEW:
+            self.life.end()
+            say("ended by what a neighbour in its pack did; it starts again")
+            return HIT_BY_NEIGHBOUR
         if decision.action is Action.GIVE_BACK:
             return self._conclude(facts.exit_code, decision.reason, interrupted=True)
         if decision.reason:
@@ -149,6 +210,9 @@ class Start:
         if facts.busy:
             self.life.note(self._progress(), waiting=True)
         self.life.end()
+        if self.membership is not None:
+            say("back to the pack's list")
+            return GIVEN_BACK
         say("back to the queue")
         if requeue(self.intent["cluster"]):
             return 0 if self.on_slurm else LOCAL_REQUEUE
@@ -165,16 +229,29 @@ class Start:
             started=self.began,
             ended=time.time(),
             lives=self.life.number + 1,
-            peak_rss_kb=resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss,
-            out_of_memory=oom_kills() > self.kills_before,
+            peak_rss_kb=peak_rss_kb(),
+            out_of_memory=self.too_large or self._killed_for_memory(exit_code),
             reason=reason,
             interrupted=interrupted,
         )
         write_verdict(self.batch, self.index, verdict)
         return 0
 
+    def _killed_for_memory(self, exit_code: int) -> bool:
+        """Return whether the kernel has killed for memory here; in a pack, whether that was for this member's."""
+        if oom_kills() <= self.kills_before:
+            return False
+        return self.membership is None or (
+            exit_code != 0 and self.membership.reached_its_share(peak_rss_kb())
+        )
+
     def _progress(self) -> str:
         return progress(self.task["progress"], Path(self.intent["folder"]))
+
+
+def peak_rss_kb() -> int:
+    """Return the memory of the largest process that has ended here."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
 
 
 def say(text: str) -> None:

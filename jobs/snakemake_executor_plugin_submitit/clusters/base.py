@@ -110,6 +110,9 @@ class Cluster(ABC):
     def cancel(self, job_ids: Iterable[str]) -> None:
         """Cancel jobs (whole arrays, or tasks by their id)."""
 
+    def cancel_waiting(self, job_ids: Iterable[str]) -> None:  # noqa: B027 (few clusters have packs)
+        """Cancel what of these arrays has not started."""
+
     def task_id(self, job_id: str, offset: int) -> str:
         """Return the job id of one task of a submission."""
         return ""

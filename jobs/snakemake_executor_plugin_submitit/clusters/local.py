@@ -91,7 +91,8 @@ class LocalCluster(Cluster):
         while self._waiting and self._fits(self._waiting[0]):
             task = self._waiting.popleft()
             gpus = self._unused_gpus()[: task.gpus]
-            self._free_gpus = [gpu for gpu in self._free_gpus if gpu not in gpus]
+            for gpu in gpus:  # one that is named twice is shared by two
+                self._free_gpus.remove(gpu)
             self._free_cpus -= task.cpus
             executor = CommandExecutor(task.batch.path)
             # The allocation keeps the time limit itself; the controller's is only to be out of its way.
@@ -105,8 +106,11 @@ class LocalCluster(Cluster):
         return task.cpus <= self._free_cpus - taken and task.gpus <= len(self._unused_gpus())
 
     def _unused_gpus(self) -> list[str]:
-        taken = {gpu for _, gpus in self._adopted.values() for gpu in gpus}
-        return [gpu for gpu in self._free_gpus if gpu not in taken]
+        free = list(self._free_gpus)
+        for gpu in (gpu for _, gpus in self._adopted.values() for gpu in gpus):
+            if gpu in free:
+                free.remove(gpu)
+        return free
 
     def find(self, batch: Batch, first: int) -> str | None:
         return None
@@ -185,7 +189,10 @@ def gpus_wanted(parameters: Mapping[str, Any]) -> int:
 
 
 def gpu_names(setting: str | None) -> list[str]:
-    """Return the GPUs to share out: the setting, else CUDA_VISIBLE_DEVICES, else what nvidia-smi lists."""
+    """Return the GPUs to share out: the setting, else CUDA_VISIBLE_DEVICES, else what nvidia-smi lists.
+
+    One that is named twice is two places.
+    """
     named = setting if setting is not None else os.environ.get("CUDA_VISIBLE_DEVICES")
     if named is not None:
         return [name.strip() for name in named.split(",") if name.strip()]

@@ -15,7 +15,7 @@ from typing import Any
 
 import submitit
 
-from .. import allocation
+from .. import allocation, packs
 from ..allocation.child import TOLD_EARLY
 from ..allocation.clients import call
 from ..allocation.folder import BatchFolder
@@ -80,17 +80,21 @@ class SlurmCluster(Cluster):
         return self._largest
 
     def submit(self, batch: Batch, first: int, count: int) -> str:
-        script = batch.files.script(first)
+        script = batch.files.script(first, None if batch.pack is None else count)
         script.write_text(self.script(batch, first, count))
         try:
             answer = call("sbatch", str(script), timeout=120)
         except NoAnswer as error:
-            raise self.refused(str(error), count) from error
+            raise self.refused(str(error), -(-count // batch.tasks_per_allocation)) from error
         return ArrayExecutor._get_job_id_from_submission_command(answer)
 
     def script(self, batch: Batch, first: int, count: int) -> str:
         """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
-        parameters = dict(batch.parameters)
+        parameters, allocations, what = dict(batch.parameters), count, f"$(({first} + SLURM_ARRAY_TASK_ID))"
+        if batch.pack is not None:
+            allocations, _, _ = packs.shape(batch, count)
+            parameters = packs.request(batch, count, self._longest(batch))
+            what = f"{first} {count} {60 * parameters['time']}"
         several = parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1
         # A % in the folder's own name is no place for SLURM to fill in.
         folder = str(batch.path).replace("%", "%%")
@@ -110,9 +114,9 @@ class SlurmCluster(Cluster):
         meeting = RENDEZVOUS if several else []
         parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting, FIND_KEEPER]
         start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
-        command = f"exec {KEEPER} {shlex.join(start)} $(({first} + SLURM_ARRAY_TASK_ID))"
+        command = f"exec {KEEPER} {shlex.join(start)} {what}"
         try:
-            return ArrayExecutor(batch.path, parameters).script(command, count)
+            return ArrayExecutor(batch.path, parameters).script(command, allocations)
         except (TypeError, ValueError) as error:
             raise Refused(f"submitit does not take these parameters: {error}", final=True) from error
 
@@ -163,7 +167,18 @@ class SlurmCluster(Cluster):
     def objections(self, batch: Batch) -> list[str]:
         from ..fits import too_much
 
-        return too_much(batch.parameters, self._partitions())
+        alone = batch.parameters
+        asked = alone if batch.pack is None else packs.request(batch, len(batch.tasks), self._longest(batch))
+        return too_much(asked, self._partitions())
+
+    def _longest(self, batch: Batch) -> int | None:
+        """Return the longest time limit in minutes that the batch's partition allows, None if that is not known."""
+        from ..site import minutes
+
+        names = str(batch.parameters.get("partition") or "").split(",")
+        ours = [p for p in self._partitions() if (p.name in names if names != [""] else p.default)]
+        limits = [minutes(p.limit) for p in ours]
+        return max((limit for limit in limits if limit is not None), default=None)
 
     def _partitions(self) -> list[Any]:
         """Return what partitions there are, asked once; none if that is not answered."""
@@ -189,24 +204,36 @@ class SlurmCluster(Cluster):
         if found := next((row.array for row in queue() if row.script() == wanted), None):
             return found
         # What has started and is forgotten again has left its claim.
-        owner = batch.claimed_by(first)
+        owner = (batch.claimed_by(first) or "").partition("_")[0] or None
         return owner if owner is not None and owner.isdigit() else None
 
     def states(self, batches: Iterable[Batch]) -> States:
         by_token = {batch.token: batch for batch in batches}
         known = {array: (b, first) for b in by_token.values() for array, first in b.first_tasks().items()}
+        shared = {array: (b, those) for b in by_token.values() for array, those in b.packs().items()}
+        allocations: dict[str, dict[int, State]] = {}
         found: dict[TaskId, State] = {}
         for row in queue():
             batch, first = whose(row, known, by_token)
             if batch is None or first is None or not row.index.isdigit():
                 continue
             if row.array not in known:  # its answer was lost with an earlier main process
-                batch.add_array(row.array, first)
+                members = row.members()
+                batch.add_array(row.array, first, members)
                 known[row.array] = batch, first
+                if members is not None:
+                    shared[row.array] = batch, range(first, first + members)
             task = batch.token, first + int(row.index)
             state = State(row.state, f"{row.array}_{row.index}", row.node, row.reason, row.elapsed)
+            if row.array in shared:
+                allocations.setdefault(row.array, {})[int(row.index)] = state
+                continue
             if task not in found or not found[task].live:  # of two arrays of a task, one may be empty
                 found[task] = state
+        for array, of in allocations.items():
+            batch, those = shared[array]
+            for index, state in packs.members(batch, array, those, of).items():
+                found[batch.token, index] = state
         return found
 
     def ended(self, tasks: Mapping[TaskId, str]) -> States:
@@ -227,6 +254,10 @@ class SlurmCluster(Cluster):
             for task, job in tasks.items()
             if job in by_id and by_id[job][0]
         }
+
+    def cancel_waiting(self, job_ids: Iterable[str]) -> None:
+        if ids := together(job_ids):
+            call("scancel", "--state=PENDING", *ids, timeout=60)
 
     def cancel(self, job_ids: Iterable[str]) -> None:
         if ids := together(job_ids):
@@ -257,7 +288,7 @@ def together(job_ids: Iterable[str]) -> list[str]:
     return [f"{array}_[{','.join(of)}]" if of else array for array, of in tasks.items()]
 
 
-SCRIPT = re.compile(r"(?:^|/)(\w+)/submission-(\d+)\.sh$")
+SCRIPT = re.compile(r"(?:^|/)(\w+)/submission-(\d+)(?:-(\d+))?\.sh$")
 
 
 class Row:
@@ -277,6 +308,11 @@ class Row:
         """Return the token and first task of the batch whose script the job is, None if it is not one of ours."""
         found = SCRIPT.search(self.command.strip())
         return (found.group(1), int(found.group(2))) if found else None
+
+    def members(self) -> int | None:
+        """Return how many tasks share the allocations of the array, None where each has its own."""
+        found = SCRIPT.search(self.command.strip())
+        return int(found.group(3)) if found and found.group(3) else None
 
 
 Known = Mapping[str, tuple[Batch, int | None]]  # array id -> its batch and first task

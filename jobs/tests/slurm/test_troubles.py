@@ -128,7 +128,7 @@ def test_out_of_memory_is_told_and_retried_with_more(sweep: Callable[..., Any]) 
     [
         ("slurm_partition=nowhere", "invalid partition", "Its partitions are: graced, high, low"),
         ("slurm_account=nobody", "Invalid account", "lab (qos normal)"),
-        ("gpu=9", "not available", "gpu:2"),
+        ("gpu=9", "not available", "gpu:8"),
     ],
 )
 def test_wrong_requests_are_told_at_once(

@@ -21,7 +21,7 @@ from .sweep_round import Round
 EVENTS_IN_A_SWEEP = 100
 
 
-def campaign(cluster: Cluster, folder: Path, events: int, seed: int, jobs: int) -> Tally:
+def campaign(cluster: Cluster, folder: Path, events: int, seed: int, jobs: int, pack: int = 1) -> Tally:
     """Run sweeps in folders of `folder` until so many events have happened. Folders without findings go."""
     tally = Tally()
     with arranged(cluster):
@@ -29,7 +29,7 @@ def campaign(cluster: Cluster, folder: Path, events: int, seed: int, jobs: int) 
             begun, number = time.monotonic(), tally.sweeps + 1
             where = folder / f"sweep{number}"
             budget = min(EVENTS_IN_A_SWEEP, events - tally.events.total())
-            sweep = Round(cluster, where, random.Random(f"{seed}.{number}"), jobs, budget)
+            sweep = Round(cluster, where, random.Random(f"{seed}.{number}"), jobs, budget, pack)
             cases, findings = sweep.judged()
             tally.add(cases, sweep.stage.events, findings)
             took = time.monotonic() - begun
@@ -50,6 +50,7 @@ def main() -> int:
     parser.add_argument("--events", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--jobs", type=int, default=80, help="in each sweep")
+    parser.add_argument("--pack", type=int, default=1, help="so many jobs share an allocation")
     parser.add_argument("--folder", type=Path, help="where sweeps lie; those with findings stay")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # whatever ends it, the cluster goes
@@ -64,7 +65,7 @@ def main() -> int:
         cluster = Cluster(Path(home) / "c")
         cluster.up()
         try:
-            tally = campaign(cluster, folder, options.events, options.seed, options.jobs)
+            tally = campaign(cluster, folder, options.events, options.seed, options.jobs, options.pack)
         finally:
             shutil.copytree(cluster.dir / "log", folder / "slurm-logs", dirs_exist_ok=True)
             cluster.down()

@@ -38,7 +38,8 @@ def kill_task(stage: Stage) -> bool:
     wrapper = job.pid
     while (above := processes.parent(wrapper)) and b"slurmstepd" not in processes.arguments(above)[:1][0]:
         wrapper = above
-    stage.harm(job, "its task was killed", lasting=True)
+    for one in stage.sharers(job):
+        stage.harm(one, "its task was killed", lasting=True)
     everything = processes.descendants(wrapper)
     for signum in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody sees the others go
         for pid in everything:
@@ -47,10 +48,12 @@ def kill_task(stage: Stage) -> bool:
 
 
 def cancel_task(stage: Stage) -> bool:
-    """Somebody cancels a task."""
+    """Somebody cancels a task; of a pack one member, by its name."""
     if (job := draw_job(stage)) is None:
         return False
     stage.harm(job, "it was cancelled", lasting=True)
+    if stage.pack > 1:
+        return stage.cancel_by_name(job)
     return stage.client("scancel", job.task) is not None
 
 
@@ -64,7 +67,8 @@ def warn_task(stage: Stage, signum: str) -> bool:
     """A task gets the signal that announces its end, and the end does not come."""
     if (job := draw_job(stage)) is None:
         return False
-    stage.harm(job, f"it got SIG{signum}", lasting=False)
+    for one in stage.sharers(job):
+        stage.harm(one, f"it got SIG{signum}", lasting=False)
     return stage.client("scancel", "--batch", f"--signal={signum}", job.task) is not None
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
 import signal
 import subprocess
+import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -73,8 +75,14 @@ class Stage:
     """One sweep's surroundings. Events act on it; the round reads from it."""
 
     def __init__(
-        self, cluster: Cluster, folder: Path, draw: random.Random, jobs: dict[str, workload.Job]
+        self,
+        cluster: Cluster,
+        folder: Path,
+        draw: random.Random,
+        jobs: dict[str, workload.Job],
+        pack: int = 1,
     ) -> None:
+        self.pack = pack  # so many jobs share an allocation
         self.cluster, self.folder, self.draw, self.jobs = cluster, folder, draw, jobs
         self.clients = Clients(folder / "clients")
         self.process: subprocess.Popen[bytes] | None = None
@@ -98,6 +106,10 @@ class Stage:
                     found.append(Living(name, last["pid"], last["task"], last["node"]))
         return found
 
+    def sharers(self, job: Living) -> list[Living]:
+        """Return the jobs that run in the same allocation, this one among them."""
+        return [job, *(one for one in self.living() if one.task == job.task and one.name != job.name)]
+
     def arrays(self) -> list[str]:
         """Return the arrays that this sweep has submitted and knows of."""
         files = (self.folder / ".snakemake/submitit/batches").glob("*/arrays")
@@ -114,6 +126,16 @@ class Stage:
         with (self.folder / "notes.txt").open("a") as file:
             print(f"{time.time():.1f} {text}", file=file)
 
+    def cancel_by_name(self, job: Living) -> bool:
+        """Cancel a job as people do that shares its allocation."""
+        command = [sys.executable, "-m", "snakemake_executor_plugin_submitit", "cancel", job.name]
+        env = os.environ | self.cluster.env
+        done = subprocess.run(
+            command, cwd=self.folder, env=env, capture_output=True, text=True, timeout=90, check=False
+        )
+        self.note(f"cancel {job.name}: {done.stdout.strip()} {done.stderr.strip()[-200:]}")
+        return done.returncode == 0
+
     def client(self, *command: str) -> str | None:
         """Call a real client; None if it fails, as it may while daemons are down."""
         try:
@@ -127,12 +149,16 @@ class Stage:
 
         By preemption or requeue; or because it has forgotten them, as it was killed before it had saved their start.
         """
-        named = {r["task"]: name for name in self.jobs for r in workload.records(self.folder, name)}
+        named: dict[str, set[str]] = {}
+        for name in self.jobs:
+            for record in workload.records(self.folder, name):
+                named.setdefault(record["task"], set()).add(name)
         log = (self.cluster.dir / "log/slurmctld.log").read_text(errors="replace")
         return [
-            Harm(named[task], when, "SLURM ended its start", lasting=False)
+            Harm(name, when, "SLURM ended its start", lasting=False)
             for task, when in ended_starts(log)
-            if task in named and when >= self.began
+            for name in sorted(named.get(task, ()))
+            if when >= self.began
         ]
 
     # ---------------------------------------------------------- what is down

@@ -30,11 +30,13 @@ OPTIONS = [
 class Round:
     """A sweep of `size` jobs to which at most `budget` events happen."""
 
-    def __init__(self, cluster: Cluster, folder: Path, draw: random.Random, size: int, budget: int) -> None:
+    def __init__(
+        self, cluster: Cluster, folder: Path, draw: random.Random, size: int, budget: int, pack: int = 1
+    ) -> None:
         self.jobs = workload.make_jobs(draw, size)
         workload.write(folder, self.jobs)
         self.folder, self.draw, self.budget = folder, draw, budget
-        self.stage = Stage(cluster, folder, draw, self.jobs)
+        self.stage = Stage(cluster, folder, draw, self.jobs, pack)
         self.told: list[tuple[float, str]] = []
         self.findings: list[Finding] = []
         self._is_calm = False
@@ -86,7 +88,7 @@ class Round:
         self.stage.killed = False
         with (self.folder / "output.txt").open("ab") as log:
             self.stage.process = subprocess.Popen(
-                [sys.executable, "-P", str(Path(main_process.__file__)), *OPTIONS],
+                [sys.executable, "-P", str(Path(main_process.__file__)), *OPTIONS, *self._packing()],
                 cwd=self.folder,
                 env=os.environ | self.stage.cluster.env | {"PATH": path},
                 stdin=subprocess.DEVNULL,
@@ -95,6 +97,13 @@ class Round:
                 start_new_session=True,
             )
         self.stage.note(f"main process {self.stage.process.pid} started")
+
+    def _packing(self) -> list[str]:
+        if self.stage.pack == 1:
+            return []
+        return [
+            "--submitit-pack", str(self.stage.pack), "--submitit-pack-rounds", "2", "--submitit-pack-wait-s", "1",
+        ]  # fmt: skip
 
     def _ended(self) -> bool:
         """Take note of the main process's end. Return whether the sweep is through."""

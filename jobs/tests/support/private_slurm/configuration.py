@@ -55,15 +55,15 @@ SlurmctldTimeout=20
 ReturnToService=2
 KillWait=10
 MaxArraySize=101
-NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node1]} CPUs=32 RealMemory=32000 Gres=gpu:2
-NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node2]} CPUs=32 RealMemory=32000 Gres=gpu:2
+NodeName=node1 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node1]} CPUs=32 RealMemory=32000 Gres=gpu:8
+NodeName=node2 NodeHostname={host} NodeAddr=127.0.0.1 Port={ports[node2]} CPUs=32 RealMemory=32000 Gres=gpu:8
 PartitionName=DEFAULT Nodes=node[1-2] MaxTime=1-00:00:00 DefaultTime=10 State=UP
 PartitionName=low Default=YES PriorityTier=1
 PartitionName=graced PriorityTier=1 GraceTime=20
 PartitionName=high PriorityTier=10 PreemptMode=off
 """
 
-GRES_CONF = "NodeName=node[1-2] Name=gpu File={dir}/gpu[0-1]\n"
+GRES_CONF = "NodeName=node[1-2] Name=gpu File={dir}/gpu[0-7]\n"
 
 SLURMDBD_CONF = """\
 AuthType=auth/munge
@@ -95,7 +95,7 @@ def write_files(folder: Path, user: str) -> None:
     folder.chmod(0o755)  # munged refuses a socket in a folder that others cannot reach
     for name in ("log", "state", "pid", *(f"spool.{node}" for node in NODES)):
         (folder / name).mkdir()
-    for gpu in (folder / "gpu0", folder / "gpu1"):
+    for gpu in (folder / f"gpu{number}" for number in range(8)):
         try:  # SLURM sets CUDA_VISIBLE_DEVICES only for devices: another /dev/null will do
             os.mknod(gpu, 0o666 | stat.S_IFCHR, os.makedev(1, 3))
         except PermissionError:

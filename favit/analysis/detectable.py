@@ -1,0 +1,152 @@
+"""Before spending: which difference a sweep can detect, and how many seeds a smaller one would take.
+
+Two rows of n seeds each, whose scores deviate by s between seeds, are told apart by a t test with 2 (n - 1) degrees
+of freedom; a difference d is found with probability
+
+    P(|T| > t(level)),    T ~ noncentral t, 2 (n - 1) degrees of freedom, noncentrality d / (s sqrt(2 / n))
+
+(Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2). ``level`` is 5 % shared out over
+the comparisons of a block (Holm's first step), or that of the last look where rows are looked at after each seed.
+What test examples add is left out: more seeds do not change it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from scipy import optimize, special
+
+from favit.analysis.results import METRICS, Metric
+from favit.analysis.sequential import ALPHA
+from favit.analysis.statistics import quantile
+
+POWER = 0.8
+MOST_SEEDS = 1000
+
+GUESSED = {"classification": 0.3, "forecasting": 0.02}
+"""Deviations between seeds where nothing is known, in the unit of the table's first metric."""
+
+
+@dataclass(frozen=True)
+class Spread:
+    """How far scores of equal runs with other seeds are apart; ``runs`` that say so, 0 for a guess."""
+
+    deviation: float
+    runs: int = 0
+
+
+def spread_of(results: Iterable[Mapping[str, Any]], dataset: str, model: str, task: str) -> Spread | None:
+    """The deviation between seeds in finished results of a data set and model, pooled over what else they differ in.
+
+    results: contents of ``metrics.json``. None where no two of them differ by their seed alone.
+    """
+    metric = METRICS[task][0].key
+    scores: dict[tuple[Any, ...], dict[Any, float]] = defaultdict(dict)
+    for content in results:
+        run, score = content["run"], content.get("metrics", {}).get(metric)
+        if run.get("dataset") == dataset and run.get("model") == model and score is not None:
+            rest = tuple(sorted((key, value) for key, value in run.items() if key != "seed"))
+            scores[rest][run.get("seed")] = float(score)
+    several = [list(of.values()) for of in scores.values() if len(of) > 1]
+    if not several:
+        return None
+    squares = sum(float(np.var(of, ddof=1)) * (len(of) - 1) for of in several)
+    return Spread(math.sqrt(squares / sum(len(of) - 1 for of in several)), sum(map(len, several)))
+
+
+def probability(difference: float, deviation: float, seeds: int, level: float) -> float:
+    """With which a difference is found at ``level`` by ``seeds`` of either row."""
+    df, away = 2 * (seeds - 1), difference / (deviation * math.sqrt(2 / seeds))
+    # Averaged over the spread that the seeds may show; the noncentral t of scipy.special is NaN far out.
+    edge = float(quantile(level, df)) * np.sqrt(2 * special.gammaincinv(df / 2, _LEVELS) / df)
+    return float(np.mean(special.ndtr(away - edge) + special.ndtr(-away - edge)))
+
+
+_LEVELS = (np.arange(4096) + 0.5) / 4096
+"""Where the distribution of a spread is looked at."""
+
+
+def detectable(deviation: float, seeds: int, level: float) -> float:
+    """The difference that is found with probability `POWER`; ``inf`` for one seed."""
+    if seeds < 2:
+        return math.inf
+    if deviation == 0:
+        return 0.0
+    most = float(quantile(level, 2 * (seeds - 1))) + 10
+
+    def excess(units: float) -> float:
+        return probability(units * math.sqrt(2 / seeds), 1.0, seeds, level) - POWER
+
+    return float(optimize.brentq(excess, 0.0, most, xtol=1e-6)) * math.sqrt(2 / seeds) * deviation
+
+
+def seeds_for(difference: float, deviation: float, level: float) -> int | None:
+    """The least seeds of a row that find a difference with probability `POWER`; None above `MOST_SEEDS`."""
+    if detectable(deviation, MOST_SEEDS, level) > difference:
+        return None
+    too_few, enough = 1, MOST_SEEDS
+    while enough - too_few > 1:
+        middle = (too_few + enough) // 2
+        if detectable(deviation, middle, level) <= difference:
+            enough = middle
+        else:
+            too_few = middle
+    return enough
+
+
+def level_of(comparisons: int) -> float:
+    """At which each of so many comparisons is tested first."""
+    return ALPHA / max(1, comparisons)
+
+
+def least_p(seeds: int) -> float:
+    """The smallest p-value of a sign-flip test of paired seeds, which assumes nothing of how scores vary."""
+    return 2.0 ** (1 - seeds)
+
+
+def sentences(
+    metric: Metric,
+    where: str,
+    seeds: int,
+    rows: int,
+    spread: Spread,
+    level: float,
+    hours: float | None,
+    stated: bool,
+) -> Iterator[str]:
+    """What a block of ``rows`` rows can find, what half of it costs, and what few seeds cannot.
+
+    hours: of a run's devices, None where nobody knows. stated: the spread is a person's.
+    """
+    unit = f" {metric.difference_unit}" if metric.difference_unit else ""
+    known = (
+        f"of {spread.runs} earlier runs"
+        if spread.runs
+        else "as stated"
+        if stated
+        else "a guess; --deviation says another"
+    )
+    given = f"where seeds deviate by {spread.deviation:.2g}{unit} ({known})"
+    found = detectable(spread.deviation, seeds, level)
+    if math.isinf(found):
+        yield f"  detects: nothing that holds for another seed, as rows have one ({where})"
+    else:
+        yield (
+            f"  detects: a difference in {metric.label} of {found:.2g}{unit} with {POWER:.0%} probability, {given}; "
+            f"{seeds} seeds a row, {where}"
+        )
+        more = seeds_for(found / 2, spread.deviation, level) if found else None
+        if more is not None:
+            runs = (more - seeds) * rows
+            cost = "" if hours is None else f", {runs * hours:,.1f} device hours"
+            yield f"  half of that takes {more} seeds a row: {runs} more runs{cost}"
+    if least_p(seeds) > ALPHA:
+        yield (
+            f"  {seeds} seed{'s' if seeds > 1 else ''} can seldom decide anything: a sign-flip test of {seeds} has "
+            f"p >= {least_p(seeds):.2g} whatever the scores"
+        )

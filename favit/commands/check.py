@@ -1,0 +1,181 @@
+"""Hold components of one's own to what built-in ones must satisfy: ``favit check my_lab``.
+
+Data sets and models are checked with the settings of the first run in the configuration that names them, or else with
+their defaults; a data set whose files are not here is passed over, and said so.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from favit.commands.main import add_config, command_line
+from favit.components import declared, own, registry
+from favit.components.literals import families, literals
+from favit.identity import outside
+from favit.identity.closure import Reader
+from favit.sweeps.config import Config, ConfigError, load
+from favit.sweeps.resolve import Run, resolve
+from favit.sweeps.runs import runs
+
+_STILL = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A component to be checked: its room, the name by which a run names it, and its file's name."""
+
+    room: str
+    name: str
+    file: str
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Check; the exit status is 1 where something does not hold."""
+    parser = command_line("check", __doc__)
+    parser.add_argument(
+        "what",
+        nargs="*",
+        help="folders of components, or names of some; default: the folders that config.yaml names",
+    )
+    parser.add_argument("--slow", action="store_true", help="compile whole models, too: minutes")
+    add_config(parser)
+    options = parser.parse_args(arguments)
+    config = _configured(options.config, [w for w in options.what if Path(w).is_dir()])
+    subjects = list(_subjects(options.what))
+    reader = Reader()
+    failed = checked = 0
+    for subject in subjects:
+        print(f"{own.shown(subject.room, subject.file)}: {subject.name}", flush=True)
+        module = f"favit.{subject.room}.{subject.file}"
+        closure = reader.closure([module])
+        outside.check(closure, reader)
+        for line in outside.untracked([m for m in closure.modules if own.file_of(m)], reader):
+            print(f"  note    {line}")
+        for check in _checks(subject, config, options.slow):
+            checked += 1
+            problem = _problem(check)
+            failed += problem is not None
+            said = " ".join((check.__doc__ or "").replace("``", "").split())
+            print(f"  {'ok    ' if problem is None else 'FAILED'}  {said}", flush=True)
+            if problem is not None:
+                print(f"          {problem}", flush=True)
+    held = "all hold" if not failed else f"{failed} do not hold"
+    print(f"{len(subjects)} component{'s' * (len(subjects) != 1)}, {checked} checks: {held}")
+    return int(bool(failed))
+
+
+def _configured(path: str, folders: Sequence[str]) -> Config | None:
+    """The configuration, with these folders of components besides its own; None where there is none."""
+    if not Path(path).is_file():
+        _use(folders)
+        return None
+    config = load(path)
+    known = own.folders()
+    if more := [folder for folder in folders if Path(folder).absolute() not in known]:
+        _use([*map(str, known), *more])
+    return config
+
+
+def _use(folders: Sequence[str]) -> None:
+    try:
+        own.use(folders)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+
+
+def _subjects(what: Sequence[str]) -> Iterator[Subject]:
+    """The components in the folders, or of the names, that were given. ``ConfigError`` where there are none."""
+    folders = [Path(w).absolute() for w in what if Path(w).is_dir()] or ([] if what else own.folders())
+    names = [w for w in what if not Path(w).is_dir()]
+    if not folders and not names:
+        raise ConfigError("nothing to check: name a folder of components, as in favit check my_lab")
+    for folder in folders:
+        for room, name in own.modules(folder):
+            if name.isidentifier() and not name.startswith("_"):
+                yield from _of_file(room, name)
+    for name in names:
+        rooms = [room for room in registry.KINDS if name in registry.names(room)]
+        if name in families():
+            yield Subject("models", name, families()[name])
+            rooms = [room for room in rooms if room != "models"]
+        elif not rooms:
+            raise ConfigError(f"no component is called '{name}', and no folder is there of that name")
+        for room in rooms:
+            yield from _of_file(room, name)
+
+
+def _of_file(room: str, file: str) -> Iterator[Subject]:
+    """A mechanism or data set is named by its file, models by its ``VARIANTS``."""
+    if room != "models":
+        yield Subject(room, file, file)
+        return
+    variants = literals(room, file).get("VARIANTS", ())
+    if not variants:
+        raise ConfigError(f"{own.shown(room, file)} names no models: VARIANTS = ('my_model',)")
+    for variant in variants:
+        yield Subject(room, str(variant), file)
+
+
+def _checks(subject: Subject, config: Config | None, slow: bool) -> Iterator[Callable[[], None]]:
+    """What the component is held to, ready to be called; the sentence is the docstring."""
+    yield _declares(subject)
+    contract = importlib.import_module(f"favit.contracts.{subject.room}")
+    for check in (*contract.CHECKS, *(contract.SLOW if slow else ())):
+        if subject.room != "data":
+            yield _bound(check, subject.name)
+            continue
+        run = _run_with(subject.name, config)
+        root = config.data if config else Path("data")
+        try:
+            registry.load("data", subject.name).load(root, run.settings)
+        except FileNotFoundError as error:
+            print(f"  passed over: {error}")
+            return
+        yield _bound(check, subject.name, root, run.settings)
+
+
+def _declares(subject: Subject) -> Callable[[], None]:
+    def declares() -> None:
+        """What it declares (settings, facts, flags) can be read without importing it."""
+        declared.settings(subject.room, subject.file)
+        axis = {"data": "dataset", "models": "model", "encodings": "encoding"}.get(subject.room, "aggregator")
+        if axis in ("dataset", "model"):
+            declared.check_facts(axis, {**_STILL, axis: subject.name})
+        registry.load(subject.room, subject.file)
+
+    return declares
+
+
+def _bound(check: Callable[..., None], *arguments: Any) -> Callable[[], None]:
+    def bound() -> None:
+        import torch
+
+        torch.manual_seed(0)
+        check(*arguments)
+
+    bound.__doc__ = check.__doc__
+    return bound
+
+
+def _problem(check: Callable[[], None]) -> str | None:
+    """What is wrong, in one line; None where the check holds."""
+    try:
+        check()
+    except Exception as error:
+        said = " ".join(str(error).split()) or f"{check.__name__} does not hold"
+        return said if isinstance(error, AssertionError | ValueError) else f"{type(error).__name__}: {said}"
+    return None
+
+
+def _run_with(dataset: str, config: Config | None) -> Run:
+    """The first run of the configuration with this data set, else one with its default settings."""
+    for run in runs(config) if config else ():
+        if run["dataset"] == dataset:
+            return run
+    forecasts = literals("data", dataset).get("TASK") == "forecasting"
+    more = {"model": "informer", "aggregator": "full", "schedule": "constant"} if forecasts else {}
+    return resolve({**_STILL, **more, "dataset": dataset})

@@ -1,0 +1,37 @@
+"""Put two sweeps beside each other: ``favit diff SWEEP SWEEP [KEY=VALUE...]``.
+
+First the settings that differ between them, then every row's scores in both (mean, deviation over seeds, number of
+seeds) and the second minus the first. Rows are matched by their names and blocks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from favit.analysis.side_by_side import lines, side
+from favit.commands.main import add_config, command_line
+from favit.results.selection import sweeps_with
+from favit.results.state import Results
+from favit.sweeps.config import ConfigError, load
+from favit.sweeps.stages import possible
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Print both."""
+    parser = command_line("diff", __doc__)
+    parser.add_argument("words", nargs="+", help="two sweeps, and key=value[,value] for some of their runs")
+    add_config(parser)
+    options = parser.parse_args(arguments)
+    config = load(options.config)
+    found = sweeps_with(config, options.words)
+    if len(found) != 2:
+        names = ", ".join(sweep.name for sweep, _ in found)
+        raise ConfigError(f"diff compares two sweeps that have such runs; these are {len(found)}: {names}")
+    results = Results(config)
+    sides = [side(s.name, [c for c in possible(s).cells if c.run.key in keys], results) for s, keys in found]
+    try:
+        for line in lines(*sides):
+            print(line)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    return 0

@@ -1,0 +1,111 @@
+"""Lay out a project in an empty folder: ``favit init my-project``.
+
+It gets what a checkout has beside the code: the Snakefile and its rules, the profile for SLURM, the configuration with
+all sweeps, and a folder ``my_lab`` for components of one's own. Nothing that is there is overwritten.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from favit.commands.main import command_line
+from favit.components import registry
+from favit.disk.files import write_atomic
+from favit.sweeps import shipped
+from favit.sweeps.config import ConfigError
+
+LAB = "my_lab"
+LAST = "Snakefile"  # a folder that has it has all else
+
+_OFF, _ON = f"# components: [{LAB}]", f"components: [{LAB}]"
+_IGNORED = "/data\n/results\n/.snakemake\n__pycache__/\n"
+_ABOUT = f"""# Components of your own
+
+One file each, in {", ".join(f"`{kind}/`" for kind in registry.KINDS)} beside this text; the file's name is the name
+in `config.yaml`. `python -c "import favit.aggregators; help(favit.aggregators)"` has a room's contract, and
+`favit check {LAB}` holds your files to it. Files that begin with `_` are no components, and others import from them:
+`from favit.aggregators._shared import ...` is the file `aggregators/_shared.py` here.
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Lay out the project; the exit status is 1 where the folder is not empty."""
+    parser = command_line("init", __doc__)
+    parser.add_argument("folder", nargs="?", default=".", type=Path, help="default: this one")
+    target: Path = parser.parse_args(arguments).folder
+    lay_out(target)
+    where = "" if target.resolve() == Path.cwd() else f"cd {target} && "
+    print(f"{target} is laid out; {where}snakemake -n demo-digits says what would run", file=sys.stderr)
+    return 0
+
+
+def lay_out(target: Path) -> None:
+    """Write the project's files. ``ConfigError`` where something stands there already; then nothing is written.
+
+    A folder that is not there appears as a whole. One that is there is filled file by file, the Snakefile last, and
+    after an interruption the same call goes on.
+    """
+    files = dict(_files())
+    if target.exists() or target.is_symlink():
+        _check_free(target, files)
+        for name, content in files.items():
+            if not (target / name).exists():
+                write_atomic(target / name, content)
+        return
+    target.absolute().parent.mkdir(parents=True, exist_ok=True)
+    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
+    try:
+        building.chmod(0o777 & ~_umask())
+        for name, content in files.items():
+            write_atomic(building / name, content)
+        building.rename(target)  # fails where something stands there meanwhile, unless it is an empty folder
+    except OSError as error:
+        raise ConfigError(f"{target} cannot be laid out: {error.strerror}") from None
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+
+
+def _files() -> Iterator[tuple[str, bytes]]:
+    """Name -> content of each file, the last one last."""
+    yield ".gitignore", _IGNORED.encode()
+    yield f"{LAB}/README.md", _ABOUT.encode()
+    root = shipped.folder()
+    for name in sorted(shipped.NAMES, key=lambda name: name == LAST):
+        path = root / name
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                content = file.read_bytes()
+                if name == "config.yaml":
+                    assert _OFF.encode() in content
+                    content = content.replace(_OFF.encode(), _ON.encode())
+                yield str(file.relative_to(root)), content
+
+
+def _check_free(target: Path, files: dict[str, bytes]) -> None:
+    """``ConfigError`` unless the folder is empty but for hidden files (``.git``) and what was laid out before."""
+    if not target.is_dir():
+        raise ConfigError(f"{target} is no folder")
+    if not os.access(target, os.W_OK):
+        raise ConfigError(f"{target} cannot be written")
+    ours = {Path(name).parts[0] for name in files}
+    strange = sorted(p.name for p in target.iterdir() if p.name not in ours and not p.name.startswith("."))
+    changed = [n for n, content in files.items() if (p := target / n).exists() and _differs(p, content)]
+    if found := [*strange, *changed]:
+        raise ConfigError(f"{target} is not empty: {found[0]} is there; favit init fills empty folders only")
+    if (target / LAST).exists():
+        raise ConfigError(f"{target} is laid out already")
+
+
+def _differs(path: Path, content: bytes) -> bool:
+    return not path.is_file() or path.read_bytes() != content
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,10 @@
+"""Which module of ``favit/train/optimizers/`` makes an optimizer; those of torch need none. Free of torch."""
+
+from __future__ import annotations
+
+OF_TORCH = ("adam", "adamw")
+
+
+def module_of(name: str) -> str | None:
+    """The module's name, ``None`` for Adam and AdamW."""
+    return None if name in OF_TORCH else "of_timm"

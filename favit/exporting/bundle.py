@@ -1,0 +1,124 @@
+"""Write an export: a folder or a zip with all that a sweep's tables rest on, checked by a manifest of digests."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from favit.disk.files import atomic_path, sha256_of, write_atomic
+from favit.disk.run_folder import RunFolder
+from favit.identity import snapshot
+from favit.results.state import State
+
+MANIFEST = "manifest.json"
+RUNS, SNAPSHOTS, LOCK = "runs", "snapshots", "requirements.txt"
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same export is the same zip
+
+
+class NotWhole(ValueError):
+    """An export whose files are not those of its manifest; the message names the first."""
+
+
+def name_of(state: State) -> str:
+    """The name of a run's folder in an export: with its data set, as several may be there."""
+    return f"{state.run['dataset']}.{state.run.name}"
+
+
+def copy_runs(states: Sequence[State], root: Path, target: Path, weights: bool) -> list[str]:
+    """Copy the results that count and the code that made them; returns the names of runs whose code is gone."""
+    without_code = []
+    for state in states:
+        if state.result is None:
+            continue
+        files = RunFolder(state.folder)
+        folder = target / RUNS / name_of(state)
+        folder.mkdir(parents=True)
+        kept = [files.request, files.metrics, files.history, files.predictions, files.log, files.acceptances]
+        for path in [*kept, *([files.weights] if weights else [])]:
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
+        made_by = str(state.result.content.get("snapshot"))
+        code = snapshot.folder_of(made_by, root)
+        if not code.is_dir():
+            without_code.append(name_of(state))
+        elif not (target / SNAPSHOTS / made_by).exists():
+            ignored = shutil.ignore_patterns("__pycache__")
+            shutil.copytree(code, target / SNAPSHOTS / made_by, ignore=ignored)
+    return without_code
+
+
+def write_manifest(folder: Path) -> None:
+    """Note the digests of all files, by their paths."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    digests = {path.relative_to(folder).as_posix(): sha256_of(path) for path in files}
+    write_atomic(folder / MANIFEST, json.dumps(digests, indent=1) + "\n")
+
+
+def check(folder: Path) -> int:
+    """Hold every file to the manifest; returns how many there are. ``NotWhole`` names what differs."""
+    try:
+        wanted: Mapping[str, str] = json.loads((folder / MANIFEST).read_text())
+    except (OSError, ValueError):
+        raise NotWhole(f"{folder} is no export: it has no {MANIFEST}") from None
+    for name, digest in wanted.items():
+        path = folder / name
+        if not path.resolve().is_relative_to(folder.resolve()):
+            raise NotWhole(f"{folder / MANIFEST} names {name}, which is not in the export")
+        if not path.is_file():
+            raise NotWhole(f"{path} is missing")
+        if sha256_of(path) != digest:
+            raise NotWhole(f"{path} is not what was exported")
+    return len(wanted)
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """A folder to fill, which becomes ``target`` as a whole: a folder, or a zip where the name ends so.
+
+    ``FileExistsError`` where there is something already.
+    """
+    if target.exists():
+        raise FileExistsError(f"{target} is there already: name another, or remove it")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        temporary.chmod(0o755)
+        yield temporary
+        write_manifest(temporary)
+        if target.suffix == ".zip":
+            with atomic_path(target) as path:
+                _zip(temporary, target.stem, path)
+        else:
+            temporary.rename(target)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _zip(folder: Path, name: str, target: Path) -> None:
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_DEFLATED) as file:
+        for path in sorted(p for p in folder.rglob("*") if p.is_file()):
+            info = zipfile.ZipInfo(f"{name}/{path.relative_to(folder).as_posix()}", _DATE)
+            info.compress_type = zipfile.ZIP_DEFLATED
+            info.external_attr = 0o644 << 16
+            file.writestr(info, path.read_bytes())
+
+
+def opened(export: Path, scratch: Path) -> Path:
+    """The folder of an export; a zip is unpacked below ``scratch``. ``NotWhole`` where it is neither."""
+    if export.is_dir():
+        return export
+    if not zipfile.is_zipfile(export):
+        raise NotWhole(f"{export} is no export: neither a folder nor a zip")
+    with zipfile.ZipFile(export) as file:
+        for name in file.namelist():
+            if os.path.isabs(name) or ".." in Path(name).parts:  # noqa: PTH117 - text, of a stranger's file
+                raise NotWhole(f"{export} holds {name}, which leads out of it")
+        file.extractall(scratch)
+    [folder] = [path for path in scratch.iterdir() if path.is_dir()]
+    return folder

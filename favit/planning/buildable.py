@@ -1,0 +1,116 @@
+"""Whether timm's models can be built with what their runs give them, asked once before anything is queued.
+
+Asked in a process of its own, which imports timm and torch; whoever asks does not.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from favit.components.facts import stated
+from favit.components.literals import family_of
+from favit.components.timm_names import KEPT, WRITTEN
+from favit.disk.cache import Cache
+from favit.identity.closure import ROOT
+from favit.identity.digests import short_digest
+from favit.identity.versions import installed
+from favit.sweeps.config import ConfigError
+from favit.sweeps.runs import Run
+
+_SIZES = {"classes": 10, "channels": 3}  # of data whose facts are not known without them
+
+
+def check(runs: Iterable[Run], cache: Cache) -> list[str]:
+    """What the models of these runs do not take, a line each. Raises ``ConfigError`` for what cannot be built."""
+    asked = list({short_digest(a): a for run in runs if (a := _asked(run))}.values())
+    unknown = [a for a in asked if cache.get(_key(a)) is None]
+    for of, answer in zip(unknown, _answers(unknown), strict=True):
+        cache[_key(of)] = answer
+    cache.save()
+    said = []
+    for of in asked:
+        answer = cache.get(_key(of))
+        if answer["error"]:
+            raise ConfigError(
+                f"model {WRITTEN}{of['name']} cannot be trained on images of {of['image_size']} pixels: "
+                f"{answer['error']}"
+            )
+        if of["drop_path"] and "drop_path_rate" in answer["refused"]:
+            said.append(f"{WRITTEN}{of['name']} takes no drop_path: {of['drop_path']} does not reach it")
+    return said
+
+
+def _asked(run: Run) -> dict[str, Any]:
+    """What timm is asked to build; nothing for other models."""
+    if family_of(run["model"]) != "timm":
+        return {}
+    sizes = stated(run["dataset"]) or _SIZES
+    return {
+        "name": run["model"].removeprefix(KEPT),
+        "classes": sizes["classes"],
+        "channels": sizes["channels"],
+        "image_size": run["image_size"],
+        "drop_path": run["drop_path"],
+    }
+
+
+def _key(asked: Mapping[str, Any]) -> str:
+    return short_digest([dict(asked), installed("timm"), installed("torch")])
+
+
+def _answers(asked: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
+    if not asked:
+        return []
+    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
+    done = subprocess.run(
+        [sys.executable, "-m", "favit.planning.buildable"],
+        input=json.dumps(asked),
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise ConfigError(f"timm's models cannot be looked at here: {last}")
+    answers: list[Mapping[str, Any]] = json.loads(done.stdout.splitlines()[-1])
+    return answers
+
+
+def answer(asked: Mapping[str, Any]) -> dict[str, Any]:
+    """``error`` (None: it can be trained) and ``refused``, what of its settings the model does not take.
+
+    Tried on torch's meta device, where nothing is computed; what fails there, once more on the CPU.
+    """
+    for device in ("meta", "cpu"):
+        try:
+            refused, error = _tried(asked, device), None
+            break
+        except Exception as problem:
+            refused, error = [], " ".join(str(problem).split()) or type(problem).__name__
+    return {"error": error, "refused": refused}
+
+
+def _tried(asked: Mapping[str, Any], device: str) -> list[str]:
+    import torch
+
+    from favit.models import timm
+
+    sizes = asked["channels"], asked["image_size"], asked["image_size"]
+    with torch.device(device), torch.no_grad():
+        given = (asked["classes"], asked["channels"], asked["image_size"], asked["drop_path"])
+        model, refused = timm.create(asked["name"], *given)
+        made = model.train()(torch.zeros(2, *sizes))
+    if not isinstance(made, torch.Tensor) or made.shape != (2, asked["classes"]):
+        raise ValueError(
+            f"it does not answer an image with one number for each of {asked['classes']} classes"
+        )
+    return refused
+
+
+if __name__ == "__main__":
+    print(json.dumps([answer(asked) for asked in json.load(sys.stdin)]))

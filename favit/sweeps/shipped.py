@@ -1,0 +1,19 @@
+"""Where the files lie that belong to ``favit`` and are no code: Snakefile, rules, schema, profile, configuration."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parents[1]
+
+# What ``favit init`` lays out, and pyproject.toml puts into the wheel.
+NAMES = ("Snakefile", "config.yaml", "workflow", "slurm")
+
+
+def folder() -> Path:
+    """The folder that holds them: the checkout, or in a wheel a folder within the package."""
+    packed = _PACKAGE / "_project"
+    return packed if packed.is_dir() else _PACKAGE.parent
+
+
+SCHEMA = folder() / "workflow" / "schemas" / "config.schema.yaml"

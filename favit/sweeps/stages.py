@@ -1,0 +1,186 @@
+"""All runs that a sweep may come to ask for, where results decide which: known before the first of them is trained.
+
+A *place* is a row in its group. Each has *options*, the settings that ``tune`` may choose for it, of which it has one
+where nothing is tuned; an option has its *candidates*, the runs by which it is judged, and its *cells*, the runs that
+the table shows if it is chosen, in the order of seeds. Which runs are asked for now is favit.analysis.asked. Free of
+torch.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from favit.components.literals import trained
+from favit.sweeps.apart import told_apart
+from favit.sweeps.cells import Cell, cells
+from favit.sweeps.config import ConfigError, SweepConfig
+from favit.sweeps.matrix import expand
+from favit.sweeps.resolve import AXES, Run
+from favit.sweeps.staged import Tune
+
+SPLIT = "validation_split"
+
+PlaceKey = tuple[tuple[tuple[str, Any], ...], str]
+
+
+@dataclass(frozen=True)
+class Option:
+    """One of the settings that a place may get: ``values`` of the grid."""
+
+    values: Mapping[str, Any]
+    candidates: tuple[Run, ...]
+    cells: tuple[Cell, ...]
+
+    @property
+    def name(self) -> str:
+        """``lr 0.001``."""
+        return ", ".join(f"{key} {value}" for key, value in self.values.items())
+
+
+@dataclass(frozen=True)
+class Place:
+    """A row of one group, with its options in the order of the grid."""
+
+    group: tuple[tuple[str, Any], ...]
+    row: str
+    options: tuple[Option, ...]
+
+    @property
+    def key(self) -> PlaceKey:
+        """Group and row."""
+        return self.group, self.row
+
+
+@dataclass(frozen=True)
+class Possible:
+    """A sweep's places."""
+
+    sweep: SweepConfig
+    places: tuple[Place, ...]
+
+    @cached_property
+    def cells(self) -> list[Cell]:
+        """Every cell that the table may show."""
+        return [cell for place in self.places for option in place.options for cell in option.cells]
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run that may be asked for, each once; those that are asked for first come first."""
+        options = [option for place in self.places for option in place.options]
+        every = [*(run for o in options for run in o.candidates), *(cell.run for cell in self.cells)]
+        return list({run.key: run for run in every}.values())
+
+
+def possible(sweep: SweepConfig) -> Possible:
+    """What a sweep may come to ask for. Raises ``ConfigError`` as ``cells`` does."""
+    try:
+        found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
+        if sweep.rounds is not None:
+            _check_rounds(sweep, found)
+    except ConfigError:
+        raise
+    except ValueError as error:
+        raise ConfigError(f"sweeps.{sweep.name}: {error}") from None
+    return Possible(sweep, tuple(found))
+
+
+def _by_place(sweep: SweepConfig) -> list[Place]:
+    """Places with one option each."""
+    places: dict[PlaceKey, list[Cell]] = {}
+    for cell in cells(sweep):
+        places.setdefault((cell.group, cell.row), []).append(cell)
+    return [Place(group, row, (Option({}, (), tuple(of)),)) for (group, row), of in places.items()]
+
+
+def _tuned(sweep: SweepConfig, tune: Tune) -> list[Place]:
+    _check_grid(sweep, tune)
+    options: dict[PlaceKey, dict[tuple[str, ...], Option]] = {}
+    for values in _points(tune.grid):
+        settings = {**sweep.settings, **values}
+        for place in _by_place(replace(sweep, settings=settings, tune=None)):
+            if place.key in options and not trained(place.options[0].cells[0].run["model"]):
+                continue  # a model that is not trained has nothing to choose
+            option = _option(place, values, tune)
+            keys = tuple(cell.run.key for cell in option.cells)
+            options.setdefault(place.key, {}).setdefault(
+                keys, option
+            )  # a setting that a row lacks is no choice
+    tuned = [Place(group, row, tuple(of.values())) for (group, row), of in options.items()]
+    named = told_apart(Possible(sweep, tuple(tuned)).runs)
+    return [replace(p, options=tuple(_renamed(option, named) for option in p.options)) for p in tuned]
+
+
+def _points(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """All combinations of a grid, its first setting slowest."""
+    for values in itertools.product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _option(place: Place, values: Mapping[str, Any], tune: Tune) -> Option:
+    of = place.options[0].cells
+    run = of[0].run
+    if run.task == "classification" and not run[SPLIT]:
+        raise ValueError(
+            f"tune chooses by validation, and {SPLIT} is 0: name a share of the training images in settings, "
+            f"such as {SPLIT}: 0.1"
+        )
+    if run.task != "classification" and tune.refit:
+        raise ValueError(
+            "tune.refit is for images; forecasting chooses each run's epoch by its validation part, which is "
+            "therefore never trained on"
+        )
+    candidates = tuple(_with(run, seed=seed) for seed in tune.seeds) if trained(run["model"]) else ()
+    if tune.refit:
+        of = tuple(replace(cell, run=_with(cell.run, **{SPLIT: 0.0})) for cell in of)
+    # Of a component's setting at its default a run says nothing.
+    own = {key: value for key, value in values.items() if "." not in key or key in run.chosen}
+    return Option(own or dict(values), candidates, of)
+
+
+def _with(run: Run, **changes: Any) -> Run:
+    return Run({**run.settings, **changes}, run.chosen)
+
+
+def _renamed(option: Option, named: Mapping[str, Run]) -> Option:
+    return replace(
+        option,
+        candidates=tuple(named[run.key] for run in option.candidates),
+        cells=tuple(replace(cell, run=named[cell.run.key]) for cell in option.cells),
+    )
+
+
+def _check_grid(sweep: SweepConfig, tune: Tune) -> None:
+    """The grid is of settings, and nothing else gives them."""
+    combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
+    given = {key for combination in combinations for key in combination}
+    for key in [*tune.grid, *([SPLIT] if tune.refit else [])]:
+        if key in AXES or (key == SPLIT and key in tune.grid):
+            raise ValueError(f"tune.grid.{key}: a grid is of settings that one arm may have")
+        if key in given:
+            raise ValueError(f"tune: {key} is given by the matrix, too; a row's own value would stand")
+        if key in sweep.table.rows:
+            raise ValueError(f"tune: {key} makes rows (table.rows), so that none can be chosen for a row")
+
+
+def _check_rounds(sweep: SweepConfig, places: list[Place]) -> None:
+    """Each place has all seeds, once, and something to be compared with."""
+    if not sweep.table.baseline:
+        raise ValueError(
+            "matrix.seed stops where differences to the baseline are decided: name one in table.baseline"
+        )
+    for place in places:
+        seeds = [cell.run["seed"] for cell in place.options[0].cells]
+        if not trained(model := place.options[0].cells[0].run["model"]):
+            raise ValueError(
+                f"matrix.seed stops when decided, and '{model}' is not trained: no further seed decides anything; "
+                "list the seeds, or leave it out"
+            )
+        if seeds != sweep.matrix["seed"]:
+            raise ValueError(
+                f"matrix.seed stops when decided, so each row has the same seeds; '{place.row}' has {seeds}: "
+                "leave seed out of exclude, include and the matrix's other axes"
+            )

@@ -1,0 +1,1 @@
+"""What is being trained now, and when it will be done: from what runs write anyway. Free of torch."""

@@ -1,0 +1,174 @@
+"""The examples of docs/own-components.md: they are found together, keep their contracts and can stand in a sweep."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from favit.commands import main
+from favit.components import own
+from favit.contracts import aggregators, attention, data, encodings, models
+from favit.identity.closure import ROOT, Reader
+from favit.sweeps.config import ConfigError, parse
+from favit.sweeps.runs import runs
+
+TEXT = (ROOT / "docs" / "own-components.md").read_text()
+EXAMPLES = {
+    f"{m[1]}/{m[2]}": m[0] for m in re.finditer(r"# my_lab/(\w+)/(\w+)\.py\n.*?(?=```)", TEXT, re.DOTALL)
+}
+ROOMS = {
+    "aggregators": aggregators,
+    "attention": attention,
+    "encodings": encodings,
+    "models": models,
+    "data": data,
+}
+SWEEPS = {
+    "pictures": {
+        "settings": {"image_size": 32, "schedule": "constant", "model.width": 8},
+        "matrix": {"dataset": ["stripes"], "model": ["tiny_mlp"], "aggregator": ["none"], "encoding": ["none"],
+                   "seed": [0]},
+    },
+    "fused": {
+        "settings": {"image_size": 32, "schedule": "constant"},
+        "matrix": {"dataset": ["stripes"], "model": ["favit_b0"], "aggregator": ["median"], "encoding": ["none"],
+                   "seed": [0]},
+    },
+    "days": {
+        "settings": {"schedule": "constant", "aggregator.decay": 2.0},
+        "matrix": {"dataset": ["seattle_weather"], "model": ["informer"], "aggregator": ["nearby"],
+                   "encoding": ["ramp"], "seed": [0, 1]},
+    },
+}  # fmt: skip
+
+
+@pytest.fixture
+def lab(tmp_path: Path) -> Iterator[Path]:
+    """The folder of the examples, in use."""
+    for name, text in EXAMPLES.items():
+        file = tmp_path / "my_lab" / f"{name}.py"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    parse({"components": [str(tmp_path / "my_lab")], "sweeps": SWEEPS})
+    models._run.cache_clear()
+    yield tmp_path / "my_lab"
+    own.use(())
+    parse({"components": [], "sweeps": SWEEPS})
+
+
+def test_there_is_an_example_of_each_kind() -> None:
+    assert {name.split("/")[0] for name in EXAMPLES} == set(ROOMS)
+
+
+@pytest.mark.parametrize("where", EXAMPLES)
+def test_an_example_keeps_its_contract(lab: Path, where: str) -> None:
+    room, name = where.split("/")
+    arguments: tuple[object, ...] = (name,)
+    if room == "models":
+        arguments = ("tiny_mlp",)
+    if room == "data":
+        (lab / "stripes.txt").write_text("10")
+        arguments = (name, lab, {"dataset": name})
+    for check in ROOMS[room].CHECKS:
+        torch.manual_seed(0)
+        check(*arguments)
+
+
+def test_the_examples_stand_in_sweeps_with_their_settings(lab: Path) -> None:
+    config = parse({"components": [str(lab)], "sweeps": SWEEPS})
+    assert [run["model.width"] for run in runs(config, "pictures")] == [8]
+    assert [run["aggregator"] for run in runs(config, "fused")] == ["median"]
+    assert [run["aggregator.decay"] for run in runs(config, "days")] == [2.0, 2.0]
+    broken = {**SWEEPS["days"], "settings": {"aggregator.decay": -1.0, "schedule": "constant"}}
+    with pytest.raises(ConfigError, match=r"aggregator.decay must be .*0.0"):
+        runs(parse({"components": [str(lab)], "sweeps": {"days": broken}}), "days")
+    (lab / "aggregators" / "_shared.py").write_text("x = 1\n")
+    (lab / "aggregators" / "median.py").write_text(
+        "from favit.aggregators._shared import x\nfrom ._more import y\n"
+    )
+    (lab / "aggregators" / "_more.py").write_text("y = 2\n")
+    reached = Reader().closure(["favit.aggregators.median"]).modules
+    assert {"favit.aggregators._shared", "favit.aggregators._more"} <= set(reached)
+
+
+def test_without_the_folder_nothing_is_found(lab: Path) -> None:
+    config = parse({"sweeps": SWEEPS})
+    with pytest.raises(ConfigError, match="unknown data set 'stripes'"):
+        runs(config, "pictures")
+    with pytest.raises(ConfigError, match="unknown aggregator for informer 'nearby'"):
+        runs(config, "days")
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "message"),
+    [
+        (
+            "aggregators/max_pool.py",
+            "",
+            r"'max_pool' exists twice in aggregators: .*favit/aggregators/max_pool.py and",
+        ),
+        ("data/_csv.py", "", r"'_csv' exists twice in data"),
+        (
+            "models/other.py",
+            "VARIANTS = ('favit_b0',)\n",
+            r"model 'favit_b0' exists twice: .*favit.py and .*other.py",
+        ),
+        ("aggregators/my-agg.py", "", r"'my-agg' is no name for a component"),
+        ("helpers.py", "", r"helpers.py lies in no folder of components.*aggregators, attention, encodings"),
+        ("aggregator/x.py", "", r"did you mean 'aggregators'"),
+    ],
+)
+def test_what_cannot_be_is_an_error_of_one_line(lab: Path, file: str, text: str, message: str) -> None:
+    (lab / file).parent.mkdir(exist_ok=True)
+    (lab / file).write_text(text)
+    with pytest.raises(ConfigError, match=message) as caught:
+        parse({"components": [str(lab)], "sweeps": SWEEPS})
+    assert "\n" not in str(caught.value)
+
+
+def test_a_name_in_two_folders_and_a_folder_that_is_none(lab: Path, tmp_path: Path) -> None:
+    second = tmp_path / "second" / "aggregators"
+    second.mkdir(parents=True)
+    (second / "median.py").write_text("")
+    with pytest.raises(ConfigError, match="'median' exists twice in aggregators"):
+        parse({"components": [str(lab), str(second.parent)], "sweeps": SWEEPS})
+    with pytest.raises(
+        ConfigError, match=r"nowhere is no folder; .*aggregators, attention, encodings, models, data"
+    ):
+        parse({"components": [str(tmp_path / "nowhere")], "sweeps": SWEEPS})
+    with pytest.raises(ConfigError, match="holds the built-in components"):
+        parse({"components": [str(ROOT / "favit")], "sweeps": SWEEPS})
+
+
+def test_init_fills_an_empty_folder_only_and_goes_on_after_an_interruption(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = tmp_path / "made"
+    assert main.main(["init", str(made)]) == 0
+    laid = {str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()}
+    assert {
+        "Snakefile",
+        "config.yaml",
+        "slurm/config.yaml",
+        "workflow/rules/train.smk",
+        "my_lab/README.md",
+    } <= laid
+    assert main.main(["init", str(made)]) == 1 and "laid out already" in capsys.readouterr().err
+    (made / "Snakefile").unlink()  # the last one: as if it had been killed
+    (made / "workflow" / "rules" / "data.smk").unlink()
+    assert main.main(["init", str(made)]) == 0
+    assert {str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()} == laid
+    (made / "Snakefile").unlink()
+    (made / "config.yaml").write_text("mine")
+    assert main.main(["init", str(made)]) == 1 and "config.yaml is there" in capsys.readouterr().err
+    assert (made / "config.yaml").read_text() == "mine" and not (made / "Snakefile").exists()
+    full = tmp_path / "full"
+    full.mkdir()
+    (full / "paper.tex").write_text("")
+    assert main.main(["init", str(full)]) == 1 and "paper.tex is there" in capsys.readouterr().err
+    assert [p.name for p in full.iterdir()] == ["paper.tex"]
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "nothing half-made is left"

@@ -1,0 +1,67 @@
+# Stages of sweeps whose results decide what is trained next: settings chosen by validation, seeds until decided.
+#
+# A stage is a checkpoint that waits for the runs asked for now; when it is there, the table asks again, with the
+# results on disk then. Nothing is read from what it writes: the same is decided anew from the results each time, so
+# that a stage may be lost, and the workflow killed, at any moment. Its file is named by its runs' fingerprints.
+
+# Digest of a stage -> the metrics files that it waits for.
+STAGES = {}
+
+
+def waiting(sweep):
+    """What a sweep asks for by the results that are there now."""
+    runs = POSSIBLE[sweep].runs
+    now = {state.run.key: state for state in RESULTS.states(runs)}
+    found = asked_now(POSSIBLE[sweep], now)
+    return [now[run.key] for run in found.runs]
+
+
+def awaited_in_stages(sweep):
+    """The runs behind a sweep's table that this process trains; while some are missing, the stage that waits for them."""
+    states = waiting(sweep)
+    missing = [state for state in states if not state.counts]
+    if missing:
+        digest = short_digest(sorted(state.fingerprint.digest for state in states))
+        STAGES[digest] = [str(state.folder / METRICS) for state in missing]
+        checkpoints.stage.get(sweep=sweep, digest=digest)  # ends here until the stage is there
+        raise WorkflowError(
+            f"{sweep}: {len(missing)} runs of a stage that is behind do not count, such as {missing[0].folder}; "
+            "favit explain says why"
+        )
+    trained = (STATES[state.run.key] for state in states)
+    return [str(state.folder / METRICS) for state in trained if not state.counts]
+
+
+def may_follow(sweeps):
+    """Runs that these sweeps may ask for later, in alternatives, as far as they have no result."""
+    for sweep in sweeps:
+        for alternatives in ASKED[sweep].follow:
+            states = ([STATES[run.key] for run in runs] for runs in alternatives)
+            yield [[state for state in each if not state.counts] for each in states]
+
+
+if workflow.is_main_process:
+    for _name, _asked in ASKED.items():
+        _missing, _more = len(runs_to_train(_name)), sum(max(map(len, each)) for each in may_follow([_name]))
+        if _missing or _more:
+            logger.info(f"{_name}: {_missing} runs are asked for now; up to {_more} may follow, as results decide")
+
+
+localrules:
+    stage,
+
+
+checkpoint stage:
+    output:
+        f"{RESULTS.root}/.stages/{{sweep}}/{{digest}}.json",
+    input:
+        lambda wildcards: STAGES[wildcards.digest],
+    wildcard_constraints:
+        sweep="|".join(ASKED) or "(?!)",
+    message:
+        "Decide what {wildcards.sweep} trains next"
+    params:
+        python=sys.executable,
+        config=str(CONFIG_FILE),
+    shell:
+        "{params.python:q} -m favit.analysis.asked {wildcards.sweep} --config {params.config:q} --out {output:q}"
