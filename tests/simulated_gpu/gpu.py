@@ -41,6 +41,7 @@ def simulated_gpu() -> Iterator[Device]:
         "torch.cuda.max_memory_allocated": lambda *_: 0,
         "torch.cuda.manual_seed": lambda seed: default_seed(seed),
         "torch.cuda.manual_seed_all": lambda seed: default_seed(seed),
+        "torch.cuda.default_generators": (torch.default_generator,),
         "torch.cuda._lazy_init": lambda: None,
         "torch.cuda.synchronize": lambda *_: device.record.fault("wait: synchronize"),
         "torch.cuda.amp.common.amp_definitely_not_available": lambda: False,
