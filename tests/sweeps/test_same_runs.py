@@ -21,9 +21,11 @@ CONFIG = load(ROOT / "config.yaml")
 
 # Declared since: at these values they do what was done before.
 SINCE = {
+    "activation_checkpointing": False,
     "cooldown_lr": -1.0,
     "decay_all": False,
     "drop_last": True,
+    "micro_batch_size": 0,
     "normalise": "dataset",
     "repeats": 1,
     "validation_split": 0.0,
