@@ -146,6 +146,16 @@ def test_processes_crop_differently(data: Path) -> None:
     assert not torch.equal(one, other)
 
 
+def test_what_the_workers_have_cropped_is_not_cropped_again(data: Path) -> None:
+    """With all else off, training sees each crop as it is."""
+    task = classification.Task(run_of(), data, CPU, World())
+    crops = list(task._feed.train(task.order.epoch(0, 0, World(), CPU), 0))
+    shown = [x for _, (x, _) in task.batches(task.order.epoch(0, 0, World(), CPU), 0)]
+    assert len(crops) == len(shown) > 1
+    for (_, images, _), x in zip(crops, shown, strict=True):
+        assert torch.equal(x, task._standard.apply(images.float()))
+
+
 @pytest.mark.parametrize("at_once", [1, 3, 64])
 def test_each_validation_image_is_scored_once(
     data: Path, monkeypatch: pytest.MonkeyPatch, at_once: int

@@ -50,7 +50,7 @@ class Task:
         self._classes = len(data.class_names)
         mean, std = statistics(images.normalise, (data.mean, data.std))
         self._standard = Standard(mean, std, device)
-        self._augmentation = Augmentation(images, chosen.seed, mean, std, self._classes, device)
+        self._augmentation = Augmentation(self._images, chosen.seed, mean, std, self._classes, device)
         self._layout = torch.channels_last if images.channels_last else torch.contiguous_format
         self.model: nn.Module = build.model(run, facts(run["dataset"], data), device)
         self.model.to(memory_format=self._layout)  # type: ignore[call-overload]
