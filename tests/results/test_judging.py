@@ -118,7 +118,7 @@ def test_code_that_moved_is_the_same_code_and_its_result_stays_where_it_is(
     edit(
         source,
         "favit/train/learner.py",
-        ("import distributed, optimizer, seeds", "import distributed, rules, seeds"),
+        ("distributed, optimizer, recompute", "distributed, recompute, rules"),
         ("optimizer.build", "rules.build"),
         ("optimizer.set_learning_rate", "rules.set_learning_rate"),
     )
@@ -131,7 +131,9 @@ def test_code_that_moved_is_the_same_code_and_its_result_stays_where_it_is(
 
 def test_what_differs_is_found_in_the_snapshot(config: Config, source: Path) -> None:
     trained(config, source, modules="nothing that can be read")
-    edit(source, OPTIMIZER, ("for group in", "for each in"), ('group["lr"]', 'each["lr"]'))
+    edit(
+        source, OPTIMIZER, ("for group in optimizer", "for each in optimizer"), ('group["lr"]', 'each["lr"]')
+    )
     edit(source, "favit/train/schedule.py", ("math.pi", "math.e"))
     results, (state, _) = looked_at(config, source)
     assert state.name == "missing"

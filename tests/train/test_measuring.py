@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 import torch
 
+from favit.disk.run_folder import RunFolder
+from favit.train import weights
 from favit.train.life import machine
 from favit.train.life.trace import SKIPPED, TRACED, Trace
 from tests.train.lives import Life, Lives
@@ -29,7 +31,7 @@ def test_a_trace_of_some_steps(tmp_path: Path) -> None:
         [r["train_loss"] for r in csv.DictReader((tmp_path / n / "history.csv").open())] for n in wanted
     ]
     assert losses[0] == losses[1]
-    traced, plain = (torch.load(tmp_path / n / "weights.pt") for n in wanted)
+    traced, plain = (weights.read(RunFolder(tmp_path / n).weights) for n in wanted)
     assert_same_tensors(traced, plain)
 
 
