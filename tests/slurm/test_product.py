@@ -39,7 +39,8 @@ def test_the_demonstration_trains_through_submitit(project: Project) -> None:
     project.configure(config)
     project.on_cluster("demo")
     found = metrics(project)
-    assert len(found) == 9 and {m["status"] for m in found} == {"finished"}
+    # Five aggregators, four rows of Informer, and beside them a model of timm and five forecasters
+    assert len(found) == 5 + 4 + 1 + 5 and {m["status"] for m in found} == {"finished"}
     for name in ("demo-digits", "demo-weather"):
         for suffix in (".csv", ".tex", ".md"):
             assert (project.root / "results" / "tables" / f"{name}{suffix}").stat().st_size > 0
@@ -59,6 +60,7 @@ def test_real_series_and_images_train_on_the_cluster(project: Project, real_data
             **config["sweeps"]["etth1-delta-v"],
             "matrix": {**config["sweeps"]["etth1-delta-v"]["matrix"], "seed": [0]},
             "settings": narrow,
+            "beside": [],
             "resources": small,
         },
         "cifar100": {
