@@ -22,7 +22,7 @@ from typing import Any
 from favit.components import own
 from favit.disk.cache import Cache
 from favit.identity.digests import DIGITS, short_digest
-from favit.sweeps.config import ConfigError
+from favit.sweeps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 _PACKAGE = "favit"

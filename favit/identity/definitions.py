@@ -38,7 +38,7 @@ from favit.identity.closure import ROOT, Reader
 from favit.identity.digests import DIGITS
 from favit.identity.linking import Linker
 from favit.identity.names import Facts
-from favit.sweeps.config import ConfigError
+from favit.sweeps.errors import ConfigError
 
 IMPORTS = analysis.IMPORTS
 

@@ -23,7 +23,7 @@ from favit.identity.definitions import Code, Sources, analyser
 from favit.identity.digests import data_digests, short_digest, text_digest
 from favit.identity.settings import neutral, settings_digest
 from favit.identity.versions import cut, import_name, installed, unknown_package
-from favit.sweeps.config import ConfigError
+from favit.sweeps.errors import ConfigError
 from favit.sweeps.runs import Run
 
 # What is written beside each result. Only those that the configuration counts decide whether it is valid.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from favit.components import own, registry
 from favit.identity.closure import Closure, Reader
-from favit.sweeps.config import ConfigError
+from favit.sweeps.errors import ConfigError
 
 _PACKAGE = "favit"
 

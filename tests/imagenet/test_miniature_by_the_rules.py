@@ -66,8 +66,8 @@ def test_from_folders_to_the_table(project: Project) -> None:
     assert told.returncode != 0 and f"data/{folder.name} is not there: put or link" in told.stderr
     told = project.snakemake("images", check=False)
     assert told.returncode != 0
-    assert "miniature is not ready here; unless the nodes have it, its runs fail: data file" in told.stderr
     assert "index.json not found; make it with `snakemake prepare`" in told.stderr
+    assert "runs will fail, unless their nodes have it" in told.stderr
 
     miniature.build(folder)
     done = project.snakemake("prepare")
