@@ -170,7 +170,9 @@ def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(traine
     assert (too_few, too_many) == ({}, {})
     rooms = {".".join(module.split(".")[:3]) for module in harmless}
     assert {"favit.train.life"} <= rooms, "the run's life was not traced"
-    assert not {module for module in harmless if module.startswith(NUMBERS)}, harmless
+    # Of models/ the life around a run calls one file, which prepares torchvision where that is imported.
+    outside = {"favit.models._torchvision"}
+    assert not {module for module in harmless if module.startswith(NUMBERS)} - outside, harmless
 
 
 # Rooms whose code decides numbers wherever a run imports it, and the files of train besides its life.
