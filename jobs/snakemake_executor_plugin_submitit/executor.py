@@ -61,8 +61,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             several_clusters()
             self.lease.acquire()
         except WorkflowError as error:
-            with self.lock:
-                self.wait = False
+            self.wait = False
             self.wait_thread.join()  # or it says that Python is about to end
             raise ApiError(str(error)) from None  # printed in one line, without where it came from
         self.journal.clean(self.settings.keep_days)
