@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from favit.analysis.figures import errors, gains, learning_curves, pareto
 from favit.analysis.figures._base import Plot, Section, style
 from favit.analysis.page import report
-from favit.analysis.tables import Cost, make
+from favit.analysis.page.html import table_html
+from favit.analysis.tables import Cost, Row, make
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 browser = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine")
@@ -294,3 +295,10 @@ def test_page_opens_in_a_browser_without_error_or_missing_picture(section, forec
     assert "seed" in seen["hover"] and seen["sticky"] == "sticky"
     assert seen["problems"] == []
     assert seen["pictures"] >= 7
+
+
+def test_hyphens_in_a_row_s_name_stay_hyphens(runs, images):
+    row = Row("timm-a", "timm-a_b", None)
+    spec = replace(images, rows=(row,), baseline=None)
+    shown = table_html(make(spec, [runs.image("timm-a", 0, 60.0)]))
+    assert "timm-a_b" in shown and "\N{MINUS SIGN}a_b" not in shown

@@ -24,6 +24,7 @@ def table_html(table: Table, lines: Sequence[Behind] = ()) -> Markup:
         sections=sections(layout, lambda column: 1),
         blocks=blocks(table),
         cell=_cell,
+        label=_label,
         columns=1 + len(layout.columns),
     )
     return Markup(text)
@@ -34,5 +35,13 @@ def _cell(cell: Cell) -> Markup:
     text = Markup.escape(plain_cell(cell))
     if cell.place:
         text = Markup("<strong>{}</strong>" if cell.place == 1 else "<u>{}</u>").format(text)
-    raised = ("*" if cell.star else "") + cell.marks
-    return text + Markup("<sup>{}</sup>").format(raised) if raised else text
+    return _raised(text, ("*" if cell.star else "") + cell.marks)
+
+
+def _label(cell: Cell) -> Markup:
+    """A row's name as it is written: its hyphens are no minus signs."""
+    return _raised(Markup.escape(cell.text), cell.marks)
+
+
+def _raised(text: Markup, marks: str) -> Markup:
+    return text + Markup("<sup>{}</sup>").format(marks) if marks else text
