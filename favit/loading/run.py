@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from favit.components import registry
 from favit.components.facts import facts, stated
-from favit.components.literals import families
+from favit.components.literals import family_of
 from favit.disk.run_folder import RunFolder
 from favit.loading.places import AnyPath, data_of, folder_of
 
@@ -55,7 +55,7 @@ class LoadedRun:
             )
         dataset = self.settings["dataset"]
         known = stated(dataset)
-        family = registry.load("models", families()[self.settings["model"]])
+        family = registry.load("models", family_of(self.settings["model"]))
         model: nn.Module = family.build(self.settings, facts(dataset, self.data) if known is None else known)
         try:
             model.load_state_dict(weights.read(file))

@@ -12,7 +12,7 @@ import torch
 import yaml
 
 from favit.components.facts import stated
-from favit.components.literals import families
+from favit.components.literals import family_of
 from favit.components.registry import load as component
 from favit.disk.run_folder import RunFolder
 from favit.results import guard
@@ -46,7 +46,7 @@ def finish(state: State, number: int = 0, score: float | None = None) -> None:
     run, folder = dict(state.run.settings), RunFolder(state.folder)
     rng, images = np.random.default_rng(number), state.run.task == "classification"
     facts = stated(run["dataset"])
-    model = component("models", families()[run["model"]]).build(run, facts)
+    model = component("models", family_of(run["model"])).build(run, facts)
     MODELS[state.run.key] = model.eval()
     folder.path.mkdir(parents=True, exist_ok=True)
     folder.weights.write_bytes(

@@ -129,6 +129,19 @@ def test_weights_of_before_still_load(here: Path, tmp_path: Path) -> None:
         _ = favit.load_run(tmp_path).model
 
 
+def test_a_model_of_timm_is_built_as_its_training_built_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    body = {"dataset": ["digits"], "model": ["timm/resnet10t"], "aggregator": ["none"], "encoding": ["none"]}
+    config = study(tmp_path, sweeps={"t": {"settings": {"epochs": 1, "warmup_epochs": 0, "cooldown_epochs": 0},
+                                  "matrix": {**body, "seed": [0]}}}, recipes={}, groups={})  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    loaded = favit.load_run("model=timm-resnet10t")
+    (asked,) = chosen(config, ["model=timm-resnet10t"])
+    x = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded.model(x), MODELS[asked.key](x))
+
+
 def test_weights_that_share_memory_are_kept_apart(tmp_path: Path) -> None:
     tied = torch.arange(6.0).reshape(2, 3)
     state = {
