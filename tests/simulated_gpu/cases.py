@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.gpu_training import Kept
 from favit.components import registry
 from favit.components.flags import flag
 from favit.train import build, engine, numerics
@@ -55,34 +56,6 @@ def every_mechanism() -> dict[str, dict[str, Any]]:
     found["aggregator probsparse, exact, max"] = images(**exact)
     found["attention probsparse, exact"] = series(**{"aggregator.exact": True})
     return found
-
-
-class Kept:
-    """A host that keeps states in memory, and asks to stop at one of its looks."""
-
-    def __init__(self, state: bytes | None = None, stop_at: int | None = None) -> None:
-        self.state, self._left = state, stop_at
-
-    def stop_reason(self) -> str | None:
-        if self._left is None:
-            return None
-        self._left -= 1
-        return "asked" if self._left < 0 else None
-
-    def load(self) -> bytes | None:
-        return self.state
-
-    def save(self, position: int, state: bytes, history: Sequence[Any]) -> None:
-        self.state = state
-
-    def measured(self) -> Mapping[str, Any]:
-        return {}
-
-    def __getattr__(self, name: str) -> Any:
-        """Whatever else it is told."""
-        if name.startswith("_"):
-            raise AttributeError(name)
-        return lambda *_, **__: None
 
 
 def trained(
