@@ -132,16 +132,12 @@ def test_history_and_result_carry_the_scores_and_the_test_labels_change_none(
     assert scores[0][1] != scores[1][1]
 
 
+PLAIN = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
+
+
 def test_without_a_part_a_run_is_what_it_was() -> None:
     """Neither its settings nor its code know of the setting."""
-    plain = {
-        "dataset": "digits",
-        "model": "favit_b0",
-        "aggregator": "max_pool",
-        "encoding": "none",
-        "seed": 0,
-    }
-    run, other = resolve(plain), resolve({**plain, "validation_split": 0.1})
+    run, other = resolve(PLAIN), resolve({**PLAIN, "validation_split": 0.1})
     before = {key: value for key, value in run.settings.items() if key != "validation_split"}
     assert settings_digest(run.settings) == settings_digest(before) != settings_digest(other.settings)
     code = Fingerprinter(Path("data")).code(run)
@@ -152,15 +148,8 @@ def test_without_a_part_a_run_is_what_it_was() -> None:
 
 
 def test_the_share_is_bounded_and_is_for_images() -> None:
-    plain = {
-        "dataset": "digits",
-        "model": "favit_b0",
-        "aggregator": "max_pool",
-        "encoding": "none",
-        "seed": 0,
-    }
     with pytest.raises(ValueError, match="validation_split"):
-        resolve({**plain, "validation_split": 0.9})
+        resolve({**PLAIN, "validation_split": 0.9})
     series = {"dataset": "etth1", "model": "informer", "aggregator": "full", "encoding": "none", "seed": 0}
     with pytest.raises(ValueError, match="validation_split"):
         resolve({**series, "validation_split": 0.1})
