@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +27,10 @@ OPTIONS = ("--nolock", "--rerun-incomplete", "--jobs", "9", "--latency-wait", "2
 
 
 @pytest.fixture
-def login(on_fake_slurm: Callable[[str], Any]) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """`login("submit", ...)`: one of the plugin's commands, typed in the workflow's folder."""
+def login(
+    on_fake_slurm: Callable[[str], Any],
+) -> Iterator[Callable[..., subprocess.CompletedProcess[str]]]:
+    """`login("submit", ...)`: one of the plugin's commands, typed in the workflow's folder. Its main job is ended."""
     w = on_fake_slurm(SLOW)
 
     def run(*words: str) -> subprocess.CompletedProcess[str]:
@@ -44,7 +46,8 @@ def login(on_fake_slurm: Callable[[str], Any]) -> Callable[..., subprocess.Compl
         )
 
     run.workflow = w  # type: ignore[attr-defined]
-    return run
+    yield run
+    run("submit", "--stop")
 
 
 def submitted(login: Any, *more: str) -> subprocess.CompletedProcess[str]:
