@@ -10,7 +10,7 @@ TESTERS ?= $(shell expr 2 \* $(CORES))
 # `make test AGAIN=1` runs what failed last time once more, one test at a time.
 ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench gpu-check report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
@@ -18,7 +18,8 @@ help:
 	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
 	@echo "                 test-slurm (starts a private SLURM), test-slurm-long (its long forms),"
 	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
-	@echo "make lint        ruff and mypy; make format lays the code out"
+	@echo "make lint        ruff, mypy and codespell; make format lays the code out"
+	@echo "make docs        the documentation site, build/site/index.html; make reference writes docs/reference/ anew"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make gpu-check   CUDA against CPU, resumption, hidden waits, speed; 24 minutes, skipped without a GPU"
 	@echo "make report      results/report.html"
@@ -77,10 +78,24 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd jobs && ../$(BIN)/mypy --cache-dir ../.mypy_cache/jobs
+	$(BIN)/codespell
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What only the site needs is installed when the site is first built.
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# The repository is the source folder, so that links between its pages are the same on disk and in the site.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+
+# The pages that are made from declarations; a test holds them to a fresh making.
+reference: $(READY)
+	$(BIN)/python docs/_site/reference.py
 
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py
