@@ -35,7 +35,10 @@ from favit.train.life.signals import StopRequest
 from favit.train.life.trace import Trace
 from favit.train.loop import Diverged, Interrupted
 
-FINISHED, BAD_INPUT = 0, 1
+FINISHED = 0
+"""Finished, or diverged, which is a result too."""
+BAD_INPUT = 1
+"""Bad input or a failing disk, told in one line. An error of the program itself ends with 1 too, and a traceback."""
 
 
 class BadInput(Exception):
