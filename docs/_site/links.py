@@ -1,8 +1,8 @@
 """Links of a page to what is no page: a file or folder of the repository, which the site does not show.
 
-On disk ``[the loop](../favit/train/loop.py)`` opens the file. In the site it leads to the same file in the repository
-where pyproject.toml names one (``project.urls.Repository``); else Sphinx offers a copy of a file, and a link to a folder
-becomes its text.
+On disk ``[the loop](../favit/train/loop.py)`` opens the file. In the site it leads to the same file in the
+repository where pyproject.toml names one (``project.urls.Repository``); else Sphinx offers a copy of a file, and a
+link to a folder becomes its text.
 """
 
 from __future__ import annotations
@@ -12,8 +12,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-_FENCED = re.compile(r"^ *(`{3,}|~{3,})[^\n]*\n.*?^ *\1[ \t]*$|(`+)(?!`).*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"(?<!!)\[(?P<text>(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)")
+_FENCED = re.compile(
+    r"^ *(`{3,}|~{3,})[^\n]*\n.*?^ *\1[ \t]*$|(`+)(?!`).*?(?<!`)\2(?!`)", re.MULTILINE | re.DOTALL
+)
+_LINK = re.compile(
+    r"(?<!!)\[(?P<text>(?:[^\[\]]|!\[[^\]]*\]\([^)]*\))*)\]\((?P<target>[^)\s#]+)(?P<anchor>#[^)\s]*)?\)"
+)
 
 
 def resolved(markdown: str, page: str, root: Path, pages: set[str], repository: str) -> str:
@@ -40,7 +44,9 @@ def resolved(markdown: str, page: str, root: Path, pages: set[str], repository: 
     for match in _LINK.finditer(masked):
         whole = _LINK.match(markdown, match.start())
         result.append(markdown[end : match.start()])
-        result.append(replaced(whole) if whole and whole.end() == match.end() else markdown[match.start() : match.end()])
+        result.append(
+            replaced(whole) if whole and whole.end() == match.end() else markdown[match.start() : match.end()]
+        )
         end = match.end()
     return "".join([*result, markdown[end:]])
 

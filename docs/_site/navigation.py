@@ -49,7 +49,8 @@ def _read(app: Any, docname: str, source: list[str]) -> None:
 def _lead_in(app: Any, error: Exception | None) -> None:
     """The folder's own index leads to the first page, which lies where its source does."""
     if error is None and app.builder.format == "html":
-        page = f'<!doctype html><meta http-equiv="refresh" content="0; url={INDEX}.html"><a href="{INDEX}.html">{INDEX}</a>\n'
+        first = f"{INDEX}.html"
+        page = f'<!doctype html>\n<meta http-equiv="refresh" content="0; url={first}">\n<a href="{first}">{first}</a>\n'
         (Path(app.outdir) / "index.html").write_text(page, encoding="utf-8")
 
 
