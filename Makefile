@@ -10,7 +10,7 @@ TESTERS ?= $(shell expr 2 \* $(CORES))
 # `make test AGAIN=1` runs what failed last time once more, one test at a time.
 ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference bench gpu-check report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference dist bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
@@ -20,6 +20,7 @@ help:
 	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
 	@echo "make lint        ruff, mypy and codespell; make format lays the code out"
 	@echo "make docs        the documentation site, build/site/index.html; make reference writes docs/reference/ anew"
+	@echo "make dist        wheels of product and executor in dist/; TAG=v1.2.3 that of the tag, whose version must fit"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make gpu-check   CUDA against CPU, resumption, hidden waits, speed; 24 minutes, skipped without a GPU"
 	@echo "make report      results/report.html"
@@ -96,6 +97,11 @@ docs: $(VENV)/.docs
 # The pages that are made from declarations; a test holds them to a fresh making.
 reference: $(READY)
 	$(BIN)/python docs/_site/reference.py
+
+# The wheel of what a tag names (v* the product, executor-v* the executor), or of both, in dist/.
+TAG ?=
+dist:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) .ci/dist.py $(TAG)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py

@@ -20,7 +20,7 @@ release = PROJECT["version"]
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "links", "navigation"]
 root_doc = "docs/index"
-include_patterns = ["README.md", "CHANGELOG.md", "THIRD_PARTY.md", "docs/**.md", "jobs/*.md", "jobs/docs/*.md",
+include_patterns = ["README.md", "CHANGELOG.md", "docs/**.md", "jobs/*.md", "jobs/docs/*.md",
                     "results/README.md"]  # fmt: skip
 # Folders in which there is nothing to look for: a walk through an environment takes longer than all the rest.
 exclude_patterns = [".*", "**/.*", "build", "data", "dist", "docs/_site", "favit", "tests", "benchmarks", "workflow",
