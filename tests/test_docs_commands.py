@@ -2,19 +2,20 @@
 
 A comment right above a block marks it. ``<!-- needs: cluster -->``, ``gpu``, ``network``, or several joined by commas:
 it is not run here. ``<!-- output -->``: it is what a command prints. All other blocks of a shell are run, in their
-order, in a fresh copy of the project for each page.
+order, in a fresh copy of the project for each page, and what they print has the lines that the page shows.
 """
 
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -158,16 +159,43 @@ def test_faults_are_found(text: str, problem: str) -> None:
     assert (problem in found[0]) if problem else not found, found
 
 
-def script(page: Path) -> str:
-    """All that a page's blocks run, each said on standard error before it begins."""
-    parts = []
-    for block in BLOCKS:
-        if block.page == page and block.is_run:
+def script(of_page: Sequence[markdown.Block], said: Path) -> str:
+    """All that a page's blocks run; what the n-th block prints goes to the file n in ``said``."""
+    parts = ["set -e"]
+    for number, block in enumerate(of_page):
+        if block.is_run:
             text = block.text
             for told, done in DONE.items():
                 text = re.sub(rf"(^|&& *){re.escape(told)}\b", rf"\1{done}", text, flags=re.MULTILINE)
-            parts.append(f"echo {shlex.quote(block.where)} >&2\n{text}")
-    return "set -e\n" + "\n".join(parts)
+            parts.append(f"exec > {shlex.quote(str(said / str(number)))} 2>&1\n{text}")
+    return "\n".join(parts)
+
+
+def not_printed(of_page: Sequence[markdown.Block], said: Path) -> dict[str, list[str]]:
+    """Lines that a page shows as output, and that the block before it did not print. ``...`` stands for anything."""
+    found: dict[str, list[str]] = {}
+    for number, (before, block) in enumerate(itertools.pairwise(of_page)):
+        if block.mark == "output" and before.is_run:
+            printed = (said / str(number)).read_text(encoding="utf-8", errors="replace")
+            lines = filter(None, map(str.strip, block.text.splitlines()))
+            missing = [
+                line for line in lines if not re.search(".*".join(map(re.escape, line.split("..."))), printed)
+            ]
+            if missing:
+                found[block.where] = missing
+    return found
+
+
+def test_output_is_compared_with_what_was_printed(tmp_path: Path) -> None:
+    text = (
+        "```\nls\n```\n<!-- output -->\n```\ntook ... s\nfive runs\n```\n<!-- needs: gpu -->\n```\nx\n```\n"
+        + ("<!-- output -->\n```\nnot looked at\n```\n")
+    )
+    page = list(markdown.blocks(ROOT / "docs" / "made-up.md", text))
+    (tmp_path / "0").write_text("it took 3.5 s in all\nfour runs\n")
+    assert list(not_printed(page, tmp_path).values()) == [["five runs"]]
+    (tmp_path / "0").write_text("it took 3.5 s in all\nfive runs\n")
+    assert not not_printed(page, tmp_path)
 
 
 def copy_tracked(target: Path) -> Path:
@@ -188,8 +216,10 @@ def copy_tracked(target: Path) -> Path:
 @pytest.mark.slow
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_commands_of_a_page_run_in_their_order(page: Path, tmp_path: Path) -> None:
-    if not any(block.is_run for block in BLOCKS if block.page == page):
+    of_page = [block for block in BLOCKS if block.page == page]
+    if not any(block.is_run for block in of_page):
         pytest.skip("every block of the page says what it needs")
+    (said := tmp_path / "said").mkdir()
     project = copy_tracked(tmp_path / "project")
     (project / ".venv").symlink_to(Path(sys.executable).parents[1])
     (project / "Makefile").write_text(
@@ -200,12 +230,12 @@ def test_the_commands_of_a_page_run_in_their_order(page: Path, tmp_path: Path) -
     )
     environment = {**os.environ, "PATH": PATH, "PYTHONPATH": f"{project}{os.pathsep}{project / 'jobs'}"}
     environment.pop("PYTEST_CURRENT_TEST", None)
-    done = subprocess.run(
-        ["bash", "-c", script(page)],
-        cwd=project,
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=7200,
-    )
-    assert done.returncode == 0, f"{done.stdout[-3000:]}\n{done.stderr[-6000:]}"
+    command = ["bash", "-c", script(of_page, said)]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=7200)
+    if done.returncode:
+        number = max((int(path.name) for path in said.iterdir()), default=0)
+        printed = (said / str(number)).read_text(errors="replace")[-6000:]
+        pytest.fail(
+            f"{of_page[number].where}: exit status {done.returncode}\n{printed}\n{done.stderr[-2000:]}"
+        )
+    assert not not_printed(of_page, said)
