@@ -73,17 +73,19 @@ def test_headings_have_the_anchors_that_they_have_on_the_web() -> None:
 
 
 def test_every_page_is_in_the_navigation_once() -> None:
-    shown = [page for listed in navigation.sections(INDEX.read_text()).values() for _, page in listed]
+    pages = {str(page.relative_to(ROOT).with_suffix("")) for page in PAGES}
+    shown = [page for listed in navigation.placed(INDEX.read_text(), pages).values() for _, page in listed]
     assert len(shown) == len(set(shown))
-    pages = {str(page.relative_to(ROOT).with_suffix("")) for page in PAGES} - {"docs/index"}
-    assert set(shown) <= pages
-    assert pages - set(shown) == set(), "docs/index.md names every page"
+    assert {*shown, navigation.INDEX} == pages
 
 
-def test_pages_of_how_to_that_nobody_listed_come_last() -> None:
-    index = "## How-to\n\n- [Data](data.md): words.\n"
-    tree = navigation.contents(index, {"docs/data", "docs/howto/new", "docs/index"})
-    assert tree.index("Data </docs/data>") < tree.index("/docs/howto/new")
+def test_pages_that_nobody_listed_come_last() -> None:
+    index = "## How-to\n\n- [Data](data.md): words.\n\n## Explanation\n\n- [Why](why.md)\n"
+    tree = navigation.contents(
+        index, {"docs/data", "docs/why", "docs/howto/new", "docs/later", "docs/index", "README"}
+    )
+    order = ["Data </docs/data>", "\n/docs/howto/new", "Why </docs/why>", "\n/docs/later"]
+    assert sorted(order, key=tree.index) == order and "README" not in tree and "docs/index" not in tree
 
 
 def test_every_mechanism_has_its_place_among_the_api_pages() -> None:

@@ -1,7 +1,7 @@
 """The navigation is ``docs/index.md`` itself: each of its sections with the pages that it links to, in their order.
 
-So the page reads as a table of contents wherever Markdown is shown, and nothing is listed twice. Pages of
-``docs/howto/`` that it does not name come last among the how-tos.
+So the page reads as a table of contents wherever Markdown is shown, and nothing is listed twice. Pages that it does not
+name come last, those of ``docs/howto/`` among the how-tos, others among the explanations.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 INDEX = "docs/index"
-HOW_TO = "How-to"
+OTHERS = {"docs/howto/": "How-to", "docs/": "Explanation"}  # where pages go that it does not name
 
 
 def sections(index: str) -> dict[str, list[tuple[str, str]]]:
@@ -27,15 +27,21 @@ def sections(index: str) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
+def placed(index: str, pages: Collection[str]) -> dict[str, list[tuple[str, str]]]:
+    """Heading -> (title, page), of all pages; a page that the index does not name has its own title."""
+    shown = sections(index)
+    named = {INDEX, *(page for listed in shown.values() for _, page in listed)}
+    for page in sorted(set(pages) - named):
+        heading = next((under for prefix, under in OTHERS.items() if page.startswith(prefix)), None)
+        if heading is not None:
+            shown.setdefault(heading, []).append(("", page))
+    return shown
+
+
 def contents(index: str, pages: Collection[str]) -> str:
     """The toctrees of the navigation, as MyST writes them."""
-    shown = sections(index)
-    named = {page for listed in shown.values() for _, page in listed}
-    others = sorted(page for page in pages if page.startswith("docs/howto/") and page not in named)
-    if others:
-        shown.setdefault(HOW_TO, []).extend(("", page) for page in others)
     trees = []
-    for heading, listed in shown.items():
+    for heading, listed in placed(index, pages).items():
         entries = "\n".join(f"{title} </{page}>" if title else f"/{page}" for title, page in listed)
         trees.append(f"```{{toctree}}\n:hidden:\n:caption: {heading}\n\n{entries}\n```")
     return "\n\n".join(trees)
