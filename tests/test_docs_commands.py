@@ -142,7 +142,7 @@ def test_every_block_is_marked_or_can_be_run(page: Path) -> None:
         ("```python\nimport nothing_of_the_kind\n```", ""),
         ("<!-- need: cluster -->\n```sh\nls\n```", "means nothing"),
         ("<!-- needs: luck -->\n```sh\nls\n```", "means nothing"),
-        ("```sh\nfavit explian\n```", "no favit explian"),
+        ("```sh\nfavit xplain\n```", "no favit xplain"),
         ("```sh\nfavit prune --all\n```", "has no --all"),
         ("```\nsbatch job.sh\n```", "no command sbatch" if shutil.which("sbatch") is None else ""),
         ("```sh\nfor x in 1; do frobnicate $x; done\n```", "no command frobnicate"),
