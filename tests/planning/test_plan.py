@@ -27,6 +27,7 @@ def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **chan
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = said_of("both", tmp_path, capsys)
     assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
