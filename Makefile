@@ -10,6 +10,9 @@ TESTERS ?= $(shell expr 2 \* $(CORES))
 # `make test AGAIN=1` runs what failed last time once more, one test at a time.
 ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 
+# Compiled tests are kept between runs whatever the shell says: each worker would compile all of them anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench gpu-check report help
 
 help:
@@ -52,11 +55,13 @@ test: $(READY)
 test-slow: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile
 
-# Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature.
-# The thousands of mutants of test_mutants.py are left to test-slow.
+# Whole sweeps, trained for real: what is trained again after which change, and ImageNet's layout in miniature; runs
+# killed at any moment. The thousands of mutants and what else takes minutes is left to test-slow.
 test-sweeps: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
-	  tests/imagenet tests/analysis jobs/tests --ignore tests/identity/test_mutants.py $(ONCE_MORE)
+	  tests/imagenet tests/analysis tests/planning tests/train/test_resume.py tests/train/test_launch.py jobs/tests \
+	  --ignore tests/identity/test_mutants.py \
+	  --deselect tests/train/test_resume.py::test_killed_at_ten_random_points_at_length $(ONCE_MORE)
 
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.

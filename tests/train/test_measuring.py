@@ -18,6 +18,7 @@ from tests.train.lives import Life, Lives
 from tests.train.runs import assert_same_tensors, envelope
 
 
+@pytest.mark.slow
 def test_a_trace_of_some_steps(tmp_path: Path) -> None:
     wanted = {n: envelope("forecasting", n, epochs=3) for n in ("traced", "plain")}
     life = Lives(tmp_path, wanted, "--keep", "weights", prepare=only, given=("traced",))
