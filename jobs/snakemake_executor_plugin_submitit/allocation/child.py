@@ -13,9 +13,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from . import processes
+from .record import dataclass, field
 
 TOLD_EARLY = "SUBMITIT_TOLD_EARLY"  # names the signal that the batch script got before this program was there
 TOLD = {signal.SIGUSR2, signal.SIGTERM}

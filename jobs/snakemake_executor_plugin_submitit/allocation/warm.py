@@ -12,7 +12,6 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from . import child
 from .claim import claim
 from .folder import BatchFolder
 from .member import GIVEN_BACK, Membership
+from .record import dataclass, replace
 from .task import SIGNAL_LAG_S, Start, open_log, say
 
 LOOK_S = 1.0  # between two looks at what the process says
@@ -175,7 +175,8 @@ class Line:
             self._settle(start, child.Ending(0, warned=False, terminated=False, fenced=start.life.fenced()))
         else:
             self._told.append(Told(start, code, self._current_since, time.monotonic()))
-        self._current_since, self._limits.begun = self._heard, time.monotonic()  # each has the whole of its time
+        self._current_since = self._heard
+        self._limits.begun = time.monotonic()  # each has the whole of its time
         if self.left:
             self.left[0].began = time.time()
             open_log(Path(self.left[0].task["log"]))
