@@ -112,7 +112,7 @@ def _train(
         device = machine.choose(options.device)
     world = distributed.join(device.type)
     device = machine.own(device, world)
-    machine.prepare(options.threads, device)
+    machine.prepare(machine.at_most_its_own(options.threads, device), device)
     if wanted.run["compile"]:
         machine.share_compiled_code()
     lease = hold(options.out, options.wait, world, stop, stack)
@@ -139,7 +139,8 @@ def _to_the_end(
         host.folder.write_request(wanted.envelope)
     with _of_the_user():
         begin = validated if wanted.run.get("validation_split") else engine
-        trainer = begin.trainer(wanted.run, options.data, device, world, options.workers, host)
+        workers = machine.at_most_its_own(options.workers, device)
+        trainer = begin.trainer(wanted.run, options.data, device, world, workers, host)
     host.loggers.start()
     try:
         result = trainer.train()
