@@ -13,7 +13,8 @@ ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 # Compiled tests are kept between runs whatever the shell says: each worker would compile all of them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format bench gpu-check report help
+.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference \
+  dist bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
@@ -21,7 +22,9 @@ help:
 	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
 	@echo "                 test-slurm (starts a private SLURM), test-slurm-long (its long forms),"
 	@echo "                 test-slurm-campaign (SEED=1 EVENTS=1000)"
-	@echo "make lint        ruff and mypy; make format lays the code out"
+	@echo "make lint        ruff, mypy and codespell; make format lays the code out"
+	@echo "make docs        the documentation site, build/site/index.html; make reference writes docs/reference/ anew"
+	@echo "make dist        wheels of product and executor in dist/; TAG=v1.2.3 that of the tag, whose version must fit"
 	@echo "make bench       every measurement in benchmarks/, as ratios"
 	@echo "make gpu-check   CUDA against CPU, resumption, hidden waits, speed; 24 minutes, skipped without a GPU"
 	@echo "make report      results/report.html"
@@ -82,10 +85,29 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	cd jobs && ../$(BIN)/mypy --cache-dir ../.mypy_cache/jobs
+	$(BIN)/codespell
 
 format: $(READY)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+# What only the site needs is installed when the site is first built.
+$(VENV)/.docs: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	touch $@
+
+# The repository is the source folder, so that links between its pages are the same on disk and in the site.
+docs: $(VENV)/.docs
+	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
+
+# The pages that are made from declarations; a test holds them to a fresh making.
+reference: $(READY)
+	$(BIN)/python docs/_site/reference.py
+
+# The wheel of what a tag names (v* the product, executor-v* the executor), or of both, in dist/.
+TAG ?=
+dist:
+	$(or $(wildcard $(BIN)/python),$(PYTHON)) .ci/dist.py $(TAG)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/all.py

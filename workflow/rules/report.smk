@@ -20,6 +20,7 @@ localrules:
 
 
 rule report:
+    """Make one page of all tables and figures from the results that are there."""
     output:
         page=report(
             str(REPORT),
