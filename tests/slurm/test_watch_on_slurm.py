@@ -10,12 +10,15 @@ import sys
 import time
 from typing import Any
 
+import pytest
+
 from tests.conftest import copy_project
 from tests.workflow.conftest import TINY
 
 LOGGER = "def logger(run):\n    return lambda row: (run.folder / 'logged').open('a').write(f\"{row['epoch']}\\n\")\n"
 
 
+@pytest.mark.slow
 def test_ten_runs_are_seen_at_once(cluster: Any, tmp_path: Any) -> None:
     project = copy_project(tmp_path / "project")
     project.environment = dict(cluster.env)
@@ -46,7 +49,7 @@ def test_ten_runs_are_seen_at_once(cluster: Any, tmp_path: Any) -> None:
     print(shown)
     assert re.search(r"0 of 10 runs, 10 running; .* left, until", shown)
     assert len(re.findall(r"informer\.full\.temporal\.seed\d .*mse .* windows/s", shown)) == 10
-    assert re.search(r"queue at .*10 running|queue at .*running.*10", shown), shown
+    assert re.search(r"queue at .*: 10 running", shown)
     for folder in (project.root / "results" / "runs").glob("*/*/*/*/*/*"):
         logged = [int(line) for line in (folder / "logged").read_text().split()]
         assert logged and logged == list(range(1, len(logged) + 1))
