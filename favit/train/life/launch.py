@@ -45,7 +45,7 @@ def launch(arguments: Sequence[str]) -> list[str]:
     if wanted.nodes == wanted.processes == 1:
         return others
     if any(word.partition("=")[0] == "--runs" for word in others):
-        sys.exit("--runs trains each run in one process: leave --nodes and --processes out, or take --run")
+        sys.exit("--runs trains each run in one process; remove --nodes and --processes, or use --run")
     program = _program(len(arguments))
     if wanted.nodes == 1:
         command = [*_torchrun(wanted.processes), "--standalone", "--no-python", "--", *program, *others]

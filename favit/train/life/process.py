@@ -39,7 +39,7 @@ FINISHED, BAD_INPUT = 0, 1
 
 
 class BadInput(Exception):
-    """Something that whoever started this has to change."""
+    """An error that the user can mend; the message is one line."""
 
 
 def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
@@ -151,18 +151,18 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+        raise ValueError(f"cannot create the folder --out {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"--out {folder} cannot be written")
+        raise ValueError(f"no permission to write to --out {folder}")
 
 
 def _say_there_is_nothing_to_do(folder: RunFolder) -> None:
-    print(f"{folder.metrics} is there already: nothing to do")
+    print(f"{folder.metrics} already exists; nothing to do")
 
 
 @contextmanager
 def _of_the_user() -> Iterator[None]:
-    """Tells what a user can get wrong from what is a fault of this program."""
+    """Turn errors that a user can mend into ``BadInput``; others are faults of this program."""
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
