@@ -1,4 +1,4 @@
-"""What every aggregator must satisfy; ``favit/aggregators/__init__.py`` has it in words."""
+"""The contract of aggregators; ``favit/aggregators/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def passes_gradients(name: str) -> None:
 
 
 def keeps_images_apart(name: str) -> None:
-    """An image's tokens do not depend on the others of its batch, in training as in evaluation."""
+    """An image's tokens do not depend on other images of the batch, in training and evaluation."""
     for training in (True, False):
         fuse = _aggregator(name).train(training)
         samples, queries, key_map, grid = _inputs()
@@ -60,7 +60,7 @@ def keeps_images_apart(name: str) -> None:
 
 
 def draws_no_random_number(name: str) -> None:
-    """``forward`` draws no random number, and gives the same twice."""
+    """``forward`` draws no random numbers and repeats itself."""
     fuse = _aggregator(name)
     arguments = _inputs()
     before = torch.get_rng_state()
@@ -91,7 +91,7 @@ def keeps_its_gradient_when_checkpointed(name: str) -> None:
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     samples, queries, key_map, grid = _inputs()
     weight, bias = (part.to("meta") for part in key_map())
     tokens = _aggregator(name).to("meta")(
@@ -101,7 +101,7 @@ def stays_on_the_device_of_its_input(name: str) -> None:
 
 
 def compiles_as_one_graph(name: str) -> None:
-    """``torch.compile`` makes one graph of it that gives the same, in training as in evaluation."""
+    """``torch.compile`` makes one graph with equal results, in training and evaluation."""
     for training in (True, False):
         torch.compiler.reset()
         fuse = _aggregator(name).train(training)
@@ -116,7 +116,7 @@ def compiles_as_one_graph(name: str) -> None:
 
 
 def takes_channels_last(name: str) -> None:
-    """Images with the channels last in memory change nothing."""
+    """Channels-last images give equal results."""
     model, images = small_model(name).eval(), torch.randn(2, 3, 64, 64)
     plain = model(images)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,7 +136,7 @@ def trains_under_autocast(name: str) -> None:
 
 
 def runs_in_half_precision(name: str) -> None:
-    """It keeps float16 and bfloat16, alone and in a model."""
+    """It preserves float16 and bfloat16, alone and in a model."""
     for dtype in (torch.float16, torch.bfloat16):
         fuse = _aggregator(name).to(dtype)
         samples, *rest = _inputs(dtype=dtype)
@@ -147,19 +147,19 @@ def runs_in_half_precision(name: str) -> None:
 
 
 def costs_little_arithmetic(name: str) -> None:
-    """FaViT-B0 with it takes at most 1.15 times the arithmetic of max_pool."""
+    """FaViT-B0 with it needs at most 1.15 times the arithmetic of max_pool."""
     ratio = _full_size_macs(name) / _full_size_macs("max_pool")
     assert ratio <= MOST, f"it takes {ratio:.2f} times as many multiply-accumulates as max_pool"
 
 
 def keeps_little_for_backward(name: str) -> None:
-    """FaViT with it keeps at most 1.15 times as much for the backward pass as max_pool."""
+    """FaViT with it stores at most 1.15 times as much for the backward pass as with max_pool."""
     ours, pooled = (_bytes_kept(small_model(n, img_size=112), 112) for n in (name, "max_pool"))
     assert ours <= MOST * pooled, f"it keeps {ours / pooled:.2f} times as many bytes as max_pool"
 
 
 def the_model_compiles(name: str) -> None:
-    """A model with it compiles as one graph with both backends, in training as in evaluation."""
+    """A model with it compiles to one graph with both backends, in training and evaluation."""
     for training in (True, False):
         for backend in ("aot_eager", "inductor"):
             _check_compiled_model(name, training, backend)

@@ -1,4 +1,4 @@
-"""What every attention mechanism must satisfy; ``favit/attention/__init__.py`` has it in words."""
+"""The contract of attention mechanisms; ``favit/attention/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def gives_values_for_queries(name: str) -> None:
 
 
 def keeps_examples_apart(name: str) -> None:
-    """An example does not depend on the others of its batch."""
+    """An example's output does not depend on other examples of the batch."""
     for causal in (False, True):
         attention, (q, k, v, *position) = _attention(name, causal), _arguments(name)
         both, alone = attention(q, k, v, *position), attention(q[1:], k[1:], v[1:], *position)
@@ -56,7 +56,7 @@ def passes_finite_gradients(name: str) -> None:
 
 
 def lets_no_gradient_back_in_time(name: str) -> None:
-    """With ``causal=True`` no gradient goes from a step to a later one."""
+    """With ``causal=True`` no step depends on a later one."""
     attention, arguments = _attention(name, causal=True), _arguments(name)[:3]
     position = _arguments(name)[3:]
     for tensor in arguments:
@@ -69,7 +69,7 @@ def lets_no_gradient_back_in_time(name: str) -> None:
 
 
 def repeats_itself_in_evaluation(name: str) -> None:
-    """In evaluation it uses no random number of torch's and gives the same twice."""
+    """In evaluation it uses no random numbers of torch and repeats itself."""
     attention, arguments = _attention(name), _arguments(name)
     before = torch.get_rng_state()
     first = attention(*arguments)
@@ -97,7 +97,7 @@ def samples_by_its_generator_alone(name: str) -> None:
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     for causal in (False, True):
         attention = _attention(name, causal).to("meta")
         out = attention(*(tensor.to("meta") for tensor in _arguments(name)))

@@ -1,4 +1,4 @@
-"""What every encoding must satisfy; ``favit/encodings/__init__.py`` has it in words."""
+"""The contract of encodings; ``favit/encodings/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ DIM = 8
 
 
 def states_its_flags_plainly(name: str) -> None:
-    """What it says of itself (``IMAGES``, ``SERIES``, ``TIME``, ``ADDS_POSITION``) is True or False."""
+    """Its flags (``IMAGES``, ``SERIES``, ``TIME``, ``ADDS_POSITION``) are True or False."""
     check_flags("encodings", name)
     assert flag("encodings", name, "IMAGES") or flag("encodings", name, "SERIES"), "it is for nothing"
 
 
 def gives_a_vector_for_each_step(name: str) -> None:
-    """``encoding(length)`` gives (length, dim), also at another length than it was made for."""
+    """``encoding(length)`` gives (length, dim), also for other lengths than it was built for."""
     if flag("encodings", name, "SERIES"):
         for length in (1, 2, 9, 13):
             table = _make(name, length=9)(length)
@@ -28,7 +28,7 @@ def gives_a_vector_for_each_step(name: str) -> None:
 
 
 def gives_a_vector_for_each_place(name: str) -> None:
-    """``encoding(rows, cols)`` gives (rows * cols, dim), also at another size than it was made for."""
+    """``encoding(rows, cols)`` gives (rows * cols, dim), also for other sizes than it was built for."""
     if flag("encodings", name, "IMAGES"):
         for rows, cols in ((1, 1), (3, 5), (4, 4)):
             table = _make(name, grid=(3, 5))(rows, cols)
@@ -49,7 +49,7 @@ def refuses_lengths_that_make_no_sense(name: str) -> None:
 
 
 def repeats_itself(name: str) -> None:
-    """It draws no random number when it is called, and gives the same twice."""
+    """Calling it draws no random numbers and repeats itself."""
     on_series = flag("encodings", name, "SERIES")
     encoding = _make(name, length=6) if on_series else _make(name, grid=(2, 3))
     before = torch.get_rng_state()
@@ -59,7 +59,7 @@ def repeats_itself(name: str) -> None:
 
 
 def stays_on_its_device(name: str) -> None:
-    """Its vectors lie where its parameters and buffers do, as on a GPU; costs are counted on torch's meta device."""
+    """Its vectors are on the device of its parameters and buffers, as on a GPU or the meta device."""
     if not flag("encodings", name, "ADDS_POSITION"):
         return  # models skip it
     on_series = flag("encodings", name, "SERIES")

@@ -1,4 +1,4 @@
-"""What every model must satisfy; ``favit/models/__init__.py`` has it in words. Names are those of ``VARIANTS``."""
+"""The contract of models; ``favit/models/__init__.py`` has it in words. Names are those of ``VARIANTS``."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def passes_gradients(name: str) -> None:
 
 
 def keeps_examples_apart(name: str) -> None:
-    """In evaluation an example does not depend on the others of its batch."""
+    """In evaluation an example's output does not depend on other examples of the batch."""
     model, run = _built(name)
     inputs = _inputs(run)
     with torch.no_grad():
@@ -54,7 +54,7 @@ def keeps_examples_apart(name: str) -> None:
 
 
 def repeats_itself_in_evaluation(name: str) -> None:
-    """In evaluation it uses no random number of torch's and gives the same twice."""
+    """In evaluation it uses no random numbers of torch and repeats itself."""
     model, run = _built(name)
     inputs = _inputs(run)
     before = torch.get_rng_state()
@@ -65,14 +65,14 @@ def repeats_itself_in_evaluation(name: str) -> None:
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     model, run = _built(name)
     out = model.eval().to("meta")(*(tensor.to("meta") for tensor in _inputs(run)))
     assert out.device.type == "meta", f"what it gives lies on {out.device}"
 
 
 def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
-    """The same seed gives the same initial weights, whatever random numbers were drawn before."""
+    """The same seed gives the same initial weights, whatever was drawn before."""
     states = []
     for drawn in (1, 7):
         torch.rand(drawn)
