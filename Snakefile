@@ -29,6 +29,7 @@ include: "workflow/rules/common.smk"
 
 
 rule all:
+    """Train and tabulate every sweep that does not say `all: false`; what is made when no target is given."""
     default_target: True
     input:
         tables_of("all"),

@@ -32,7 +32,12 @@ VERBS = {
     "reproduce": "train one run of an export again and compare the numbers",
 }
 
-OK, FAILED, MISUSED = 0, 1, 2
+OK = 0
+"""Done."""
+FAILED = 1
+"""Something has to be changed first, or does not hold; told in one line on standard error."""
+MISUSED = 2
+"""The command line is wrong: an unknown verb or option."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -57,6 +57,11 @@ class RunFolder:
         return self.path / "train.log"
 
     @property
+    def loggers_log(self) -> Path:
+        """What the processes of its loggers printed, where they did."""
+        return self.path / "loggers.log"
+
+    @property
     def trace(self) -> Path:
         """A profile of some steps, where one was asked for."""
         return self.path / "trace.json"

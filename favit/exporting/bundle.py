@@ -48,6 +48,7 @@ def copy_runs(
         for path in [*kept, *([files.weights] if weights else [])]:
             if path.is_file():
                 shutil.copyfile(path, folder / path.name)
+        _without_loggers(RunFolder(folder))
         made_by = str(state.result.content.get("snapshot"))
         code = snapshot.folder_of(made_by, root)
         if not code.is_dir():
@@ -56,6 +57,16 @@ def copy_runs(
             ignored = shutil.ignore_patterns("__pycache__")
             shutil.copytree(code, target / SNAPSHOTS / made_by, ignore=ignored)
     return names, without_code
+
+
+def _without_loggers(folder: RunFolder) -> None:
+    """Whoever repeats the run has loggers of their own; where ours went is nobody's business."""
+    try:
+        request = json.loads(folder.request.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return  # a run of before, or not ours: it stays as it is
+    if isinstance(request, dict) and request.pop("loggers", None) is not None:
+        folder.write_request(request)
 
 
 def write_manifest(folder: Path) -> None:

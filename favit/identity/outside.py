@@ -24,6 +24,9 @@ _PACKAGE = "favit"
 # Rooms whose files have no business with the machine; data sets read files, which are digested by name.
 _MECHANISMS = tuple(f"{_PACKAGE}.{room}." for room in ("aggregators", "attention", "encodings", "models"))
 
+# Processes of their own that are handed finished rows: a folder `wandb` in the project is none of the run's code.
+_NO_NUMBERS = f"{_PACKAGE}.train.loggers."
+
 # Names whose use asks something of the machine, and what that is.
 _ASKED = {
     "environ": "an environment variable",
@@ -66,7 +69,7 @@ def check(closure: Closure, reader: Reader) -> None:
     suspects = {other for other in closure.outside if any(_is_beside(other, place) for place in places)}
     for name in closure.modules:
         path = reader.file_of(name)
-        if path is None:
+        if path is None or name.startswith(_NO_NUMBERS):
             continue
         text = _source(path)
         if not any(other in text for other in suspects) and not _DYNAMIC.search(text):

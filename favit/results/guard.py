@@ -18,6 +18,7 @@ from favit.identity.digests import data_files
 from favit.results import reasons
 from favit.results.state import Result, Results, State
 from favit.sweeps.config import Config
+from favit.sweeps.loggers import Logger, is_installed
 
 MOST_UNASKED = 3
 
@@ -50,7 +51,7 @@ def before_training(
     every = list({state.folder: state for state in [*states, *following]}.values())
     _keep_snapshots(every, results)
     for state in every:
-        write_request(state, results)
+        write_request(state, results, config.loggers)
         RunFolder(state.folder).forget_metrics()
     return reasons.summary(states, results.fingerprinter)
 
@@ -73,8 +74,13 @@ def snapshot_of(state: State, results: Results) -> Path:
     return snapshot.folder_of(results.fingerprinter.program(state.run).digest, results.root)
 
 
-def write_request(state: State, results: Results) -> None:
-    """Write what the run's job will read into its folder: settings, their fingerprint now, and the code."""
+def write_request(state: State, results: Results, loggers: Sequence[Logger] = ()) -> None:
+    """Write what the run's job will read into its folder: settings, their fingerprint now, the code, loggers.
+
+    Loggers stand here and not on the command line: a job whose command does not change can be adopted.
+    """
+    name = f"{state.run['dataset']}.{state.run.name}"
+    logged = {"name": name, "loggers": [logger.as_json() for logger in loggers]} if loggers else {}
     definitions = results.fingerprinter.code(state.run).definitions()
     folder = snapshot_of(state, results)
     RunFolder(state.folder).write_request(
@@ -83,6 +89,7 @@ def write_request(state: State, results: Results) -> None:
             "fingerprint": {**state.fingerprint.as_dict(), "modules": definitions},
             "snapshot": folder.name,
             "commit": snapshot.commit_in(folder),
+            **logged,
         }
     )
 
@@ -133,6 +140,16 @@ def _absent(root: Path, settings: Mapping[str, Any]) -> str | None:
     except (DataMissing, ValueError) as error:
         return str(error)
     return None
+
+
+def absent_loggers(config: Config) -> list[str]:
+    """A line for each logger whose package is not installed: runs train without it."""
+    return [
+        f"logger {logger.name}: {logger.package} is not installed here; runs train without it "
+        "(pip install 'favit-probsparse[loggers]')"
+        for logger in config.loggers
+        if logger.package and not is_installed(logger.package)
+    ]
 
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:

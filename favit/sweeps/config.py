@@ -17,6 +17,7 @@ import yaml
 from favit.components import own
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
+from favit.sweeps.loggers import Logger, loggers_of
 from favit.sweeps.recipes import check_recipe
 from favit.sweeps.resolve import forget
 from favit.sweeps.shipped import SCHEMA
@@ -113,6 +114,7 @@ class Config:
     device: str = "auto"
     keep: str = "none"
     retrain: bool = False
+    loggers: Sequence[Logger] = ()
 
     def sweeps_of(self, name: str) -> list[SweepConfig]:
         """The sweeps that a target stands for: a sweep, a group, or ``all``."""
@@ -210,6 +212,7 @@ def parse(raw: Any, source: str = "config.yaml") -> Config:
         device=raw.get("device", "auto"),
         keep=raw.get("keep", "none"),
         retrain=raw.get("retrain", "ask") in ("yes", True),
+        loggers=loggers_of(raw.get("loggers", []), source),
     )
 
 

@@ -14,12 +14,12 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .allocation import claim
-from .allocation.files import read_json, write_json
+from .allocation.files import read_json, write_intent, write_json
 from .allocation.folder import BatchFolder, ExecutorFolder
 from .allocation.verdict import Verdict, read_verdict
 
@@ -73,7 +73,7 @@ class Batch:
         """Write the batch down. What SLURM may start from here on finds its description."""
         self.files.create()
         record = {name: value for name, value in vars(self).items() if name not in ("root", "tasks", "rules")}
-        write_json(self.files.intent, {**record, **self.rules, "tasks": [asdict(t) for t in self.tasks]})
+        write_intent(self.files.intent, record | self.rules, [vars(task) for task in self.tasks])
 
     @classmethod
     def read(cls, path: Path) -> Batch | None:

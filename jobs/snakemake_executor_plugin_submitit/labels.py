@@ -10,7 +10,7 @@ import re
 from typing import Any
 
 UNSAFE = re.compile(r"[^\w.+=@-]+")
-PLACE = re.compile(r"\{(\w+)\}")
+PLACE = re.compile(r"\{(params\.)?(\w+)\}")
 LONGEST = 120  # bytes
 
 
@@ -27,12 +27,20 @@ def safe(text: str) -> str:
 
 
 def filled(job: Any, resource: str) -> str | None:
-    """Return a resource's text with each `{wildcard}` filled in, None where the job has no such resource."""
+    """Return a resource's text with each `{wildcard}` and `{params.name}` filled in, None where the job has none.
+
+    What names neither stays as it is.
+    """
     text = None if job.is_group() else job.resources.get(resource)
     if not text:
         return None
-    values = job.wildcards_dict
-    return PLACE.sub(lambda place: str(values.get(place[1], place[0])), str(text))
+    wildcards = job.wildcards_dict
+
+    def value(place: re.Match[str]) -> str:
+        found = getattr(job.params, place[2], None) if place[1] else wildcards.get(place[2])
+        return place[0] if found is None else str(found)
+
+    return PLACE.sub(value, str(text))
 
 
 def job_label(job: Any) -> str:

@@ -255,6 +255,7 @@ rule bad:
 """
 
 
+@pytest.mark.slow
 def test_a_workflow_on_packs(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
     """Every job once, in few allocations; what fails is told by itself; what does not pack is told on request."""
     w = on_fake_slurm(PACKED)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import time
 from pathlib import Path
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit import failure, site, status
 from snakemake_executor_plugin_submitit.__main__ import main
+from snakemake_executor_plugin_submitit.allocation import record
+from snakemake_executor_plugin_submitit.allocation.files import read_intent
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, write_verdict
 from snakemake_executor_plugin_submitit.clusters.base import State
 from snakemake_executor_plugin_submitit.journal import Batch, Journal, Task
@@ -38,6 +42,48 @@ def test_batches_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert vars(found) == vars(made)
     made.close(0)
     assert list(journal.open_tasks()) == [(made.token, "b")]
+
+
+def test_an_allocation_reads_its_own_line_alone(tmp_path: Path) -> None:
+    """Whatever stands in the others; and an earlier version's description, which was one line."""
+    made = batch(Journal(tmp_path / "j"), tmp_path, ["a", "two\nlines, ]}", "c"])
+    path, whole = made.files.intent, json.loads(made.files.intent.read_text())
+    for index in range(3):
+        found = read_intent(path, index)
+        assert found == whole | {"tasks": {index: whole["tasks"][index]}}
+    lines = path.read_text().split("\n")
+    path.write_text("\n".join([lines[0], "{torn", *lines[2:]]))
+    assert (found := read_intent(path, 2)) is not None and found["tasks"][2]["label"] == "c"
+    path.write_text(json.dumps(whole))
+    assert (found := read_intent(path, 1)) is not None and found["tasks"] == {1: whole["tasks"][1]}
+    assert read_intent(tmp_path / "none", 0) is None
+
+
+def test_classes_of_an_allocation_are_as_dataclasses_make_them() -> None:
+    def made(by: Any) -> Any:
+        class One:
+            code: int
+            times: list[float] = by.field(default_factory=list, compare=False)
+            word: str = "none"
+
+        return by.dataclass(One)
+
+    ours, theirs = made(record), made(dataclasses)
+    for one in (ours, theirs):
+        first, second = one(3), one(code=3, word="none", times=[1.0])
+        assert first == second != one(4) and first.times == [] and one(3).times is not one(3).times
+        assert by_name(one, first) == {"code": 3, "times": [], "word": "none"}
+        for wrong in ({}, {"code": 1, "more": 2}):
+            with pytest.raises(TypeError):
+                one(**wrong)
+        with pytest.raises(TypeError):
+            one(3, code=3)
+    assert record.replace(ours(3, word="a"), code=4) == ours(4, [], "a")
+    assert repr(ours(3)) == repr(theirs(3)).rpartition(".")[2]
+
+
+def by_name(one: Any, instance: Any) -> Any:
+    return (dataclasses.asdict if dataclasses.is_dataclass(one) else record.asdict)(instance)
 
 
 def test_a_buried_task_stays_buried_and_a_claimed_one_is_not_buried(tmp_path: Path) -> None:

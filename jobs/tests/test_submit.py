@@ -110,6 +110,7 @@ def test_a_new_start_of_the_job_takes_the_lease_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 30 and not said, "nothing was waited for"
 
 
+@pytest.mark.slow
 def test_partitions_that_take_no_jobs_from_nodes(login: Any, fake_slurm: Any) -> None:
     (fake_slurm.folder / "alloc_nodes").write_text("login1,here")
     refused = submitted(login, "out/1")

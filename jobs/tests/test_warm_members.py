@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from snakemake_executor_plugin_submitit.allocation.claim import fence
 from snakemake_executor_plugin_submitit.allocation.warm import exit_code
 
+from .conftest import Workflow
 from .test_pack_allocation import PackRun
 
 # Notes each process and each run; what to do is in the run's line.
@@ -35,6 +37,7 @@ for line in open(sys.argv[1]):
     while do == "wait" and not told:
         time.sleep(0.05)
     if do == "hang":
+        signal.signal(signal.SIGUSR2, signal.SIG_DFL)
         time.sleep(60)
     if told:
         ended(run, 4)
@@ -108,6 +111,16 @@ def test_what_is_warned_goes_back_and_on(warm: WarmRun) -> None:
     assert lives[0] == 1 and lives[1] == 2
 
 
+def test_a_run_is_warned_before_its_own_limit(warm: WarmRun) -> None:
+    """As it is alone: it saves and comes again. Those after it go on in another process, at once."""
+    warm.describe_lines(["ok", "wait", "ok", "ok"], slots=1, limit_s=60)
+    intent = json.loads((warm.batch / "intent.json").read_text())
+    (warm.batch / "intent.json").write_text(json.dumps(intent | {"signal_delay_s": 54}))
+    warm.run(limit_s=6000)
+    assert warm.codes() == [0, None, 0, 0] and warm.calls() == ["requeue 7_0"]
+    assert sorted(warm.began()) == ["r0", "r1", "r2", "r3"]
+
+
 def test_busy_runs_go_back(warm: WarmRun) -> None:
     warm.describe_lines(["busy", "ok", "ok"], slots=1)
     warm.run()
@@ -157,3 +170,37 @@ def test_other_commands_run_by_themselves(warm: WarmRun) -> None:
 )
 def test_lines_of_the_protocol(line: bytes, code: int | None) -> None:
     assert exit_code(line) == code
+
+
+FILLED = """
+import sys
+rule all:
+    input: expand("out of/{i}.txt", i=range(6))
+rule train:
+    output: "out of/{i}.txt"
+    params: program=lambda w: f"{sys.executable} trainer.py --of {int(w.i) % 2}"
+    resources:
+        pack=2, runtime=5, pack_command="{params.program} --runs",
+        pack_line='{"run": "two  blanks/{i}", "out": "{output}"}',
+    shell: "exit 99"
+"""
+TRAINER = """
+import json, os, sys
+assert sys.argv[1] == "--of" and sys.argv[3] == "--runs"
+for line in open(sys.argv[4]):
+    run = json.loads(line)
+    assert run["out"] == "{output}", "neither a wildcard nor a parameter: it stays as it is"
+    number = run["run"].removeprefix("two  blanks/")
+    assert int(number) % 2 == int(sys.argv[2])
+    open(f"out of/{number}.txt", "w").write(str(os.getpid()))
+    print(json.dumps({"exit_code": 0}), flush=True)
+"""
+
+
+def test_wildcards_and_parameters_are_filled_in(on_fake_slurm: Callable[[str], Workflow]) -> None:
+    """Jobs whose parameters make equal commands share processes, and no others do."""
+    workflow = on_fake_slurm(FILLED)
+    (workflow.folder / "trainer.py").write_text(TRAINER)
+    workflow.succeed("--submitit-pack-wait-s", "0", timeout=300)
+    by = [workflow.read(f"out of/{i}.txt") for i in range(6)]
+    assert len(set(by)) < 6 and not set(by[::2]) & set(by[1::2])

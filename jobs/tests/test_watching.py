@@ -13,6 +13,7 @@ import pytest
 from snakemake_executor_plugin_submitit import again
 from snakemake_executor_plugin_submitit import desk as desk_module
 from snakemake_executor_plugin_submitit import watch as watch_module
+from snakemake_executor_plugin_submitit.allocation import record
 from snakemake_executor_plugin_submitit.allocation.claim import Life, claim
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, write_verdict
 from snakemake_executor_plugin_submitit.clusters.base import Cluster, NoAnswer, Refused, State, States, TaskId
@@ -300,7 +301,7 @@ def test_ended_by_slurm_for_good_is_no_failure(following: Following, name: str, 
 def test_verdict_and_state_together(
     following: Following, code: int, interrupted: bool, state: str, displaced: bool
 ) -> None:
-    found = replace(verdict(code), interrupted=interrupted)
+    found = record.replace(verdict(code), interrupted=interrupted)
     following.all_are("COMPLETING")
     write_verdict(following.tickets[0].batch.path, 0, found)
     following.run(10)

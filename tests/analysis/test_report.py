@@ -274,6 +274,7 @@ addEventListener("load", () => {
 """
 
 
+@pytest.mark.slow
 @browser
 def test_page_opens_in_a_browser_without_error_or_missing_picture(section, forecasts, tmp_path):
     path = report.write([section, forecasts], tmp_path, tmp_path)

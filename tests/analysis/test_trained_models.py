@@ -99,6 +99,7 @@ def test_what_is_kept_is_measured_where_it_lies_on_the_map(tmp_path: Path) -> No
     )
 
 
+@pytest.mark.slow
 def test_kept_keys_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = tmp_path / "out"
     run = image_run(tmp_path / "run")
@@ -140,6 +141,7 @@ def test_a_learned_table_that_has_become_sinusoids_lies_on_theirs(tmp_path: Path
     assert line("dec_embedding", "learned") != pytest.approx(line("dec_embedding", "sinusoidal"), abs=1e-2)
 
 
+@pytest.mark.slow
 def test_trained_encodings_as_a_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     runs = [image_run(tmp_path / "images", encoding="learned")]
     runs.append(

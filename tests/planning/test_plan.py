@@ -27,6 +27,7 @@ def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **chan
     return capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = said_of("both", tmp_path, capsys)
     assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
@@ -59,6 +60,22 @@ def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureF
     images["matrix"] = {**images["matrix"], "dataset": ["cifar100"]}
     said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
     assert said.count("unknown, data file") == 2 and "data: cifar100, not downloaded yet" in said
+
+
+def test_a_sweep_that_results_decide_is_told_with_what_may_follow(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each row's rate, of two, is chosen by one seed; its own three seeds follow."""
+    cost = costs.Cost(1.0, Pace(9, "measured here, on a CPU", measured_on_cpu=True), 10**6)
+    monkeypatch.setattr(costs, "cost_of_run", lambda *_: cost)
+    images = dict(TINY["sweeps"]["images"], tune={"grid": {"lr": [0.1, 0.2]}, "seeds": [100], "refit": True})
+    images["settings"] = {**images.get("settings", {}), "validation_split": 0.5}
+    images["matrix"] = {**images["matrix"], "aggregator": ["max_pool", "linear"], "seed": [0, 1, 2]}
+    said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
+    assert "4 of 4 runs to train" in said
+    assert "these are asked for now; up to 6 may follow, as results decide" in said
+    assert "1 x digits favit_b0, max_pool, to choose lr 0.1: 1.0 h each" in said
+    assert said.count("to choose lr 0.2") == 2
 
 
 def test_an_unknown_sweep_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -115,6 +115,7 @@ def test_one_proof_for_all_seeds(place: Path, compared: Compared, capsys: pytest
     assert "0 of 0 finished runs" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_other_settings_are_another_proof(place: Path, compared: Compared) -> None:
     configure({**MATRIX, "seed": [0, 1], "lr": [0.1, 0.2, 0.3]})
     for state in states():
@@ -233,6 +234,7 @@ def test_compiled_code_is_not_watched(
     )
 
 
+@pytest.mark.slow
 def test_a_code_that_ends_with_an_error_is_told_once_and_tried_again(
     place: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -250,6 +252,7 @@ def test_a_code_that_ends_with_an_error_is_told_once_and_tried_again(
     assert not (place / "results/.proofs").exists()
 
 
+@pytest.mark.slow
 def test_one_that_is_killed_goes_on_where_it_stopped(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     configure({**MATRIX, "seed": [0], "lr": [0.1, 0.2]})
     found: Compared = []
@@ -271,6 +274,7 @@ def test_one_that_is_killed_goes_on_where_it_stopped(place: Path, monkeypatch: p
     assert [s.name for s in states()] == ["accepted", "accepted"] and len(records(folder)) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_accepts_nothing_and_says_so(
     place: Path, compared: Compared, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -283,7 +287,14 @@ def test_a_full_disk_accepts_nothing_and_says_so(
     assert "No space left on device" in capsys.readouterr().out and {s.name for s in states()} == {"missing"}
 
 
-@pytest.mark.parametrize("text", ['[{"who": "ada"', '{"who": "ada"}', "\udcff"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"who": "ada"',
+        pytest.param('{"who": "ada"}', marks=pytest.mark.slow),
+        pytest.param("\udcff", marks=pytest.mark.slow),
+    ],
+)
 @pytest.mark.parametrize("words", [["--prove"], ["all", "--why", "a new name"]])
 def test_what_was_accepted_before_and_cannot_be_read_is_not_lost(
     place: Path, compared: Compared, capsys: pytest.CaptureFixture[str], text: str, words: list[str]
@@ -315,6 +326,7 @@ def test_two_who_accept_at_once_both_stay_on_record(place: Path) -> None:
     assert sorted(r["who"] for r in records(state.others[0].folder)) == list("abcdef")
 
 
+@pytest.mark.slow
 def test_prune_keeps_the_code_that_a_later_proof_goes_on_from(place: Path, compared: Compared) -> None:
     from favit.commands import prune
 

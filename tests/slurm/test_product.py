@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from tests.conftest import Project, copy_project
+from tests.train.runs import assert_same_result
+from tests.workflow.conftest import TINY
 
 
 @pytest.fixture
@@ -96,3 +98,45 @@ def test_real_series_and_images_train_on_the_cluster(project: Project, real_data
     assert all(m["test_examples"] == 64 and 0 <= m["metrics"]["top1"] <= 100 for m in images)
     assert all(m["fingerprint"]["data"] for m in found)
     assert "0.519" in (project.root / "results" / "tables" / "etth1.md").read_text()
+
+
+# Notes the list of each process that is given one.
+NOTE_LISTS = """
+import sys
+if "--runs" in sys.orig_argv:
+    with open(sys.orig_argv[-1]) as asked, open("lists", "a") as noted:
+        noted.write(f"{len(asked.readlines())}\\n")
+"""
+FOLDERS = """
+from favit.results.state import Results
+from favit.sweeps.config import load
+from favit.sweeps.runs import runs
+config = load()
+print(*(state.folder for state in Results(config).states(runs(config))), sep="\\n")
+"""
+
+
+def test_packed_runs_share_processes_and_are_those_unpacked(cluster: Any, tmp_path: Path) -> None:
+    """One that fails in a process harms none of those it is shared with; numbers are equal to the bit."""
+    packed, alone = copy_project(tmp_path / "two words"), copy_project(tmp_path / "alone")
+    packed.environment = dict(cluster.env)
+    matrix = {**TINY["sweeps"]["series"]["matrix"], "aggregator": ["probsparse"], "seed": [0, 1, 2, 3, 4]}
+    sweeps = {"series": {**TINY["sweeps"]["series"], "matrix": matrix, "table": {}}}
+    for project in (packed, alone):
+        project.configure({**TINY, "keep": "weights", "groups": {}, "sweeps": sweeps})
+    (packed.root / "sitecustomize.py").write_text(NOTE_LISTS)
+    folders = [Path(line) for line in packed.python("-c", FOLDERS).stdout.split("\n") if line]
+    in_the_way = packed.root / folders[1] / "history.csv"
+    in_the_way.mkdir(parents=True)
+    options = ("--submitit-pack", "2", "--submitit-pack-wait-s", "1", "series")
+    packed.on_cluster("--retries", "0", *options, check=False)
+    whole = [(packed.root / folder / "metrics.json").exists() for folder in folders]
+    assert whole == [True, False, True, True, True]
+    lengths = [int(line) for line in (packed.root / "lists").read_text().split()]
+    assert sum(lengths) == 5 and max(lengths) > 1
+    in_the_way.rmdir()
+    packed.on_cluster(*options)
+    assert "Nothing to be done" in packed.on_cluster(*options).stderr
+    alone.snakemake(*(str(folders[i] / "metrics.json") for i in (1, 4)))
+    for i in (1, 4):
+        assert_same_result(alone.root / folders[i], packed.root / folders[i])

@@ -111,7 +111,7 @@ def test_a_newer_life_fences_the_older(tmp_path: Path) -> None:
     assert_same_result(tmp_path / "straight", run)
 
 
-@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT])
+@pytest.mark.parametrize("number", [errno.ENOSPC, pytest.param(errno.EDQUOT, marks=pytest.mark.slow)])
 def test_a_full_disk_ends_it_with_one_line_and_the_last_checkpoint(tmp_path: Path, number: int) -> None:
     wanted = envelope("forecasting", epochs=3)
     straight(tmp_path / "straight", wanted)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.train.lives import Life, Lives
 from tests.train.runs import assert_same_tensors, envelope
 
 
+@pytest.mark.slow
 def test_a_trace_of_some_steps(tmp_path: Path) -> None:
     wanted = {n: envelope("forecasting", n, epochs=3) for n in ("traced", "plain")}
     life = Lives(tmp_path, wanted, "--keep", "weights", prepare=only, given=("traced",))
@@ -116,3 +118,11 @@ def test_a_folder_that_was_chosen_or_cannot_be_made_stays(tmp_path: Path) -> Non
     nowhere = {"XDG_CACHE_HOME": str(tmp_path / "file")}
     machine.share_compiled_code(nowhere)
     assert "TORCHINDUCTOR_CACHE_DIR" not in nowhere
+
+
+def test_runs_that_share_a_gpu_share_cpus(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a CPU the number of threads stays: sums are split among them."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {4, 5})
+    asked = {"cuda": 2, "cpu": 8}
+    assert {name: machine.at_most_its_own(8, torch.device(name)) for name in asked} == asked
+    assert machine.at_most_its_own(0, torch.device("cuda")) == 0, "torch's own choice"

@@ -127,7 +127,7 @@ def fail() -> None:
     Learner.step = step  # type: ignore[method-assign,assignment]
 
 
-@pytest.mark.parametrize("number", [signal.SIGUSR2, signal.SIGKILL])
+@pytest.mark.parametrize("number", [signal.SIGKILL, pytest.param(signal.SIGUSR2, marks=pytest.mark.slow)])
 def test_stopped_or_killed_it_goes_on_with_what_is_not_finished(tmp_path: Path, number: int) -> None:
     wanted = {n: envelope("forecasting", n, epochs=2, seed=i) for i, n in enumerate(["one", "two", "three"])}
     life = Lives(tmp_path, wanted, "--keep", "weights", prepare=slow_down, given=(0.05,))

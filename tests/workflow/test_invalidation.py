@@ -82,7 +82,7 @@ def test_a_second_run_does_nothing_and_says_so(trained: Project) -> None:
         ("favit/disk/lease.py", "STALE_AFTER = 60.0", "STALE_AFTER = 61.0"),
         ("favit/components/nearest.py", "did you mean", "is it"),
         ("workflow/rules/train.smk", "# One rule trains every run.", "# A single rule trains each run."),
-        ("workflow/rules/train.smk", "exec {params.command}", "exec {params.command}  "),
+        ("workflow/rules/train.smk", "exec {{params.program}}", "exec {{params.program}}  "),
     ],
 )
 def test_words_and_layout_retrain_nothing(restored: Project, file: str, old: str, new: str) -> None:

@@ -106,6 +106,7 @@ localrules:
 
 
 rule position_similarity:
+    """Measure how alike positions look, by encoding and distance."""
     output:
         SIMILARITY,
     input:
@@ -123,6 +124,7 @@ rule position_similarity:
 # The runs must have kept their weights: `--config keep=weights` when they are trained. Weights are no part of a
 # result's identity, so a run that finished without them is not trained again by itself: delete its folder.
 rule term_variance:
+    """Measure the variance of attention's four terms in trained runs of cross_terms."""
     output:
         VARIANCE,
     input:
@@ -142,6 +144,7 @@ rule term_variance:
 # Jobs of their own, on a GPU where runs have one: models score their test images, in the first once for each other
 # aggregator. The report shows what it finds.
 rule aggregator_use:
+    """Measure what trained FaViT models make of their aggregators."""
     output:
         TRAINED["aggregator_use"][0],
     input:
@@ -162,6 +165,7 @@ rule aggregator_use:
 
 
 rule kept_keys:
+    """Measure how far apart the samples are that ProbSparse keeps."""
     output:
         TRAINED["kept_keys"][0],
     input:
@@ -182,6 +186,7 @@ rule kept_keys:
 
 
 rule trained_encodings:
+    """Show what learned encodings have become."""
     output:
         TRAINED["trained_encodings"][0],
     input:

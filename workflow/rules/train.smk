@@ -69,14 +69,18 @@ def why(wildcards):
     return f"Train {run['dataset']} {run.name}: {reason(state(wildcards), RESULTS.fingerprinter)}{guard.missing_file(SETUP.data, run.settings)}"
 
 
-def command(wildcards, threads):
-    """What to train with which code, on how many processes, and where to; the processes of a node share its threads."""
-    folder = RunFolder(state(wildcards).folder)
-    asked_for = sweep(wildcards).resources
-    nodes, processes = asked_for.get("nodes", 1), max(1, asked_for.get("gpus", 0))
-    share = max(1, threads // processes)
-    words = [sys.executable, snapshot_of(wildcards.digest), "--nodes", nodes, "--processes", processes]
-    words += ["--run", folder.request, "--out", folder.path, "--threads", share, "--workers", share]
+def processes(a_sweep):
+    """How many processes train a run on each of its nodes."""
+    return max(1, a_sweep.resources.get("gpus", 0))
+
+
+def program(wildcards, threads):
+    """What trains a run: its code, on how many processes, with what; those of a node share its threads."""
+    a_sweep = sweep(wildcards)
+    share = max(1, threads // processes(a_sweep))
+    words = [sys.executable, snapshot_of(wildcards.digest)]
+    words += ["--nodes", a_sweep.resources.get("nodes", 1), "--processes", processes(a_sweep)]
+    words += ["--threads", share, "--workers", share]
     # Where another process trains the run already, a queue is a better place to wait in than its devices.
     wait = " --wait" if workflow.local_exec else ""
     return f"{shlex.join(map(str, words))} {WHERE}{wait}"
@@ -84,11 +88,24 @@ def command(wildcards, threads):
 
 @functools.cache
 def snapshot_of(digest):
-    """Looked up once for each run: Snakemake asks for a job's command many times."""
+    """Looked up once for each run: Snakemake asks for a job's parameters many times."""
     return guard.snapshot_of(MISSING[digest], RESULTS)
 
 
 WHERE = shlex.join(["--data", str(SETUP.data), "--device", SETUP.device, "--keep", SETUP.keep])
+FILES = {"run": str(RunFolder(Path(FOLDER)).request), "out": FOLDER}
+# As words of the command, which Snakemake fills in.
+RUN_FILE, RUN_FOLDER = (shlex.quote(FILES[name]).replace("{", "{wildcards.") for name in ("run", "out"))
+
+
+def if_packed(text):
+    """What lets packed runs of equal programs share a process, which trains them one after the other by ``--runs``.
+
+    A run of several processes has them for itself.
+    """
+    return by_sweep(
+        lambda a_sweep: text if processes(a_sweep) == a_sweep.resources.get("nodes", 1) == 1 else ""
+    )
 
 
 rule train:
@@ -111,10 +128,12 @@ rule train:
         array_label=by_sweep(lambda a_sweep: f"{a_sweep.name}.train"),
         # A requeue after which there is a newer checkpoint does not count against submitit-max-requeues.
         progress=f"{FOLDER}/{CHECKPOINTS}",
+        pack_line=if_packed(json.dumps(FILES)),
+        pack_command=if_packed("{params.program} --runs"),
     params:
-        command=command,
+        program=program,
     shell:
-        "exec {params.command}"
+        f"exec {{params.program}} --run {RUN_FILE} --out {RUN_FOLDER}"
 
 
 if workflow.is_main_process:
@@ -142,5 +161,7 @@ onstart:
             for _absent in guard.absent_data(SETUP.data, to_train):
                 logger.warning(_absent)
                 workflow.scheduler.keepgoing = True  # the runs that have their data train
+            for _absent in guard.absent_loggers(SETUP) if to_train else ():
+                logger.warning(_absent)
         except (guard.NeedsConfirmation, snapshot.CodeChanged, ConfigError, OSError) as stop:
             raise WorkflowError(str(stop))

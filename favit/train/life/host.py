@@ -16,6 +16,7 @@ from favit.train.life import checkpoints, machine, record
 from favit.train.life.reporter import Reporter, epoch_line
 from favit.train.life.signals import StopRequest
 from favit.train.life.trace import Trace
+from favit.train.loggers.feed import Feeds
 
 
 class RunHost:
@@ -29,9 +30,10 @@ class RunHost:
         stop: StopRequest,
         lease: Lease | None,
         reporter: Reporter,
+        loggers: Feeds,
         trace: Trace | None = None,
     ) -> None:
-        self.folder, self.reporter = folder, reporter
+        self.folder, self.reporter, self.loggers = folder, reporter, loggers
         self._trace = trace
         self._identity, self._device, self._stop, self._lease = identity, device, stop, lease
         self._earlier_seconds = 0.0
@@ -53,6 +55,7 @@ class RunHost:
         """The newest usable checkpoint of this run; what is passed over is told."""
         found = checkpoints.load(self.folder, self._identity, self.reporter.say)
         if found is None:
+            self.loggers.begins_anew()
             return None
         state, life = found
         self._earlier_seconds, self.started = life["seconds"], life["started"]
@@ -64,6 +67,7 @@ class RunHost:
         life = {"seconds": self.seconds, "started": self.started}
         checkpoints.save(self.folder, position, self._identity, state, life)
         record.write_history(self.folder, history)
+        self.loggers.offer(history)
 
     def resumed(self, epoch: int, step: int, steps: int, processes: tuple[int, int]) -> None:
         """Report where the run resumes."""

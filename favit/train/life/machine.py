@@ -31,6 +31,15 @@ def own(device: torch.device, world: World) -> torch.device:
     return torch.device("cuda", world.local_rank) if device.type == "cuda" else device
 
 
+def at_most_its_own(asked: int, device: torch.device) -> int:
+    """So many threads, or processes that read; where a GPU trains, no more than the CPUs that this process may use.
+
+    Runs that share a GPU may share the CPUs that one of them asked for. On a CPU the number stays, for sums are split
+    among threads.
+    """
+    return asked if device.type == "cpu" else min(asked, len(os.sched_getaffinity(0)))
+
+
 def prepare(threads: int, device: torch.device) -> None:
     """Set the number of CPU threads (0: torch's own choice), and keep memory where that is faster."""
     _torchvision.prepare_when_imported()

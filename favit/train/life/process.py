@@ -33,9 +33,14 @@ from favit.train.life.reporter import Reporter
 from favit.train.life.request import Complete, Request
 from favit.train.life.signals import StopRequest
 from favit.train.life.trace import Trace
+from favit.train.loggers.about import About
+from favit.train.loggers.feed import Feeds
 from favit.train.loop import Diverged, Interrupted
 
-FINISHED, BAD_INPUT = 0, 1
+FINISHED = 0
+"""Finished, or diverged, which is a result too."""
+BAD_INPUT = 1
+"""Bad input or a failing disk, told in one line. An error of the program itself ends with 1 too, and a traceback."""
 
 
 class BadInput(Exception):
@@ -107,7 +112,7 @@ def _train(
         device = machine.choose(options.device)
     world = distributed.join(device.type)
     device = machine.own(device, world)
-    machine.prepare(options.threads, device)
+    machine.prepare(machine.at_most_its_own(options.threads, device), device)
     if wanted.run["compile"]:
         machine.share_compiled_code()
     lease = hold(options.out, options.wait, world, stop, stack)
@@ -119,7 +124,10 @@ def _train(
     trace = Trace(folder.trace, device) if options.profile and world.first else None
     if trace is not None:
         stack.callback(trace.close)
-    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, trace)
+    about = About(wanted.title, wanted.identity, wanted.run, options.out.absolute())
+    loggers = Feeds(wanted.loggers if world.first else [], about, reporter.say)
+    stack.callback(loggers.close)
+    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, loggers, trace)
     return _to_the_end(options, wanted, device, world, host)
 
 
@@ -131,7 +139,9 @@ def _to_the_end(
         host.folder.write_request(wanted.envelope)
     with _of_the_user():
         begin = validated if wanted.run.get("validation_split") else engine
-        trainer = begin.trainer(wanted.run, options.data, device, world, options.workers, host)
+        workers = machine.at_most_its_own(options.workers, device)
+        trainer = begin.trainer(wanted.run, options.data, device, world, workers, host)
+    host.loggers.start()
     try:
         result = trainer.train()
     except Diverged as divergence:

@@ -34,6 +34,17 @@ class Request:
         )
 
     @property
+    def title(self) -> str:
+        """With its data set, and what tells it from others of its sweep where the workflow has prepared it."""
+        return str(self.envelope.get("name") or f"{self.run['dataset']}.{self.name}")
+
+    @property
+    def loggers(self) -> list[dict[str, Any]]:
+        """Name and options of each; nobody's result depends on them."""
+        found = self.envelope.get("loggers")
+        return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
+
+    @property
     def identity(self) -> str:
         """What a checkpoint must share to be gone on from: the digest, and data that it does not cover."""
         own = self.fingerprint["digest"]

@@ -1,4 +1,4 @@
 """The program that runs inside an allocation. It uses the standard library only, and so starts in milliseconds.
 
-SLURM starts `python -I -S allocation/ BATCH OFFSET`; nothing here may import the rest of the plugin.
+SLURM starts `python -I -S allocation/__main__.py BATCH INDEX`; nothing here may import the rest of the plugin.
 """

@@ -13,9 +13,9 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from . import processes
+from .record import dataclass, field
 
 TOLD_EARLY = "SUBMITIT_TOLD_EARLY"  # names the signal that the batch script got before this program was there
 TOLD = {signal.SIGUSR2, signal.SIGTERM}
@@ -39,16 +39,29 @@ class Ending:
     fenced: bool  # a newer life of the allocation took over
     timed_out: bool = False  # its own time limit was reached, which `Limits` keeps
     too_large: bool = False  # `small_enough` said that it takes too much memory
+    told: bool = field(default=False, compare=False)  # a signal came from outside, not for its own time limit
+    signals: list[float] = field(default_factory=list, compare=False)  # when any came, by time.monotonic
 
 
-@dataclass(frozen=True)
+@dataclass
 class Limits:
-    """When to end a command where SLURM does not: on a single machine, and in a pack, whose allocation goes on."""
+    """When to end a command where SLURM does not: on a single machine, and in a pack, whose allocation goes on.
+
+    `begun` may be set anew while the command runs: from then on its time counts again.
+    """
 
     limit_s: float | None  # SIGTERM comes this long after the start (None: never)
     warning_s: float  # SIGUSR2 comes this much earlier
     kill_wait_s: float = 30.0  # SIGKILL comes this long after SIGTERM
     in_pack: bool = False  # then SLURM decides how long after a SIGTERM of its own
+    begun: float = field(default_factory=time.monotonic)
+
+    def times(self) -> tuple[float, float]:
+        """Return when to warn and when to end, by time.monotonic."""
+        if self.limit_s is None:
+            return float("inf"), float("inf")
+        end = self.begun + self.limit_s
+        return max(self.begun, end - self.warning_s), end
 
 
 def block_signals() -> None:
@@ -79,7 +92,7 @@ def run(
     command says goes to the file descriptor `output`, if there is one, else to ours.
     """
     if signal.SIGTERM in signal.sigpending():
-        return Ending(128 + signal.SIGTERM, warned=False, terminated=True, fenced=False)
+        return Ending(128 + signal.SIGTERM, warned=False, terminated=True, fenced=False, told=True)
     child = subprocess.Popen(
         argv,
         env=env,
@@ -93,14 +106,20 @@ def run(
     never, begun, warn, end = float("inf"), time.monotonic(), False, False
     pulse_at, warn_at, term_at, kill_at = begun + pulse_s, never, never, never
     weigh_at = begun if small_enough is not None else never
-    if limits is not None and limits.limit_s is not None:
-        term_at = begun + limits.limit_s
-        warn_at = max(begun, term_at - limits.warning_s)
+    if limits is not None:
+        limits.begun = limit_begun = begun
+        warn_at, term_at = limits.times()
     while child.poll() is None:
+        if limits is not None and limits.begun != limit_begun and not ending.terminated:
+            limit_begun, warn = limits.begun, warn and ending.told
+            warn_at, term_at = limits.times()
         until = min(pulse_at, warn_at, term_at, kill_at, weigh_at)
         pause = LOOK_AGAIN_S if end else 1.0 if warn else never
         came = signal.sigtimedwait(WATCHED, min(pause, max(0.0, until - time.monotonic())))
         signum, now = came.si_signo if came is not None else None, time.monotonic()
+        if signum in TOLD or now >= min(warn_at, term_at):
+            ending.told |= signum in TOLD
+            ending.signals.append(now)
         if signum == signal.SIGUSR2 or now >= warn_at:
             warn, warn_at = True, never
         if (signum == signal.SIGTERM or now >= term_at) and not ending.terminated:
@@ -134,6 +153,8 @@ def hear(ending: Ending, seconds: float) -> None:
         came = signal.sigtimedwait(TOLD, max(0.0, end - time.monotonic()))
         if came is None:
             return
+        ending.told = True
+        ending.signals.append(time.monotonic())
         ending.warned |= came.si_signo == signal.SIGUSR2
         ending.terminated |= came.si_signo == signal.SIGTERM
 

@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import os
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from . import processes
 from .files import create_once, read_json, write_json
 from .folder import BatchFolder
+from .record import dataclass
 
 TOMBSTONE = "tombstone"
 FIRST = {"number": 0, "stalled": 0, "progress": "", "waiting": False}  # what the first life notes

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,19 @@ def unique() -> str:
 
 
 def write_json(path: Path, value: Any, *, sync: bool = True) -> None:
-    """Write `value` under a temporary name, sync it, rename it to `path`.
+    """Write `value` whole or not at all, see `write_text`."""
+    write_text(path, json.dumps(value), sync=sync)
+
+
+def write_text(path: Path, text: str, *, sync: bool = True) -> None:
+    """Write `text` under a temporary name, sync it, rename it to `path`.
 
     Without `sync` a power cut may leave an empty file: for what matters only while processes live.
     """
     temporary = path.with_name(f".{path.name}.{unique()}")
     try:
         with temporary.open("w") as file:
-            json.dump(value, file)
+            file.write(text)
             if sync:
                 file.flush()
                 os.fsync(file.fileno())
@@ -37,6 +43,30 @@ def read_json(path: Path) -> Any | None:
         return json.loads(path.read_text())
     except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
         return None
+
+
+def write_intent(path: Path, about: dict[str, Any], tasks: Sequence[dict[str, Any]]) -> None:
+    """Write what a batch is and its tasks as one JSON object, each task on a line of its own."""
+    head = json.dumps(about | {"tasks": []}).removesuffix("]}")
+    write_text(path, head + "\n" + ",\n".join(map(json.dumps, tasks)) + "\n]}\n")
+
+
+def read_intent(path: Path, index: int) -> dict[str, Any] | None:
+    """Return what a batch is with `tasks` = {index: that task}, None if there is no such file.
+
+    Of the others' lines, a thousand maybe, nothing is understood: that would take longer than to start Python.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.readline()
+            if head.endswith(b'"tasks": [\n'):
+                line = next((line for number, line in enumerate(file) if number == index), b"null")
+                about: dict[str, Any] = json.loads(head + b"]}")
+                return about | {"tasks": {index: json.loads(line.rstrip(b",\n"))}}
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    whole: dict[str, Any] | None = read_json(path)  # an earlier version's, on one line
+    return None if whole is None else whole | {"tasks": {index: whole["tasks"][index]}}
 
 
 def create_once(path: Path, text: str) -> bool:

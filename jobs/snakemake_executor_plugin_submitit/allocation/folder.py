@@ -21,8 +21,9 @@ batches/TOKEN/intent.json          what was going to be submitted, synced before
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
+
+from .record import dataclass
 
 SUBFOLDERS = ("claims", "lives", "beats", "verdicts", "closed")
 

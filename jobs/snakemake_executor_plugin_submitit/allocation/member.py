@@ -5,10 +5,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from . import processes
+from .record import asdict, dataclass
 
 VARIABLE = "SUBMITIT_PACK"  # how a pack tells its members; commands do not see it
 GIVEN_BACK = 144  # the exit code of a member that is to run again in a later start of the pack

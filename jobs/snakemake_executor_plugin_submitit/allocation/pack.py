@@ -15,7 +15,6 @@ import signal
 import sys
 import time
 import traceback
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +24,7 @@ from .decision import Slurm
 from .files import read_json, unique, write_json
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR
+from .record import dataclass
 from .requeue import requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
 

@@ -6,18 +6,17 @@ import os
 import resource
 import sys
 import time
-from dataclasses import replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from . import child
 from .claim import Life, claim, progress
 from .decision import Action, Decision, Facts, decide
-from .files import read_json
+from .files import read_intent
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
+from .record import replace
 from .requeue import LOCAL_REQUEUE, requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
 
@@ -30,7 +29,7 @@ def main(batch: Path, index: int) -> int:
     """Run task `index` unless it is another allocation's or over. Return the exit code for SLURM."""
     child.block_signals()
     folder = BatchFolder(batch)
-    intent = read_json(folder.intent)
+    intent = read_intent(folder.intent, index)
     if intent is None:
         print(f"No task description in {batch}.", file=sys.stderr)
         return 1
@@ -98,7 +97,8 @@ class Start:
 
     def announce(self) -> None:
         """Begin this start's part of the log."""
-        now = datetime.now().astimezone().isoformat(timespec="seconds")
+        zone = time.strftime("%z")
+        now = f"{time.strftime('%Y-%m-%dT%H:%M:%S')}{zone[:3]}:{zone[3:]}"
         number, host = self.life.number + 1, os.uname().nodename
         say(f"{self.task['label']}: job {self.job_id} on {host}, start {number}, {now}")
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from .files import read_json, write_json
 from .folder import BatchFolder
+from .record import asdict, dataclass
 
 
 @dataclass(frozen=True)

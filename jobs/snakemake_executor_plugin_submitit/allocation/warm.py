@@ -12,7 +12,6 @@ import os
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from . import child
 from .claim import claim
 from .folder import BatchFolder
 from .member import GIVEN_BACK, Membership
+from .record import dataclass, replace
 from .task import SIGNAL_LAG_S, Start, open_log, say
 
 LOOK_S = 1.0  # between two looks at what the process says
@@ -49,24 +49,40 @@ def main(batch: Path, indexes: Sequence[int], intent: dict[str, Any], job_id: st
         else:
             start.life.end()
     while starts:
-        line = Line(batch, starts, intent["heartbeat_s"])
+        line = Line(batch, starts, intent)
         highest = max(highest, line.run())
         starts = line.left
     return highest
 
 
+@dataclass(frozen=True)
+class Told:
+    """An end that the process has told of: the run began after `since` and ended before `until` (time.monotonic)."""
+
+    start: Start
+    code: int
+    since: float
+    until: float
+
+    def caused_by(self, signals: Sequence[float]) -> bool:
+        """Return whether a signal may be why it ended."""
+        return any(self.since <= signal <= self.until for signal in signals)
+
+
 class Line:
     """One process, and the members that it runs."""
 
-    def __init__(self, batch: Path, starts: list[Start], heartbeat_s: float) -> None:
-        self.batch, self.left, self.heartbeat_s = batch, list(starts), heartbeat_s
+    def __init__(self, batch: Path, starts: list[Start], intent: dict[str, Any]) -> None:
+        self.batch, self.left, self.heartbeat_s = batch, list(starts), intent["heartbeat_s"]
         self.command = command_of(starts[0].task)
         place = BatchFolder(batch).lines(starts[0].index)
         self.file, self.said = place.with_suffix(".lines"), place.with_suffix(".said")
         self._read, self._rest = 0, b""
-        self._told: list[tuple[Start, int]] = []  # ends that may have been a signal's doing: not settled yet
-        self._beaten = self._current_since = time.monotonic()
-        self._too_late = False
+        self._told: list[Told] = []  # ends that may have been a signal's doing: not settled yet
+        self._beaten = self._heard = self._current_since = time.monotonic()
+        membership = starts[0].membership
+        assert membership is not None
+        self._limits = child.Limits(membership.limit_s, intent["signal_delay_s"], in_pack=True)
         self.highest = 0
 
     def run(self) -> int:
@@ -84,7 +100,7 @@ class Line:
                 first.environment(),
                 pulse=self._pulse,
                 pulse_s=LOOK_S,
-                limits=child.Limits(None, 0.0, in_pack=True),
+                limits=self._limits,
                 small_enough=first.membership.small_enough,
                 output=output,
             )
@@ -103,45 +119,33 @@ class Line:
         self.highest = max(self.highest, start.settle(ending))
 
     def _end(self, ending: child.Ending) -> None:
-        """Settle the ends that were told, then the member that was running."""
-        told_to_end = ending.warned or ending.terminated
-        for place, (start, code) in enumerate(self._told):
-            affected = told_to_end and place == len(self._told) - 1
-            quiet = child.Ending(code, warned=False, terminated=False, fenced=False)
-            self._settle(
-                start, replace(ending, exit_code=code, fenced=False, too_large=False) if affected else quiet
-            )
+        """Settle the ends that were told, then the member that was running, and hand back what cannot go on here."""
+        for told in self._told:
+            quiet = child.Ending(told.code, warned=False, terminated=False, fenced=False)
+            loud = replace(ending, exit_code=told.code, fenced=False, too_large=False)
+            self._settle(told.start, loud if told.caused_by(ending.signals) else quiet)
         if not self.left:
             return
-        current = self.left[0]
-        if told_to_end:
-            handed_back = self.left if self._told else self.left[1:]
-            if not self._told:
-                self._settle(current, replace(ending, exit_code=ending.exit_code or 1))
-            for start in handed_back:
-                start.hand_back()
-            self.left, self.highest = [], max(self.highest, GIVEN_BACK)
-            return
-        self.left = self.left[1:]
-        if ending.fenced and self._too_late:
-            late = child.Ending(137, warned=False, terminated=True, fenced=False, timed_out=True)
-            self._settle(current, late)
-        else:
-            if not ending.exit_code and not ending.fenced:
+        # It had not begun when a signal ended the one before it, and the process.
+        before = any(told.caused_by(ending.signals) for told in self._told)
+        spared = bool(ending.signals) and (before or max(ending.signals) < self._current_since)
+        if not spared or ending.fenced or ending.too_large:
+            current = self.left.pop(0)
+            if not ending.exit_code and not ending.fenced and not ending.signals:
                 open_log(Path(current.task["log"]))
                 say(SILENT)
             self._settle(current, replace(ending, exit_code=ending.exit_code or 1))
+        if ending.told:
+            for start in self.left:
+                start.hand_back()
+            self.left, self.highest = [], max(self.highest, GIVEN_BACK)
 
     def _pulse(self) -> bool:
         """Hear what was said, and show that all live. Return False if the process must end: the current one is over."""
         self._listen()
         now = time.monotonic()
-        if self.left:
-            current = self.left[0]
-            limit = current.membership.limit_s if current.membership is not None else None
-            self._too_late = limit is not None and now - self._current_since > limit
-            if self._too_late or current.life.fenced():
-                return False
+        if self.left and self.left[0].life.fenced():
+            return False
         if now - self._beaten >= self.heartbeat_s:
             self._beaten = now
             for start in self.left:
@@ -150,6 +154,7 @@ class Line:
 
     def _listen(self) -> None:
         """Read what the process has said since, into the log of whom it concerns."""
+        begun = time.monotonic()
         with self.said.open("rb") as file:
             file.seek(self._read)
             new = file.read()
@@ -162,14 +167,16 @@ class Line:
                 os.write(1, line + b"\n")
             elif self.left:
                 self._one_has_ended(code)
+        self._heard = begun
 
     def _one_has_ended(self, code: int) -> None:
         start = self.left.pop(0)
         if code == 0:
             self._settle(start, child.Ending(0, warned=False, terminated=False, fenced=start.life.fenced()))
         else:
-            self._told.append((start, code))
-        self._current_since = time.monotonic()
+            self._told.append(Told(start, code, self._current_since, time.monotonic()))
+        self._current_since = self._heard
+        self._limits.begun = time.monotonic()  # each has the whole of its time
         if self.left:
             self.left[0].began = time.time()
             open_log(Path(self.left[0].task["log"]))

@@ -5,10 +5,14 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
+from .. import allocation
 from ..allocation.clients import NoAnswer as NoAnswer  # what a cluster raises
 from ..journal import Batch
 from .limits import Allowance
+
+PROGRAM = Path(allocation.__file__).with_name("__main__.py")  # what an allocation starts, with `python -I -S`
 
 # States in which a job may still run, or run again; every other one is an end.
 LIVE = frozenset(

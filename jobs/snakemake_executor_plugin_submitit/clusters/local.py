@@ -13,23 +13,21 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import submitit
 
-from .. import allocation
 from ..allocation import processes
 from ..journal import Batch
 from ..settings import ExecutorSettings
-from .base import Cluster, Refused, State, States, TaskId
+from .base import PROGRAM, Cluster, Refused, State, States, TaskId
 
 WAITING = "waiting"  # prefix of the job id of what has not been started
 
 
 def task_command(batch: Batch, index: int) -> list[str]:
     """Return the command that runs one task, after the profile's setup lines."""
-    start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path), str(index)]
+    start = [sys.executable, "-I", "-S", str(PROGRAM), str(batch.path), str(index)]
     if setup := batch.parameters.get("setup"):
         return ["/bin/bash", "-c", "\n".join([*setup, f"exec {shlex.join(start)}"])]
     return start

@@ -15,14 +15,14 @@ from typing import Any
 
 import submitit
 
-from .. import allocation, packs
+from .. import packs
 from ..allocation.child import TOLD_EARLY
 from ..allocation.clients import call
 from ..allocation.folder import BatchFolder
 from ..allocation.requeue import UNKNOWN_JOB
 from ..journal import Batch
 from ..settings import ExecutorSettings
-from .base import LIVE, Cluster, NoAnswer, Refused, State, States, TaskId
+from .base import LIVE, PROGRAM, Cluster, NoAnswer, Refused, State, States, TaskId
 from .limits import Allowance, of_association, of_qos, of_qos_table, tightest
 from .refusals import refusal
 
@@ -114,7 +114,7 @@ class SlurmCluster(Cluster):
         parameters["wckey"] = None
         meeting = RENDEZVOUS if several else []
         parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting, FIND_KEEPER]
-        start = [sys.executable, "-I", "-S", str(Path(allocation.__file__).parent), str(batch.path)]
+        start = [sys.executable, "-I", "-S", str(PROGRAM), str(batch.path)]
         command = f"exec {KEEPER} {shlex.join(start)} {what}"
         try:
             return ArrayExecutor(batch.path, parameters).script(command, allocations)
