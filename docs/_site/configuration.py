@@ -73,7 +73,7 @@ class Schema:
             )
         kinds = schema.get("type", [])
         named = " or ".join(_KINDS[k] for k in ([kinds] if isinstance(kinds, str) else kinds))
-        if kinds == "array" and isinstance(inner := self.followed(schema["items"]).get("type"), str):
+        if kinds == "array" and isinstance(inner := self.followed(schema.get("items", {})).get("type"), str):
             return f"list of {_PLURAL.get(inner, _KINDS[inner])}"
         return named or "choice"
 

@@ -46,7 +46,9 @@ def text(words: str | None) -> str:
 
     It begins with a capital letter: texts in options' helps and in lists do not.
     """
-    words = re.sub(r"^[a-z](?=[a-z]*(\W?\s|$))", lambda found: found[0].upper(), " ".join((words or "").split()))
+    words = re.sub(
+        r"^[a-z](?=[a-z]*(\W?\s|$))", lambda found: found[0].upper(), " ".join((words or "").split())
+    )
     parts = re.split(r"(`+[^`]+`+)", words)
     return "".join(_quoted(part) if part.startswith("`") else _plain(part) for part in parts)
 

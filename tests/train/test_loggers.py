@@ -47,8 +47,10 @@ def own(tmp_path):
 
 
 @pytest.fixture
-def live(tmp_path):
-    """One life of a run whose history is so long; returns what was said."""
+def live(tmp_path, monkeypatch):
+    """One life of a run whose history is so long; returns what was said. It waits however slow the machine is."""
+    monkeypatch.setattr(feed, "WAIT_S", 300.0)
+    monkeypatch.setattr(feed, "WAIT_STOPPED_S", 300.0)
 
     def start(
         entries: list[dict[str, Any]], rows: int, status: str = "stopped", anew: bool = False, **more: Any
