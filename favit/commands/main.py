@@ -35,7 +35,7 @@ VERBS = {
 OK = 0
 """Done."""
 FAILED = 1
-"""Something has to be changed first, or does not hold; told in one line on standard error."""
+"""An error that you can fix, or a check that failed; one line on standard error says what."""
 MISUSED = 2
 """The command line is wrong: an unknown verb or option."""
 

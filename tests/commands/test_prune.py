@@ -127,7 +127,7 @@ def test_stale_results_are_not_looked_for_on_a_dirty_tree(
     finish(states(config)[0], code="0" * 16)
     monkeypatch.setattr(prune, "commit_of", lambda folder, files: "1234567+changes")
     assert favit("prune", ["--config", str(written), "--stale", "--yes"]) == 1
-    assert "not committed" in capsys.readouterr().err
+    assert "uncommitted" in capsys.readouterr().err
     monkeypatch.setattr(prune, "commit_of", lambda folder, files: "1234567")
     assert favit("prune", ["--config", str(written), "--stale", "--yes"]) == 0
 

@@ -157,7 +157,7 @@ def test_what_is_said_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         raise error
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    assert "cannot be told" in disk.words(error, tmp_path)
+    assert "cannot tell whether" in disk.words(error, tmp_path)
 
 
 def test_an_error_elsewhere_is_not_the_disk_s(tmp_path: Path) -> None:
@@ -265,10 +265,10 @@ FINGERPRINT = {"digest": "0", "settings": digests.short_digest({**RUN, "lr": 1.0
     [
         ([RUN], "one JSON object"),
         ({"run": RUN}, "fingerprint is missing"),
-        ({"run": [1], "fingerprint": FINGERPRINT}, "another run's"),
+        ({"run": [1], "fingerprint": FINGERPRINT}, "does not match the settings"),
         ({"run": RUN, "fingerprint": "0"}, "fingerprint is missing"),
         ({"run": RUN, "fingerprint": {"digest": 3}}, "fingerprint is missing"),
-        ({"run": RUN, "fingerprint": FINGERPRINT}, "another run's"),
+        ({"run": RUN, "fingerprint": FINGERPRINT}, "does not match the settings"),
         ({**RUN, "lr": [1]}, "lr must be"),
         ({**RUN, "dataset": 7}, "unknown data set '7'"),
         ({}, "seed is missing"),

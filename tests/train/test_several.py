@@ -193,7 +193,7 @@ GOOD = '{"run": "a.json", "out": "a"}'
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "names no run"),
+        ("", "lists no runs"),
         (f"{GOOD}\n\n{{", "line 3 is not JSON"),
         (f"{GOOD}\n[1]", "line 2 must be "),
         (f"{GOOD}\n" + '{"run": "b.json"}', "line 2 must be "),

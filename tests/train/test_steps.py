@@ -194,7 +194,7 @@ def test_out_of_memory_in_parts_and_in_scoring(monkeypatch: pytest.MonkeyPatch) 
     assert "scoring may be what needs more" in memory.advice(trainer, run)
     monkeypatch.setattr(memory, "_fits", lambda trainer, n: False)
     assert "not even one example fits" in memory.advice(trainer, run)
-    assert "without compile" in memory.advice(trainer, {**run, "compile": True})
+    assert "compile: false" in memory.advice(trainer, {**run, "compile": True})
 
 
 def scarce(examples: int) -> None:

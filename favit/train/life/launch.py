@@ -27,11 +27,11 @@ from types import FrameType
 # What a process that trains ends with, so that others know what to do. Where several differ, the first of
 # these says it. docs/reference/exit-codes.md is made of these texts.
 DISK_FULL = 5
-"""No space is left for files. The last checkpoint is whole: free some and start the run again."""
+"""The disk is full. The last checkpoint is intact: free some space and start the run again."""
 BUSY = 3
-"""Another process trains this run."""
+"""Another process is training this run."""
 INTERRUPTED = 4
-"""Stopped by a signal, with a checkpoint saved. Started again, the run goes on."""
+"""Stopped by a signal after saving a checkpoint. Start the run again to resume it."""
 _WARN_AGAIN_S = 1.0  # until each process that trains has imported enough to hear it
 
 

@@ -30,7 +30,7 @@ def advice(trainer: Trainer, run: Mapping[str, Any]) -> str:
     if at_once < size:
         lacks += f", {at_once} at a time on each process"
     if run["compile"]:
-        return f"{lacks}; reduce it, or set activation_checkpointing: true, or a micro_batch_size and compile: false"
+        return f"{lacks}; reduce it, set activation_checkpointing: true, or set micro_batch_size and compile: false"
     if trainer.world.size > 1:
         return f"{lacks}; set micro_batch_size to {max(1, at_once // 2)} or less, or activation_checkpointing: true"
     if _fits(trainer, at_once):

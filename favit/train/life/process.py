@@ -38,9 +38,9 @@ from favit.train.loggers.feed import Feeds
 from favit.train.loop import Diverged, Interrupted
 
 FINISHED = 0
-"""Finished, or diverged, which is a result too."""
+"""Finished or diverged; both are results."""
 BAD_INPUT = 1
-"""Bad input or a failing disk, told in one line. An error of the program itself ends with 1 too, and a traceback."""
+"""Bad input or a failing disk, reported in one line; or an error of the program itself, with a traceback."""
 
 
 class BadInput(Exception):

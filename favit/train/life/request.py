@@ -40,7 +40,7 @@ class Request:
 
     @property
     def loggers(self) -> list[dict[str, Any]]:
-        """Name and options of each; nobody's result depends on them."""
+        """Name and options of each; no result depends on them."""
         found = self.envelope.get("loggers")
         return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
