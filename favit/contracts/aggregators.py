@@ -44,7 +44,9 @@ def passes_gradients(name: str) -> None:
     assert samples.grad.isfinite().all(), "the samples' gradient is not finite"
     reached = samples.grad.flatten(2).abs().sum(2) > 0
     uses = flag("aggregators", name, "USES_SAMPLES")
-    assert (reached == uses).all(), f"USES_SAMPLES is {uses}, and the samples' gradient says otherwise"
+    assert (reached == uses).all(), (
+        f"USES_SAMPLES is {uses}, but the gradient of the samples shows the opposite"
+    )
     for key, parameter in fuse.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, f"no gradient reaches {key}"
 
@@ -65,8 +67,8 @@ def draws_no_random_number(name: str) -> None:
     arguments = _inputs()
     before = torch.get_rng_state()
     first = fuse(*arguments)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(fuse(*arguments), first), "a second call gives other tokens"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(fuse(*arguments), first), "a second call gives different tokens"
 
 
 def repeats_with_checkpointing(name: str) -> None:
@@ -77,7 +79,7 @@ def repeats_with_checkpointing(name: str) -> None:
     model.set_grad_checkpointing()
     _resample(model, seed=1)
     for key, gradient in _gradients(model, images).items():
-        torch.testing.assert_close(gradient, plain[key], msg=f"{key} has another gradient")
+        torch.testing.assert_close(gradient, plain[key], msg=f"the gradient of {key} differs")
 
 
 def keeps_its_gradient_when_checkpointed(name: str) -> None:
@@ -97,7 +99,7 @@ def stays_on_the_device_of_its_input(name: str) -> None:
     tokens = _aggregator(name).to("meta")(
         samples.to("meta"), queries.to("meta"), lambda: (weight, bias), grid
     )
-    assert tokens.device.type == "meta", f"tokens lie on {tokens.device}"
+    assert tokens.device.type == "meta", f"tokens are on {tokens.device}"
 
 
 def compiles_as_one_graph(name: str) -> None:
@@ -141,7 +143,7 @@ def runs_in_half_precision(name: str) -> None:
         fuse = _aggregator(name).to(dtype)
         samples, *rest = _inputs(dtype=dtype)
         tokens = fuse(samples, *rest)
-        assert tokens.dtype == dtype, f"of {dtype} it makes {tokens.dtype}"
+        assert tokens.dtype == dtype, f"samples of {dtype} give tokens of {tokens.dtype}"
         assert tokens.isfinite().all(), f"tokens in {dtype} are not finite"
         assert small_model(name).to(dtype).eval()(torch.randn(1, 3, 64, 64, dtype=dtype)).isfinite().all()
 

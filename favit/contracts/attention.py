@@ -25,9 +25,9 @@ def gives_values_for_queries(name: str) -> None:
         for causal in (False, True):
             out = _attention(name, causal, dtype)(*_arguments(name, dtype))
             wanted = (BATCH, HEADS, LENGTH, VALUE)
-            assert out.shape == wanted, f"it gives {tuple(out.shape)}, not {wanted}"
-            assert out.dtype == dtype, f"of {dtype} it makes {out.dtype}"
-            assert out.isfinite().all(), "what it gives is not finite"
+            assert out.shape == wanted, f"the output is {tuple(out.shape)}, not {wanted}"
+            assert out.dtype == dtype, f"input of {dtype} gives output of {out.dtype}"
+            assert out.isfinite().all(), "the output is not finite"
 
 
 def keeps_examples_apart(name: str) -> None:
@@ -65,7 +65,7 @@ def lets_no_gradient_back_in_time(name: str) -> None:
     for step in range(LENGTH):
         found = torch.autograd.grad(out[:, :, step].sum(), arguments, retain_graph=True, allow_unused=True)
         later = [g is not None and g[:, :, step + 1 :].count_nonzero() > 0 for g in found]
-        assert not any(later), f"step {step} learns from a later one"
+        assert not any(later), f"step {step} depends on a later one"
 
 
 def repeats_itself_in_evaluation(name: str) -> None:
@@ -73,8 +73,8 @@ def repeats_itself_in_evaluation(name: str) -> None:
     attention, arguments = _attention(name), _arguments(name)
     before = torch.get_rng_state()
     first = attention(*arguments)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(attention(*arguments), first), "a second call gives something else"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(attention(*arguments), first), "a second call gives a different result"
 
 
 def samples_by_its_generator_alone(name: str) -> None:
@@ -93,7 +93,7 @@ def samples_by_its_generator_alone(name: str) -> None:
                 parameter.fill_(0.5)
         return attention(*arguments)
 
-    assert torch.equal(outputs(0), outputs(1)), "torch's global generator decides what it gives"
+    assert torch.equal(outputs(0), outputs(1)), "its output depends on torch's global generator"
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
@@ -101,7 +101,7 @@ def stays_on_the_device_of_its_input(name: str) -> None:
     for causal in (False, True):
         attention = _attention(name, causal).to("meta")
         out = attention(*(tensor.to("meta") for tensor in _arguments(name)))
-        assert out.device.type == "meta", f"what it gives lies on {out.device}"
+        assert out.device.type == "meta", f"the output is on {out.device}"
 
 
 def declares_what_its_constructor_takes(name: str) -> None:

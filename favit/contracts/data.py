@@ -80,7 +80,7 @@ def has_sensible_parts(name: str, root: Path, run: Run) -> None:
     )
     for labels in parts:
         assert len(labels), "a part has no images"
-        assert labels.min() >= 0 and labels.max() < len(data.class_names), "a label names no class"
+        assert labels.min() >= 0 and labels.max() < len(data.class_names), "a label is not a class"
 
 
 def is_the_same_each_time(name: str, root: Path, run: Run) -> None:
@@ -101,7 +101,7 @@ def names_the_files_that_it_reads(name: str, root: Path, run: Run) -> None:
         return  # its index stands for them
     named = {path.resolve() for path in data_files(run, root).values()}
     unnamed = sorted(str(path) for path in opened - named)
-    assert not unnamed, f"it reads {unnamed[0]}, which no result would notice a change of; name it in FILES"
+    assert not unnamed, f"it reads {unnamed[0]}, which is not tracked; name it in FILES"
 
 
 CHECKS = (

@@ -26,8 +26,8 @@ def answers_in_the_shape_of_its_task(name: str) -> None:
     """Images (B, 3, S, S) give (B, classes); a window's four tensors give (B, horizon, variables)."""
     model, run = _built(name)
     out, wanted = model.eval()(*_inputs(run)), _answer(run)
-    assert out.shape == wanted, f"it gives {tuple(out.shape)}, not {wanted}"
-    assert out.isfinite().all(), "what it gives is not finite"
+    assert out.shape == wanted, f"the output is {tuple(out.shape)}, not {wanted}"
+    assert out.isfinite().all(), "the output is not finite"
 
 
 def passes_gradients(name: str) -> None:
@@ -60,15 +60,15 @@ def repeats_itself_in_evaluation(name: str) -> None:
     before = torch.get_rng_state()
     with torch.no_grad():
         first, second = model.eval()(*inputs), model(*inputs)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(first, second), "a second call gives something else"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(first, second), "a second call gives a different result"
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
     """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     model, run = _built(name)
     out = model.eval().to("meta")(*(tensor.to("meta") for tensor in _inputs(run)))
-    assert out.device.type == "meta", f"what it gives lies on {out.device}"
+    assert out.device.type == "meta", f"the output is on {out.device}"
 
 
 def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
@@ -78,7 +78,7 @@ def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
         torch.rand(drawn)
         states.append(_built(name)[0].state_dict())
     for key, value in states[0].items():
-        assert torch.equal(value, states[1][key]), f"{key} begins otherwise the second time"
+        assert torch.equal(value, states[1][key]), f"{key} has different initial values the second time"
 
 
 def trains_under_autocast(name: str) -> None:
@@ -89,7 +89,7 @@ def trains_under_autocast(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         out = model.train()(*_inputs(run))
     out.float().square().sum().backward()
-    assert out.isfinite().all(), "what it gives is not finite"
+    assert out.isfinite().all(), "the output is not finite"
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
@@ -115,7 +115,7 @@ def _built(name: str) -> tuple[nn.Module, Mapping[str, Any]]:
 @cache
 def _run(name: str) -> Mapping[str, Any]:
     """The settings of a run that such a model can be built for; ``ValueError`` with the last reason for none."""
-    reason = ValueError("it fits no data set")
+    reason = ValueError("no data set fits it")
     task = declared.task_of_model(name)
     data = next(d for d in ("digits", "seattle_weather", *registry.names("data")) if task_of(d) == task)
     for axes in _mechanisms(name):
