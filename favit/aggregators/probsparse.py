@@ -101,7 +101,7 @@ class Aggregator(nn.Module):
         return batch * heads * (entropy + scores) + channels**2
 
     def voters(self, queries: int) -> int:
-        """How many queries vote: min(L_Q, max(1, c ceil(ln L_Q)))."""
+        """The number of queries that vote: min(L_Q, max(1, c ceil(ln L_Q)))."""
         return min(queries, max(1, self.factor * math.ceil(math.log(queries))))
 
     def select(self, samples_blhc: Tensor, queries_bhnc: Tensor, key_map: KeyMap, grid: Grid) -> Tensor:
@@ -188,7 +188,7 @@ def kl_attention_uniform(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:
 
 
 def sample_size(keys: int) -> int:
-    """How many keys the measure samples: min(L_K, 5 ceil(ln L_K))."""
+    """The number of keys that the measure samples: min(L_K, 5 ceil(ln L_K))."""
     return min(keys, _SAMPLES * math.ceil(math.log(keys)))
 
 
