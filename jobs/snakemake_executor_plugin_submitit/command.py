@@ -54,7 +54,7 @@ def why_nested(job: Any, workflow: Any) -> list[str]:
     if job.is_group():
         return ["it is a group of jobs"]
     if not job.is_shell:
-        return ["it is no shell command"]
+        return ["it has no shell command"]
     return [*_uses(job), *_unknown_flags(job), *_surroundings(job, workflow), *_command_trouble(job)]
 
 
@@ -102,7 +102,7 @@ def _surroundings(job: Any, workflow: Any) -> list[str]:
 def _command_trouble(job: Any) -> list[str]:
     found = []
     if "<TBD>" in job.shellcmd:
-        found.append("its command is known on the node only")
+        found.append("its command is known only on the node")
     if len(job.shellcmd.encode()) > LONGEST_COMMAND:
         found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
     return found

@@ -56,7 +56,7 @@ def test_names_options_and_files_of_ones_own(tmp_path, monkeypatch) -> None:
         ([{"wandb": "study"}], "must be a mapping of options"),
         ([{"wandb": {"when": date(2026, 1, 1)}}], "may hold text, numbers"),
         ([{"wandb": {"alpha": float("nan")}}], "may hold text, numbers"),
-        (["wandb", {"wandb": {"project": "a"}}], "wandb is there twice"),
+        (["wandb", {"wandb": {"project": "a"}}], "wandb is listed twice"),
         ("tensorboard", "loggers must be a list"),
         ([""], "unknown logger"),
     ],

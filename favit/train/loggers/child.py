@@ -10,6 +10,7 @@ A line of standard output is for people: why it gave up. It ends when there is n
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -39,10 +40,11 @@ def main(parent: int) -> None:
     try:
         _log(first, orders)
     except BaseException as error:  # SystemExit and the like are nothing better here
-        traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())
         people.write(said[:500] + "\n")
         people.flush()
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            traceback.print_exc()
         os._exit(1)  # whatever threads it may have left
 
 
@@ -72,7 +74,9 @@ def find(name: str) -> Callable[..., Callable[..., Any]]:
 def _log(first: dict[str, Any], orders: TextIO) -> None:
     log = find(first["name"])(About.of_json(first["about"]), **first["options"])
     if not callable(log):
-        raise TypeError(f"{first['name']} returns {type(log).__name__}, and not a function that takes a row")
+        raise TypeError(
+            f"{first['name']} returns {type(log).__name__}; it must return a function that takes a row"
+        )
     replays, marker = getattr(log, "replays", False), Path(first["marker"])
     for line in orders:
         order = json.loads(line)
