@@ -58,7 +58,9 @@ def fresh_python(export: Path, folder: Path) -> Path:
     """The interpreter of a fresh environment with the export's packages. ``CannotTrain`` says what failed."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    command = [str(python), "-m", "pip", "install", "--quiet", "--requirement", str(export / LOCK)]
+    # Not compiled: of all that is installed, one run imports a small part.
+    quick = ["--quiet", "--no-compile", "--disable-pip-version-check"]
+    command = [str(python), "-m", "pip", "install", *quick, "--requirement", str(export / LOCK)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]

@@ -92,12 +92,16 @@ class Section:
 
 @dataclass(frozen=True)
 class Plot:
-    """A finished figure. ``name`` is part of its file's name, ``caption`` says what is seen and how it was made."""
+    """A finished figure. ``name`` is part of its file's name, ``caption`` says what is seen and how it was made.
+
+    pictures: whether what is dark in it means something, as in photographs: it stays so on a dark page.
+    """
 
     name: str
     title: str
     caption: str
     figure: Figure
+    pictures: bool = False
 
     def svg(self) -> str:
         """The figure as SVG text."""

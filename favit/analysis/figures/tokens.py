@@ -50,7 +50,7 @@ def _plot(images: np.ndarray, stages: list[tuple[int, np.ndarray]], label: str) 
         f"{label}: the darker a token, the more of a stage's heads and blocks select it (clear: none, dark: all), on "
         "the first test images of as many classes. Stages with one window select everything and are not shown."
     )
-    return Plot("tokens", "Tokens that ProbSparse selects", caption, figure)
+    return Plot("tokens", "Tokens that ProbSparse selects", caption, figure, pictures=True)
 
 
 _SHADE = ListedColormap(["#8B2500"])

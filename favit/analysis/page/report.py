@@ -122,7 +122,12 @@ def _save(plot: Plot, folder: Path, name: str) -> None:
 
 def _embedded(plot: Plot) -> dict[str, str]:
     source = base64.b64encode(plot.svg().encode()).decode()
-    return {"title": plot.title, "caption": plot.caption, "source": f"data:image/svg+xml;base64,{source}"}
+    return {
+        "title": plot.title,
+        "caption": plot.caption,
+        "source": f"data:image/svg+xml;base64,{source}",
+        "kind": "pictures" if plot.pictures else "lines",
+    }
 
 
 _NEEDS = {  # by task: the figure that needs data and weights

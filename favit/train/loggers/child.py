@@ -10,6 +10,7 @@ A line of standard output is for people: why it gave up. It ends when there is n
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import importlib
 import importlib.util
@@ -39,10 +40,11 @@ def main(parent: int) -> None:
     try:
         _log(first, orders)
     except BaseException as error:  # SystemExit and the like are nothing better here
-        traceback.print_exc()
         said = " ".join(f"{type(error).__name__}: {error}".split())
         people.write(said[:500] + "\n")
         people.flush()
+        with contextlib.suppress(OSError):  # the disk may be what failed
+            traceback.print_exc()
         os._exit(1)  # whatever threads it may have left
 
 

@@ -152,8 +152,9 @@ class _Feed:
         return said or f"its process exited with status {self._process.returncode}"
 
     def _give_up(self, why: str) -> None:
-        self._say(f"logger {self.name} failed; the run continues without it: {why} (see {self._log.name})")
         self._end_all()
+        more = f" (see {self._log.name})" if self._log.exists() else ""
+        self._say(f"logger {self.name} failed; the run continues without it: {why}{more}")
 
     def _end_all(self) -> None:
         process, self._process, self._waiting = self._process, None, b""
