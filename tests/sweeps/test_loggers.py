@@ -47,7 +47,7 @@ def test_names_options_and_files_of_ones_own(tmp_path, monkeypatch) -> None:
     ("written", "words"),
     [
         (["tensorbord"], "did you mean 'tensorboard'"),
-        (["nowhere.py"], "no file nowhere.py"),
+        (["nowhere.py"], "nowhere.py not found"),
         (["nowhere.py:f g"], "unknown logger"),
         (["my-lab:f"], "unknown logger"),
         ([7], "each is a name"),
