@@ -33,7 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "train.tasks": {"train", "train.augment", "train.feeds", "components"},
     "sweeps": {"components"},
     "identity": {"components", "disk", "sweeps"},
-    "train.life": {"components", "train", "identity", "disk", "models"},  # models: for what they set of a CPU
+    "train.loggers": {"disk"},
+    # models: for what they set of a CPU
+    "train.life": {"components", "train", "train.loggers", "identity", "disk", "models"},
     "prepare": {"components", "data", "disk"},
     "results": {"components", "data", "disk", "identity", "sweeps"},
     "proof": {"data", "disk", "identity", "results", "sweeps", "train"},

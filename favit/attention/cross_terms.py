@@ -51,7 +51,9 @@ Terms = Literal[
 
 
 class Attention(nn.Module):
-    """Attention by the chosen terms, ``"all"`` or some of ``TERMS`` joined by ``+`` in their order.
+    """Attention by the chosen terms.
+
+    ``terms``: ``all``, or some of the four joined by ``+`` in their order.
 
     ``length`` (the sequence length) is accepted like in the other mechanisms and not needed.
     """

@@ -33,7 +33,13 @@ def changes(v_bhle: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Delta-V over ``base``; ``factor``, ``measure`` and ``exact`` are ProbSparse's, unused over ``full``."""
+    """Delta-V over another attention.
+
+    ``base``: the attention whose weights are taken.
+    ``factor``: as in ProbSparse; unused over ``full``.
+    ``measure``: as in ProbSparse; unused over ``full``.
+    ``exact``: as in ProbSparse; unused over ``full``.
+    """
 
     @checked
     def __init__(

@@ -30,7 +30,9 @@ def legendre(orders: int, x: Tensor) -> Tensor:
 
 
 class Encoding(FixedEncoding):
-    """Legendre position encoding; ``order_along`` says what the order n of the polynomial P_n is.
+    """Legendre position encoding.
+
+    ``order_along``: what the order n of the polynomial P_n is.
 
     ``order_along="position"`` is PoPE's Eq. 14: ``PE(pos, i) = P_pos(x_i)`` with
     ``x_i = -1 + 2 i / dim`` and pos from 0. The order is the position, so a

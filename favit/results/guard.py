@@ -1,4 +1,4 @@
-"""Before anything is trained: keep settings and code, and ask before finished work is done again. Free of torch."""
+"""Before training: store settings and code, and ask before finished runs are trained again. Free of torch."""
 
 from __future__ import annotations
 
@@ -18,12 +18,13 @@ from favit.identity.digests import data_files
 from favit.results import reasons
 from favit.results.state import Result, Results, State
 from favit.sweeps.config import Config
+from favit.sweeps.loggers import Logger, is_installed
 
 MOST_UNASKED = 3
 
 
 class NeedsConfirmation(RuntimeError):
-    """Finished runs would be trained again, and more of them than go without asking; the message lists them."""
+    """More finished runs would be trained again than may be without asking; the message lists them."""
 
 
 def before_training(
@@ -32,10 +33,10 @@ def before_training(
     states: Iterable[State],
     later: Iterable[Sequence[Sequence[State]]] = (),
 ) -> str:
-    """Keep each run's settings and a snapshot of its code; returns the summary to show.
+    """Store each run's settings and a snapshot of its code; returns the summary to show.
 
-    later: runs that may follow when results are in, each time alternatives of which one will. They are kept as well,
-    and the question counts the most of them that may be trained again.
+    later: runs that may follow when results are in, as lists of alternatives of which one will. They are stored as
+    well, and the question counts the most of them that may be trained again.
 
     Raises ``NeedsConfirmation`` where a change of code or of defaults would
     retrain more than three finished runs and nobody has said ``retrain=yes``.
@@ -50,7 +51,7 @@ def before_training(
     every = list({state.folder: state for state in [*states, *following]}.values())
     _keep_snapshots(every, results)
     for state in every:
-        write_request(state, results)
+        write_request(state, results, config.loggers)
         RunFolder(state.folder).forget_metrics()
     return reasons.summary(states, results.fingerprinter)
 
@@ -73,8 +74,13 @@ def snapshot_of(state: State, results: Results) -> Path:
     return snapshot.folder_of(results.fingerprinter.program(state.run).digest, results.root)
 
 
-def write_request(state: State, results: Results) -> None:
-    """Leave in the run's folder what its job will read: settings, the fingerprint that they had now, and the code."""
+def write_request(state: State, results: Results, loggers: Sequence[Logger] = ()) -> None:
+    """Write what the run's job will read into its folder: settings, their fingerprint now, the code, loggers.
+
+    Loggers stand here and not on the command line: a job whose command does not change can be adopted.
+    """
+    name = f"{state.run['dataset']}.{state.run.name}"
+    logged = {"name": name, "loggers": [logger.as_json() for logger in loggers]} if loggers else {}
     definitions = results.fingerprinter.code(state.run).definitions()
     folder = snapshot_of(state, results)
     RunFolder(state.folder).write_request(
@@ -83,12 +89,13 @@ def write_request(state: State, results: Results) -> None:
             "fingerprint": {**state.fingerprint.as_dict(), "modules": definitions},
             "snapshot": folder.name,
             "commit": snapshot.commit_in(folder),
+            **logged,
         }
     )
 
 
 def absent_data(root: Path, states: Iterable[State]) -> list[str]:
-    """A line for each data set, or file of the user's, that is not whole here, and how many of the runs that stops.
+    """A line for each data set or file that is incomplete here, and how many of the runs that stops.
 
     Their jobs would wait for their devices only to fail. Said and not refused, as the nodes may have what this machine
     has not; the other runs train.
@@ -103,7 +110,7 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
         if (problem := _absent(root, those[0].run.settings)) is not None:
             stopped[problem] = stopped.get(problem, 0) + len(those)
     return [
-        f"{problem}: {count} of {len(states)} runs will fail, unless their nodes have it"
+        f"{problem}: {count} of {len(states)} runs will fail unless the compute nodes have it"
         for problem, count in stopped.items()
     ]
 
@@ -114,7 +121,7 @@ def _absent_file(root: Path, files: tuple[tuple[str, Path], ...]) -> str | None:
 
 
 def missing_file(root: Path, settings: Mapping[str, Any]) -> str:
-    """What a dry run adds to the reason of a run whose file is not here: ``; nope.csv is missing in data``."""
+    """The addition to a dry run's reason if a file is missing: ``; nope.csv is missing in data``."""
     if "COUNTS" in literals("data", settings["dataset"]):
         return ""
     said = _absent_file(root, tuple(data_files(settings, root).items()))
@@ -122,21 +129,31 @@ def missing_file(root: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _absent(root: Path, settings: Mapping[str, Any]) -> str | None:
-    """What is missing of a run's data, in one line; None where they are whole."""
+    """What is missing of a run's data, in one line; None if they are complete."""
     files = data_files(settings, root)
     try:
         if "COUNTS" in literals("data", settings["dataset"]):
             _index.read(next(iter(files.values())).parent)
         elif said := _absent_file(root, tuple(files.items())):
             fetched = "SOURCES" in literals("data", settings["dataset"])
-            return said + (" (`snakemake data` fetches it)" if fetched else "")
+            return said + (" (get it with `snakemake data`)" if fetched else "")
     except (DataMissing, ValueError) as error:
         return str(error)
     return None
 
 
+def absent_loggers(config: Config) -> list[str]:
+    """A line for each logger whose package is not installed: runs train without it."""
+    return [
+        f"logger {logger.name}: {logger.package} is not installed here; runs train without it "
+        "(pip install 'favit-probsparse[loggers]')"
+        for logger in config.loggers
+        if logger.package and not is_installed(logger.package)
+    ]
+
+
 def untracked(states: Iterable[State], results: Results) -> list[str]:
-    """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
+    """A line for each place where a mechanism of these runs reads something that no fingerprint covers."""
     codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
     found = [
         line
@@ -183,7 +200,7 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
         for state, old in again
     }
     lines += [
-        "To find out whether their numbers would change: favit accept --prove "
+        "To check whether their numbers would change: favit accept --prove "
         f"(short trainings with old and new code: {len(proofs)})",
         "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
     ]

@@ -49,7 +49,7 @@ def why_nested(job: Any, workflow: Any) -> list[str]:
     if job.is_group():
         return ["it is a group of jobs"]
     if not job.is_shell:
-        return ["it is no shell command"]
+        return ["it has no shell command"]
     return [*_uses(job), *_unknown_flags(job), *_surroundings(job, workflow), *_command_trouble(job)]
 
 
@@ -97,7 +97,7 @@ def _surroundings(job: Any, workflow: Any) -> list[str]:
 def _command_trouble(job: Any) -> list[str]:
     found, text = [], job.shellcmd  # Snakemake makes it anew whenever it is asked
     if "<TBD>" in text:
-        found.append("its command is known on the node only")
+        found.append("its command is known only on the node")
     if len(text.encode()) > LONGEST_COMMAND:
         found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
     return found

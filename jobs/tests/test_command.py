@@ -45,7 +45,7 @@ def workflow(without: SharedFSUsage | None = None, precommand: str = "") -> Any:
     ("given", "reason"),
     [
         ({"is_group": lambda: True}, "it is a group of jobs"),
-        ({"is_shell": False}, "it is no shell command"),
+        ({"is_shell": False}, "it has no shell command"),
         ({"is_containerized": True}, "its rule uses container"),
         ({"rule_conda_env": "env.yaml"}, "its rule uses conda"),
         ({"rule_env_modules": ["cuda"]}, "its rule uses envmodules"),
@@ -59,7 +59,7 @@ def workflow(without: SharedFSUsage | None = None, precommand: str = "") -> Any:
         ({"rule_resources": {"tmpdir": SimpleNamespace(raw="/scratch")}}, "its rule uses resources.tmpdir"),
         ({"output": [file("o", "pipe")]}, "an output is pipe()"),
         ({"input": [file("i", "pipe")]}, "an input is pipe()"),
-        ({"shellcmd": "ls <TBD>"}, "its command is known on the node only"),
+        ({"shellcmd": "ls <TBD>"}, "its command is known only on the node"),
         ({"shellcmd": "x" * 100_001}, "its command is longer than 100000 bytes"),
     ],
 )

@@ -126,6 +126,7 @@ def test_a_request_that_can_never_pass_ends_at_once(
     assert calls["sbatch"] == (1 if line else 4) and calls["squeue"] == (0 if line else 1), fake_slurm.calls
 
 
+@pytest.mark.slow
 def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_path: Path) -> None:
     """No SLURM at all is told at once; no sacct is no trouble."""
     fake_slurm.remove("sacct")
@@ -141,6 +142,7 @@ def test_absent_tools(on_fake_slurm: Callable[[str], Any], fake_slurm: Any, tmp_
     assert "sbatch is not on PATH" in w.fail("o")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("keep", [False, True], ids=["cancel", "keep running"])
 def test_interrupt_takes_one_scancel_or_none(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, keep: bool
@@ -184,6 +186,7 @@ def test_ended_by_slurm_again_and_again_without_progress(
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("options", "asked"),
     [

@@ -157,6 +157,7 @@ def test_a_gpu_that_is_named_twice_is_shared_by_two(tmp_path: Path, monkeypatch:
     assert given == ["0", "0", "1", "0", "1"]
 
 
+@pytest.mark.slow
 def test_debug_cluster_runs_in_the_foreground(local: Callable[[str], Any]) -> None:
     w = local('rule a:\n    output: "o"\n    shell: "echo seen at once; touch {output}"\n')
     w.cluster = "debug"
@@ -171,6 +172,7 @@ def test_misspelt_resource_names_the_valid_ones(local: Callable[[str], Any]) -> 
     assert "slurm_partiton" in text and "did you mean slurm_partition?" in text
 
 
+@pytest.mark.slow
 def test_time_limit_of_a_local_job(local: Callable[[str], Any]) -> None:
     """One minute is the shortest; the warning (here after a second) lets it end and go on."""
     w = local(
@@ -214,6 +216,7 @@ rule a:
     assert sorted(w.read("ran").split()) == ["0", "1", "2"]
 
 
+@pytest.mark.slow
 def test_a_second_command_is_told_in_one_line(local: Callable[[str], Any]) -> None:
     w = local(
         'rule a:\n    output: "a"\n    shell: "touch begun; until [ -e go ]; do sleep 0.2; done; touch a"\n'
@@ -248,7 +251,7 @@ def test_several_clusters_end_in_one_clear_line(
     w = local(rule)
     w.env |= env
     text = w.fail("1.a", "2.a", "3.a")
-    assert text.count("the cluster that SLURM_CONF names") == 1
+    assert text.count("the cluster of SLURM_CONF") == 1
 
 
 def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -257,10 +260,11 @@ def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in (("SLURM_CLUSTERS", "a,b"), ("SBATCH_CLUSTERS", "a")):
         monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
         monkeypatch.setenv(name, value)
-        with pytest.raises(WorkflowError, match="the cluster that SLURM_CONF names"):
+        with pytest.raises(WorkflowError, match="the cluster of SLURM_CONF"):
             several_clusters()
 
 
+@pytest.mark.slow
 def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     text = local(
         'rule b:\n    input: "a"\n    output: "b"\n    group: "g"\n    shell: "echo cause >&2; exit 3"\n'
@@ -269,6 +273,7 @@ def test_a_failing_group_says_why(local: Callable[[str], Any]) -> None:
     assert "failed" in text and "exit code" in text and "| cause" in text
 
 
+@pytest.mark.slow
 def test_why_a_job_is_nested_is_said_on_request(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
     """When it is submitted: what comes of it is another matter, and this SLURM takes nothing."""
     fake_slurm.behave(sbatch=["error sbatch: error: invalid partition specified: x"] * 2)

@@ -255,6 +255,7 @@ rule bad:
 """
 
 
+@pytest.mark.slow
 def test_a_workflow_on_packs(on_fake_slurm: Callable[[str], Any], fake_slurm: Any) -> None:
     """Every job once, in few allocations; what fails is told by itself; what does not pack is told on request."""
     w = on_fake_slurm(PACKED)
@@ -308,7 +309,7 @@ def test_one_member_is_cancelled_by_name(
     (fake_slurm.folder / "jobs").mkdir()
     said = stop.cancel(journal.folder, ["run0", "run1", "other"])
     assert said.splitlines() == [
-        "other: no such job is queued or running.",
+        "other: no job of this name is queued or running.",
         "run0: cancelled.",
         "run1: cancelled.",
     ]

@@ -65,7 +65,7 @@ def test_submitted_followed_and_refused_twice(login: Any, fake_slurm: Any) -> No
     ]
     w.until(lambda: (w.folder / "began").exists() and len(w.read("began").split()) == 3)
     again = submitted(login)
-    assert again.returncode == 1 and "runs from here already, as job 100." in again.stderr
+    assert again.returncode == 1 and "already runs from here as job 100." in again.stderr
     assert "job 100 is running on here" in login("status").stdout
     (w.folder / "go").touch()
     followed = login("status", "--follow")
@@ -110,6 +110,7 @@ def test_a_new_start_of_the_job_takes_the_lease_at_once(tmp_path: Path) -> None:
     assert time.monotonic() - begun < 30 and not said, "nothing was waited for"
 
 
+@pytest.mark.slow
 def test_partitions_that_take_no_jobs_from_nodes(login: Any, fake_slurm: Any) -> None:
     (fake_slurm.folder / "alloc_nodes").write_text("login1,here")
     refused = submitted(login, "out/1")

@@ -80,6 +80,7 @@ def test_success_updates_the_file_and_leaves_no_backup(local: Callable[[str], An
     assert w.read("kept") == "before\nmore\n" and backups(w.folder) == []
 
 
+@pytest.mark.slow
 def test_second_attempt_begins_with_the_file_as_it_was(local: Callable[[str], Any]) -> None:
     w = local(RETRIED)
     (w.folder / "kept").write_text("before\n")
@@ -102,6 +103,7 @@ def test_folders_are_kept_too(local: Callable[[str], Any]) -> None:
     assert (w.folder / "kept/more").exists() and backups(w.folder) == []
 
 
+@pytest.mark.slow
 def test_start_after_a_cancelled_one_begins_with_the_file_as_it_was(local: Callable[[str], Any]) -> None:
     """Nobody restored it: the main process ended together with its jobs."""
     import signal

@@ -99,6 +99,7 @@ def finished_run(folder: Path, **changes: Any) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_command_on_a_run(tmp_path: Path) -> None:
     pytest.importorskip("vega_datasets")
     runs = [str(finished_run(tmp_path / name)) for name in ("one", "two")]

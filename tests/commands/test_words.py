@@ -141,6 +141,7 @@ def test_the_runs_of_a_table_are_there_one_by_one(here: Path, made: Config) -> N
             )
 
 
+@pytest.mark.slow
 def test_the_runs_are_made_anew_where_one_was_finished(here: Path, made: Config) -> None:
     from favit.results import tables
     from favit.results.guard import before_training

@@ -99,6 +99,7 @@ def test_the_shipped_mechanisms_read_nothing_untracked() -> None:
     outside.check(closure, reader)
 
 
+@pytest.mark.slow
 @pytest.mark.workflow
 def test_a_dry_run_says_it(checkout: Project) -> None:
     """Started once with Snakemake: the warning and the refusal are those of `favit explain`."""

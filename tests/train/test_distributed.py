@@ -64,7 +64,8 @@ def assert_finished(lives: list[Life]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "batch_size", "at_once"), [(2, 9, 0), (4, 8, 0), pytest.param(2, 9, 2, marks=pytest.mark.slow)]
+    ("size", "batch_size", "at_once"),
+    [(2, 9, 0), pytest.param(4, 8, 0, marks=pytest.mark.slow), pytest.param(2, 9, 2, marks=pytest.mark.slow)],
 )
 def test_several_processes_equal_one(tmp_path: Path, size: int, batch_size: int, at_once: int) -> None:
     """Also where the batch does not divide evenly, and where each process takes its share in parts."""
@@ -97,7 +98,9 @@ def test_processes_see_different_augmentations() -> None:
     assert not torch.equal(*(augmentation(images, labels, (0, 0, rank))[0] for rank in range(2)))
 
 
-@pytest.mark.parametrize(("task", "asked"), [("classification", 1), ("forecasting", 0)])
+@pytest.mark.parametrize(
+    ("task", "asked"), [("classification", 1), pytest.param("forecasting", 0, marks=pytest.mark.slow)]
+)
 def test_all_stop_at_one_step_and_go_on_to_the_same_end(tmp_path: Path, task: str, asked: int) -> None:
     """Everything random on; one of two processes is told to stop."""
     wanted = envelope(task, epochs=3)
@@ -136,7 +139,7 @@ def test_other_numbers_of_processes_go_on_and_say_so(tmp_path: Path) -> None:
     lives = together(tmp_path / "run", wanted, 2, {0: (2, signal.SIGTERM)})
     assert [life.wait() for life in lives] == [4, 4]
     alone = straight(tmp_path / "run", wanted)
-    assert "the checkpoint is from 2 processes, this is 1" in alone.output
+    assert "the checkpoint was written by 2 processes, now there are 1" in alone.output
 
 
 @pytest.mark.slow

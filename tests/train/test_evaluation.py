@@ -54,7 +54,7 @@ def run_of(task: str, **changes: Any) -> dict[str, Any]:
     return envelope(task, **changes)["run"]
 
 
-@pytest.mark.parametrize("at_once", [7, 1000])
+@pytest.mark.parametrize("at_once", [7, pytest.param(1000, marks=pytest.mark.slow)])
 def test_image_scores_do_not_depend_on_the_batch_size(monkeypatch: pytest.MonkeyPatch, at_once: int) -> None:
     """Against one image at a time, by hand."""
     run = run_of("classification", limit_test=45)

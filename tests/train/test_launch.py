@@ -93,7 +93,14 @@ def test_alone_it_starts_nothing(tmp_path: Path) -> None:
     assert launched.seen("started") == {"alone": f"{launched.process.pid} {os.getpid()} None"}
 
 
-@pytest.mark.parametrize(("status", "ends"), [(3, 3), (5, 5), (7, 1)])
+@pytest.mark.parametrize(
+    ("status", "ends"),
+    [
+        (5, 5),
+        pytest.param(3, 3, marks=pytest.mark.slow),
+        pytest.param(7, 1, marks=pytest.mark.slow),
+    ],
+)
 def test_on_one_node_it_becomes_torchrun(tmp_path: Path, status: int, ends: int) -> None:
     """And torchrun's processes are the program itself, whose status it ends with where that has a meaning."""
     launched = Launched(tmp_path, "--processes", "2", status=status)
@@ -112,6 +119,7 @@ def test_all_saved_what_they_have(tmp_path: Path) -> None:
     assert launched.process.wait(60) == 4
 
 
+@pytest.mark.slow
 def test_busy_on_several_nodes(tmp_path: Path) -> None:
     launched = Launched(tmp_path, "--nodes", "2", "--processes", "1", status=3)
     assert launched.process.wait(60) == 3

@@ -19,6 +19,7 @@ from tests.train.lives import Life, Lives
 from tests.train.runs import assert_same_tensors, envelope
 
 
+@pytest.mark.slow
 def test_a_trace_of_some_steps(tmp_path: Path) -> None:
     wanted = {n: envelope("forecasting", n, epochs=3) for n in ("traced", "plain")}
     life = Lives(tmp_path, wanted, "--keep", "weights", prepare=only, given=("traced",))
@@ -26,7 +27,7 @@ def test_a_trace_of_some_steps(tmp_path: Path) -> None:
     events = json.loads((tmp_path / "traced" / "trace.json").read_text())["traceEvents"]
     steps = [e for e in events if e.get("name") == "Optimizer.step#Adam.step"]
     assert len(steps) == TRACED
-    assert f"a trace of some steps is in {tmp_path / 'traced' / 'trace.json'}" in life.output
+    assert f"wrote a trace of some steps to {tmp_path / 'traced' / 'trace.json'}" in life.output
     assert not (tmp_path / "plain" / "trace.json").exists()
     losses = [
         [r["train_loss"] for r in csv.DictReader((tmp_path / n / "history.csv").open())] for n in wanted

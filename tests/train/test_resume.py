@@ -81,6 +81,7 @@ def die_after(epochs: int, seconds: float) -> None:
     Trainer._train_epoch = train_epoch  # type: ignore[method-assign,assignment]
 
 
+@pytest.mark.slow
 def test_killed_at_random_points(tmp_path: Path, task: str) -> None:
     killed_at_random(tmp_path, envelope(task, epochs=25), kills=2)
 
@@ -95,7 +96,15 @@ def test_killed_at_ten_random_points_at_length(tmp_path: Path, task: str) -> Non
     killed_at_random(tmp_path, envelope(task, epochs=30, **larger), kills=10, small=False)
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR2])
+@pytest.mark.parametrize(
+    ("task", "number"),
+    [
+        ("classification", signal.SIGUSR2),
+        ("forecasting", signal.SIGTERM),
+        pytest.param("classification", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("forecasting", signal.SIGUSR2, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_in_mid_epoch(tmp_path: Path, task: str, number: signal.Signals) -> None:
     wanted = envelope(task, epochs=3)
     straight(tmp_path / "straight", wanted)
@@ -145,7 +154,9 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("call", range(1, 9))
+@pytest.mark.parametrize(
+    "call", [pytest.param(n, marks=[] if n in (2, 6) else pytest.mark.slow) for n in range(1, 9)]
+)
 def test_killed_while_writing(tmp_path: Path, short: Path, call: int) -> None:
     """Between a temporary file and its name, whatever file that is."""
     wanted = envelope("forecasting", **SHORT)
@@ -181,7 +192,7 @@ def test_the_previous_checkpoint_serves_where_the_last_is_torn(tmp_path: Path, t
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     again = straight(tmp_path / "torn", wanted)
-    assert f"{last.name} is not used: it is torn" in again.output
+    assert f"skipped checkpoint {last.name}: incomplete" in again.output
     assert "resumed at epoch" in again.output
     assert_same_result(tmp_path / "straight", tmp_path / "torn")
 
@@ -195,7 +206,7 @@ def test_a_foreign_checkpoint_is_told_and_not_used(tmp_path: Path) -> None:
     life = Life(tmp_path / "both", theirs, prepare=signal_after_step, given=(6, signal.SIGTERM))
     assert life.wait() == 4
     again = straight(tmp_path / "both", ours)
-    assert "is not used: it belongs to another run (ffffffffffff, this is 0123456789ab)" in again.output
+    assert ": it belongs to another run (ffffffffffff, this is 0123456789ab)" in again.output
     assert "resumed" not in again.output
     assert_same_result(tmp_path / "straight", tmp_path / "both")
 

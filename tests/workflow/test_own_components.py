@@ -7,12 +7,14 @@ import os
 import subprocess
 import sys
 import sysconfig
+import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import yaml
 
+from favit.sweeps import shipped
 from tests.conftest import ROOT
 
 FILES = {
@@ -121,6 +123,7 @@ class Installed:
 
     python: Path
     folder: Path
+    wheels: dict[str, Path]
 
     def run(self, *words: str, check: bool = True) -> str:
         hidden = ("PYTHONPATH", "PYTEST_CURRENT_TEST")
@@ -135,7 +138,7 @@ class Installed:
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
-    """The wheel of this checkout in an environment of its own, beside the packages of this one, and an empty folder."""
+    """The wheels of this checkout in an environment of their own, beside the packages of this one; an empty folder."""
     if importlib.util.find_spec("hatchling") is None:
         message = "hatchling is not installed, and the wheel cannot be built; make setup installs it"
         # Continuous integration starts from `make setup`: there its absence is a defect and no reason to skip.
@@ -145,20 +148,51 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "-q"]
     run = {"cwd": ROOT, "check": True, "capture_output": True, "timeout": 600}
     subprocess.run(
-        [*pip, "wheel", ".", "--no-build-isolation", "--no-deps", "--no-index", "-w", place], **run
+        [*pip, "wheel", ".", "./jobs", "--no-build-isolation", "--no-deps", "--no-index", "-w", place], **run
     )
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place / "venv"], **run)
     python = place / "venv" / "bin" / "python"
     (site,) = (place / "venv" / "lib").glob("*/site-packages")
     # A folder named in a .pth is searched, but its own .pth files are not read: the editable checkout is left out.
     (site / "others.pth").write_text(sysconfig.get_paths()["purelib"] + "\n")
-    (wheel,) = place.glob("*.whl")
+    wheels = {wheel.name.partition("-")[0]: wheel for wheel in place.glob("*.whl")}
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "-q", "--no-deps", "--no-index", wheel],
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "--python",
+            python,
+            "install",
+            "-q",
+            "--no-deps",
+            "--no-index",
+            *wheels.values(),
+        ],
         **run,
     )
     (place / "empty").mkdir()
-    return Installed(python, place / "empty")
+    return Installed(python, place / "empty", wheels)
+
+
+@pytest.mark.slow
+def test_the_wheels_carry_what_a_checkout_has(installed: Installed) -> None:
+    """Every file of both packages, and what ``favit init`` lays out."""
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True
+    ).stdout.split("\0")
+    executor = "snakemake_executor_plugin_submitit"
+    wanted = {
+        "favit_probsparse": [
+            *(name for name in tracked if name.startswith("favit/")),
+            *(f"favit/_project/{name}" for name in tracked if name.split("/")[0] in shipped.NAMES),
+        ],
+        executor: [name.removeprefix("jobs/") for name in tracked if name.startswith(f"jobs/{executor}/")],
+    }
+    for name, wheel in installed.wheels.items():
+        inside = set(zipfile.ZipFile(wheel).namelist())
+        assert wanted[name] and set(wanted[name]) <= inside, set(wanted[name]) - inside
+        assert any(file.endswith("licenses/LICENSE") for file in inside)
 
 
 @pytest.mark.slow
@@ -170,7 +204,7 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     assert {p.name for p in folder.iterdir()} == {
         "Snakefile", "config.yaml", "workflow", "slurm", "workstation", "my_lab", ".gitignore",
     }  # fmt: skip
-    assert "laid out already" in installed.run("favit", "init", check=False)
+    assert "already holds a project" in installed.run("favit", "init", check=False)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["components"] == ["my_lab"] and "cifar100-aggregators" in config["sweeps"]
     for name, text in FILES.items():
@@ -181,6 +215,9 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     (folder / "data").mkdir()
     (folder / "data" / "stripes.txt").write_text("64")
 
+    installed.run("snakemake_executor_plugin_submitit", "status")
+    said = installed.run("snakemake", "-n", "--profile", "slurm", "pictures", "days")
+    assert said.count("never run before") == 3
     said = installed.run("snakemake", "-n", "pictures", "days")
     assert said.count("never run before") == 3 and "stripes tiny_mlp.median.none.seed0" in said
 

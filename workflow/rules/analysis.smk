@@ -51,7 +51,7 @@ def code_alone(wildcards):
 def with_all_four_terms(wildcards):
     """The configured runs whose attention has all four terms, by their metrics."""
     if not ALL_FOUR_TERMS:
-        raise WorkflowError("no sweep has the aggregator cross_terms with all four terms")
+        raise WorkflowError("no sweep has the aggregator cross_terms with terms: all; add one to config.yaml")
     anew_if_outdated("term_variance", VARIANCE, ALL_FOUR_TERMS)
     return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
 
@@ -92,7 +92,7 @@ def metrics_of(analysis):
     def found(wildcards):
         files, words, _ = TRAINED[analysis]
         if not trained(analysis):
-            raise WorkflowError(f"no run {words} is finished and has kept its weights (keep: weights); train one first")
+            raise WorkflowError(f"no finished run {words} has kept its weights; train one with keep: weights")
         anew_if_outdated(analysis, files, trained(analysis))
         return [str(state.folder / METRICS) for state in trained(analysis)]
 
@@ -106,12 +106,13 @@ localrules:
 
 
 rule position_similarity:
+    """Measure how alike positions look, by encoding and distance."""
     output:
         SIMILARITY,
     input:
         code_alone,
     message:
-        "How alike positions look, by encoding and distance"
+        "Similarity of positions by encoding and distance"
     params:
         python=sys.executable,
         out=str(ANALYSES),
@@ -123,12 +124,13 @@ rule position_similarity:
 # The runs must have kept their weights: `--config keep=weights` when they are trained. Weights are no part of a
 # result's identity, so a run that finished without them is not trained again by itself: delete its folder.
 rule term_variance:
+    """Measure the variance of attention's four terms in trained runs of cross_terms."""
     output:
         VARIANCE,
     input:
         with_all_four_terms,
     message:
-        "Variance of attention's four terms"
+        "Variance of the four terms of attention"
     params:
         python=sys.executable,
         out=str(ANALYSES),
@@ -142,12 +144,13 @@ rule term_variance:
 # Jobs of their own, on a GPU where runs have one: models score their test images, in the first once for each other
 # aggregator. The report shows what it finds.
 rule aggregator_use:
+    """Measure what trained FaViT models make of their aggregators."""
     output:
         TRAINED["aggregator_use"][0],
     input:
         metrics_of("aggregator_use"),
     message:
-        "What trained models make of their aggregators"
+        "How trained models use their aggregators"
     threads: config.get("resources", {}).get("cpus", 1)
     resources:
         mem_mb=config.get("resources", {}).get("mem_mb", 4000),
@@ -162,12 +165,13 @@ rule aggregator_use:
 
 
 rule kept_keys:
+    """Measure how far apart the samples are that ProbSparse keeps."""
     output:
         TRAINED["kept_keys"][0],
     input:
         metrics_of("kept_keys"),
     message:
-        "How far apart the samples are that ProbSparse keeps"
+        "Distance between the samples that ProbSparse keeps"
     threads: config.get("resources", {}).get("cpus", 1)
     resources:
         mem_mb=config.get("resources", {}).get("mem_mb", 4000),
@@ -182,12 +186,13 @@ rule kept_keys:
 
 
 rule trained_encodings:
+    """Show what learned encodings have become."""
     output:
         TRAINED["trained_encodings"][0],
     input:
         metrics_of("trained_encodings"),
     message:
-        "What learned encodings have become"
+        "Learned encodings after training"
     params:
         python=sys.executable,
         out=str(ANALYSES),

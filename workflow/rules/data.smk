@@ -19,6 +19,7 @@ def by_hand(name):
 
 
 rule data:
+    """Fetch the data sets of all sweeps from their official places; needs a network."""
     params:
         python=sys.executable,
         names=" ".join(name for name in DATASETS if not by_hand(name)),
@@ -27,8 +28,9 @@ rule data:
         "{params.python:q} -m favit.fetch --data {params.root:q} {params.names}"
 
 
-# No output is declared: Snakemake would delete the index before a rerun, and the command goes on by itself.
+# No output is declared: Snakemake would delete the index before a rerun, but the command resumes by itself.
 rule prepare:
+    """Check and pack data sets of very many files, such as ImageNet, which are downloaded by hand."""
     threads: config.get("resources", {}).get("cpus", 1)
     resources:
         mem_mb=config.get("resources", {}).get("mem_mb", 4000),

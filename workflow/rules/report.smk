@@ -20,6 +20,7 @@ localrules:
 
 
 rule report:
+    """Make one page of all tables and figures from the results that are there."""
     output:
         page=report(
             str(REPORT),
@@ -43,6 +44,10 @@ rule report:
         ),
     input:
         anew_if_outdated,
+    # Last of what is asked for, so that it shows what the others make: runs, tables and analyses. On a cluster it
+    # does not wait for jobs there; the next call makes it anew.
+    priority: -1
+    threads: lambda w: workflow.resource_settings.cores if workflow.local_exec else 1
     message:
         "Report of all results"
     params:

@@ -39,6 +39,7 @@ rule table:
 
 # Whatever is there now, marked as partial where runs are missing.
 rule tables:
+    """Make all tables from the results that are there; train nothing."""
     params:
         python=sys.executable,
         sweeps=" ".join(SETUP.sweeps),

@@ -161,5 +161,7 @@ onstart:
             for _absent in guard.absent_data(SETUP.data, to_train):
                 logger.warning(_absent)
                 workflow.scheduler.keepgoing = True  # the runs that have their data train
+            for _absent in guard.absent_loggers(SETUP) if to_train else ():
+                logger.warning(_absent)
         except (guard.NeedsConfirmation, snapshot.CodeChanged, ConfigError, OSError) as stop:
             raise WorkflowError(str(stop))

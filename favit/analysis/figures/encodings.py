@@ -18,4 +18,4 @@ def draw() -> Plot:
         "bands of them. Light: alike, grey: unrelated, dark: opposite; white where a vector is constant and has no "
         "correlation. Learned encodings as they are before training."
     )
-    return Plot("encodings", "Correlation structure of the encodings", caption, figure)
+    return Plot("encodings", "Correlation structure of the encodings", caption, figure, pictures=True)

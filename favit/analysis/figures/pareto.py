@@ -40,12 +40,12 @@ def draw(section: Section, data: Path) -> Plot | None:
                 label="Pareto front",
             )
             _scatter(panel, points, labels, looks)
-            for x, y, std, _, model in _best_of_each_model(points, metric.higher_is_better):
-                panel.annotate(model, (x, y + std), xytext=(0, 5), textcoords="offset points", ha="center")
             panel.set(xlabel="FLOPs (G)", title=place, ylabel=metric.title)
             panel.margins(0.15)
             panel.locator_params(axis="x", nbins=5)
         legend(figure, axes[0])
+        for panel, points in zip(axes, clouds.values(), strict=True):
+            _name_models(figure, panel, _best_of_each_model(points, metric.higher_is_better))
         rings = [
             _ring(figure, panel, points, looks) for panel, points in zip(axes, clouds.values(), strict=True)
         ]
@@ -55,7 +55,7 @@ def draw(section: Section, data: Path) -> Plot | None:
         "deviation over seeds. The line joins the mechanisms that no other beats in both."
     )
     if any(rings):
-        caption += " Rings around a point are mechanisms at the same place."
+        caption += " Rings around a point: further mechanisms at the same point."
     return Plot("pareto", f"{metric.label} against FLOPs", caption, figure)
 
 
@@ -85,6 +85,33 @@ def _ring(figure: Figure, panel: Axes, points: Sequence[Point], looks: Mapping[s
     return hidden
 
 
+def _name_models(figure: Figure, panel: Axes, points: Sequence[Point]) -> None:
+    """Write each model's name above its point; names that would lie over each other become one line."""
+    figure.draw_without_rendering()
+    labels: list[tuple[float, float, Point, list[str]]] = []  # where on paper, at which point, whose
+    for point in sorted(points, key=lambda p: (p[0], p[1])):
+        x, y = panel.transData.transform((point[0], point[1] + point[2])) * 72 / figure.dpi
+        for at_x, at_y, _, names in labels:
+            if abs(y - at_y) < _LINE and x - at_x < _LETTER * (len(", ".join(names)) + len(point[4])) / 2:
+                names.append(point[4])
+                break
+        else:
+            labels.append((x, y, point, [point[4]]))
+    for _, _, (x, y, std, _, _), names in labels:
+        across = panel.transAxes.inverted().transform(panel.transData.transform((x, y)))[0]
+        side = (
+            "left"
+            if across < 1 / 3 and len(names) > 1
+            else "right"
+            if across > 2 / 3 and len(names) > 1
+            else "center"
+        )
+        panel.annotate(
+            ", ".join(names), (x, y + std), xytext=(0, 5), textcoords="offset points", ha=side
+        )  # towards the middle, where there is room
+
+
+_LINE, _LETTER = 9.0, 4.5  # points of print: the height of a name, the width of a letter
 _NEAR = 2.5  # points of print, of markers four wide
 
 
@@ -103,7 +130,7 @@ def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) 
 
 
 def _best_of_each_model(points: Sequence[Point], higher_is_better: bool) -> list[Point]:
-    """Where models are told apart by name: the best point of each; nothing where there is one model."""
+    """Where models are told apart by name: the best point of each; nothing if there is one model."""
     best: dict[str, Point] = {}
     for point in sorted(points, key=lambda p: p[1], reverse=higher_is_better):
         best.setdefault(point[4], point)

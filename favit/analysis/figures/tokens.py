@@ -1,4 +1,4 @@
-"""Which tokens ProbSparse selects, drawn over test images, stage by stage."""
+"""The tokens that ProbSparse selects, drawn over test images, stage by stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMAGES = 4
 
 
 def draw(section: Section, data: Path) -> Plot | None:
-    """The first row and group with such an aggregator that kept its weights; None where there is none."""
+    """The first row and group with such an aggregator that kept its weights; None if there is none."""
     if section.task != "classification":
         return None
     for group in section.table.groups:
@@ -50,7 +50,7 @@ def _plot(images: np.ndarray, stages: list[tuple[int, np.ndarray]], label: str) 
         f"{label}: the darker a token, the more of a stage's heads and blocks select it (clear: none, dark: all), on "
         "the first test images of as many classes. Stages with one window select everything and are not shown."
     )
-    return Plot("tokens", "Tokens that ProbSparse selects", caption, figure)
+    return Plot("tokens", "Tokens that ProbSparse selects", caption, figure, pictures=True)
 
 
 _SHADE = ListedColormap(["#8B2500"])

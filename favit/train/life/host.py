@@ -1,4 +1,4 @@
-"""A run's host: stops it when asked, keeps its checkpoints, tells people, and knows how long it has taken."""
+"""A run's host: stops it when asked, keeps its checkpoints, reports its progress and measures its time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from favit.train.life import checkpoints, machine, record
 from favit.train.life.reporter import Reporter, epoch_line
 from favit.train.life.signals import StopRequest
 from favit.train.life.trace import Trace
+from favit.train.loggers.feed import Feeds
 
 
 class RunHost:
@@ -29,9 +30,10 @@ class RunHost:
         stop: StopRequest,
         lease: Lease | None,
         reporter: Reporter,
+        loggers: Feeds,
         trace: Trace | None = None,
     ) -> None:
-        self.folder, self.reporter = folder, reporter
+        self.folder, self.reporter, self.loggers = folder, reporter, loggers
         self._trace = trace
         self._identity, self._device, self._stop, self._lease = identity, device, stop, lease
         self._earlier_seconds = 0.0
@@ -53,6 +55,7 @@ class RunHost:
         """The newest usable checkpoint of this run; what is passed over is told."""
         found = checkpoints.load(self.folder, self._identity, self.reporter.say)
         if found is None:
+            self.loggers.begins_anew()
             return None
         state, life = found
         self._earlier_seconds, self.started = life["seconds"], life["started"]
@@ -64,29 +67,30 @@ class RunHost:
         life = {"seconds": self.seconds, "started": self.started}
         checkpoints.save(self.folder, position, self._identity, state, life)
         record.write_history(self.folder, history)
+        self.loggers.offer(history)
 
     def resumed(self, epoch: int, step: int, steps: int, processes: tuple[int, int]) -> None:
-        """Say where the run goes on."""
+        """Report where the run resumes."""
         then, now = processes
         if then != now:
             self.reporter.say(
-                f"the checkpoint is from {then} processes, this is {now}: going on, "
-                "but not with the numbers of an uninterrupted run"
+                f"the checkpoint was written by {then} processes, now there are {now}: the numbers will differ "
+                "from those of an uninterrupted run"
             )
         self.reporter.say(f"resumed at epoch {epoch + 1}, step {step} of {steps}")
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int, done: int) -> None:
-        """Show the epoch's bar."""
+        """Show a progress bar for the epoch."""
         self.reporter.begin_epoch(epoch, epochs, steps, done)
 
     def step_ends(self, loss: float | None) -> None:
-        """Move the bar."""
+        """Advance the progress bar."""
         self.reporter.step(loss)
         if self._trace is not None and self._trace.step():
-            self.reporter.say(f"a trace of some steps is in {self.folder.trace}")
+            self.reporter.say(f"wrote a trace of some steps to {self.folder.trace}")
 
     def steps_end(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self.reporter.end_epoch()
 
     def measured(self) -> Mapping[str, Any]:
@@ -94,7 +98,7 @@ class RunHost:
         return {"memory_bytes": machine.peak_memory(self._device)}
 
     def epoch_ends(self, row: Row, scored: str, epochs: int, unit: str) -> None:
-        """Say how the epoch went and how long the rest will take."""
+        """Report the scores of the epoch and the time left."""
         left = self.seconds / row["epoch"] * (epochs - row["epoch"])
         self.reporter.say(epoch_line(row, scored, epochs, left, unit))
 

@@ -1,4 +1,4 @@
-"""The end of a run: the result is written last, so that whoever sees it finds all the rest."""
+"""The end of a run: the result is written last, so that it exists only when everything else does."""
 
 from __future__ import annotations
 
@@ -64,6 +64,7 @@ def write_finished(wanted: Request, trainer: Trainer, host: RunHost, scores: Fin
     folder.write_metrics(metrics)
     if keep != "all":
         folder.remove_checkpoints()
+    host.loggers.end("finished", scores.metrics, trainer.history)
     host.reporter.say(_summary(scores.metrics, metrics["wall_time_s"]))
 
 
@@ -84,6 +85,7 @@ def write_diverged(wanted: Request, trainer: Trainer, host: RunHost, divergence:
         }
     )
     folder.remove_checkpoints()
+    host.loggers.end("diverged", {}, trainer.history)
     host.reporter.say(f"diverged: the loss of step {divergence.step} is not finite")
 
 

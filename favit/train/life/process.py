@@ -33,13 +33,18 @@ from favit.train.life.reporter import Reporter
 from favit.train.life.request import Complete, Request
 from favit.train.life.signals import StopRequest
 from favit.train.life.trace import Trace
+from favit.train.loggers.about import About
+from favit.train.loggers.feed import Feeds
 from favit.train.loop import Diverged, Interrupted
 
-FINISHED, BAD_INPUT = 0, 1
+FINISHED = 0
+"""Finished or diverged; both are results."""
+BAD_INPUT = 1
+"""Bad input or a failing disk, reported in one line; or an error of the program itself, with a traceback."""
 
 
 class BadInput(Exception):
-    """Something that whoever started this has to change."""
+    """An error that the user can mend; the message is one line."""
 
 
 def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
@@ -119,7 +124,10 @@ def _train(
     trace = Trace(folder.trace, device) if options.profile and world.first else None
     if trace is not None:
         stack.callback(trace.close)
-    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, trace)
+    about = About(wanted.title, wanted.identity, wanted.run, options.out.absolute())
+    loggers = Feeds(wanted.loggers if world.first else [], about, reporter.say)
+    stack.callback(loggers.close)
+    host = RunHost(folder, wanted.identity, device, stop, lease, reporter, loggers, trace)
     return _to_the_end(options, wanted, device, world, host)
 
 
@@ -133,6 +141,7 @@ def _to_the_end(
         begin = validated if wanted.run.get("validation_split") else engine
         workers = machine.at_most_its_own(options.workers, device)
         trainer = begin.trainer(wanted.run, options.data, device, world, workers, host)
+    host.loggers.start()
     try:
         result = trainer.train()
     except Diverged as divergence:
@@ -152,18 +161,18 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+        raise ValueError(f"cannot create the folder --out {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"--out {folder} cannot be written")
+        raise ValueError(f"no permission to write to --out {folder}")
 
 
 def _say_there_is_nothing_to_do(folder: RunFolder) -> None:
-    print(f"{folder.metrics} is there already: nothing to do")
+    print(f"{folder.metrics} already exists; nothing to do")
 
 
 @contextmanager
 def _of_the_user() -> Iterator[None]:
-    """Tells what a user can get wrong from what is a fault of this program."""
+    """Turn errors that a user can mend into ``BadInput``; others are faults of this program."""
     try:
         yield
     except (ValueError, FileNotFoundError) as error:
