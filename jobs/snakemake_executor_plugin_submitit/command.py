@@ -44,11 +44,6 @@ class Command:
     tmpdir: bool = False  # whether TMPDIR and its like are set to the node's temporary folder
 
 
-def is_plain(job: Any, workflow: Any) -> bool:
-    """Return whether the job's shell command may run without a nested Snakemake around it."""
-    return not why_nested(job, workflow)
-
-
 def why_nested(job: Any, workflow: Any) -> list[str]:
     """List the reasons for which the job needs a nested Snakemake; none if its shell command may run alone."""
     if job.is_group():
@@ -100,10 +95,10 @@ def _surroundings(job: Any, workflow: Any) -> list[str]:
 
 
 def _command_trouble(job: Any) -> list[str]:
-    found = []
-    if "<TBD>" in job.shellcmd:
+    found, text = [], job.shellcmd  # Snakemake makes it anew whenever it is asked
+    if "<TBD>" in text:
         found.append("its command is known only on the node")
-    if len(job.shellcmd.encode()) > LONGEST_COMMAND:
+    if len(text.encode()) > LONGEST_COMMAND:
         found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
     return found
 

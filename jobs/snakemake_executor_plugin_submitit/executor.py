@@ -123,12 +123,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         if why := command.why_nested(job, self.workflow):
             parameters = resources.with_nested(parameters)
             self._explain(job, "runs as a nested Snakemake", why)
-        if packs.wanted(job, self.settings) > 1 and (why := packs.why_not(job, parameters, self.settings)):
-            self._explain(job, "is not packed", why)
+        if packs.wanted(job, self.settings) > 1 and (alone := packs.why_not(job, parameters, self.settings)):
+            self._explain(job, "is not packed", alone)
         group, batch = self._open_batch(array, parameters, packs.describe(job, parameters, self.settings))
         updated = back_up(job, self.workflow)
         job.register(batch.token)
-        task = self._task(job, key, array, parameters, updated)
+        task = self._task(job, key, parameters, updated, nested=bool(why))
         task.argv = command.shorten(task.argv, batch.files.command(key))
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
@@ -166,15 +166,15 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             self._say(f"Killed by SLURM and submitted again: {', '.join(moved)}.")
 
     def _task(
-        self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
+        self, job: Any, key: str, parameters: dict[str, Any], updated: dict[str, str], nested: bool
     ) -> Task:
         """Describe the job for its allocation; for a plain command make what it needs to find."""
-        if command.is_plain(job, self.workflow):
+        if nested:
+            what = command.nested(job, self.format_job_exec(job), self.workflow)
+        else:
             self._prepare(job)
             what = command.plain(job)
-        else:
-            what = command.nested(job, self.format_job_exec(job), self.workflow)
-        log = ExecutorFolder(Path(self.settings.folder)).log(array, job_label(job))
+        log = ExecutorFolder(Path(self.settings.folder)).log(array_label(job), job_label(job))
         return describe(job, key, what, log, parameters, updated, self._request(job))
 
     def _explain(self, job: Any, what: str, why: list[str]) -> None:

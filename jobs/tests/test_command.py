@@ -80,7 +80,7 @@ def test_all_reasons_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["protected", "touch", "directory", "ensure", "report", "update", "temp"])
 def test_plain_in_spite_of_these_flags(name: str) -> None:
-    assert command.is_plain(job(output=[file("o", name)], input=[file("i", "ancient")]), workflow())
+    assert not command.why_nested(job(output=[file("o", name)], input=[file("i", "ancient")]), workflow())
 
 
 def test_a_command_that_is_too_long_for_an_argument_goes_into_a_file(tmp_path: Path) -> None:
