@@ -98,6 +98,7 @@ $(VENV)/.docs: $(READY)
 
 # The repository is the source folder, so that links between its pages are the same on disk and in the site.
 docs: $(VENV)/.docs
+	$(BIN)/python docs/_site/reference.py --check
 	$(BIN)/python -m sphinx --fail-on-warning --keep-going --quiet -c docs . build/site
 
 # The pages that are made from declarations; a test holds them to a fresh making.

@@ -1,6 +1,6 @@
-"""Contents page. `snakemake -n` says what would run and why; each sweep's name is a target.
+"""The workflow. `snakemake -n` shows what would run and why; the name of each sweep is a target.
 
-Targets come first, options after them: -q, --config and others take all words that follow for their own.
+Put targets first and options after them: -q, --config and others take every word that follows.
 
     snakemake --profile slurm              all sweeps, on a cluster
     snakemake --profile slurm SWEEP        one of them
@@ -11,7 +11,7 @@ Targets come first, options after them: -q, --config and others take all words t
 import sys
 from pathlib import Path
 
-# Snakemake's own word on a file that is no YAML names neither the file nor the line.
+# Snakemake's own error for invalid YAML names neither the file nor the line.
 sys.path.insert(0, workflow.basedir)  # this checkout's code, whatever is installed
 from favit.sweeps.config import ConfigError, read
 

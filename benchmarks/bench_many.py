@@ -47,6 +47,7 @@ class Result:
     seconds: float
     calls: Counter[str]
     megabytes: float  # of the process that submits and watches
+    cpu_seconds: float  # of the same process, with the clients that it calls
 
 
 def by_hand(folder: Path, jobs: int, env: dict[str, str]) -> None:
@@ -61,8 +62,8 @@ def by_hand(folder: Path, jobs: int, env: dict[str, str]) -> None:
         time.sleep(0.5)
 
 
-def by_executor(folder: Path, jobs: int, env: dict[str, str], more: list[str]) -> float:
-    """Run the workflow and return the main process's largest memory in MB."""
+def by_executor(folder: Path, jobs: int, env: dict[str, str], more: list[str]) -> tuple[float, float]:
+    """Run the workflow and return the main process's largest memory in MB, and its seconds of a CPU."""
     (folder / "Snakefile").write_text(SNAKEFILE.format(jobs=jobs))
     common = ["10000" if word == "500" else word for word in COMMON]
     command = [sys.executable, "-m", "snakemake", *common, *VARIANTS["ours"], "--quiet", "all", *more]
@@ -72,7 +73,7 @@ def by_executor(folder: Path, jobs: int, env: dict[str, str], more: list[str]) -
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or len(list((folder / "out").iterdir())) != jobs:
         raise RuntimeError(f"{jobs} jobs failed:\n{(folder / 'output').read_text()[-3000:]}")
-    return usage.ru_maxrss / 1024
+    return usage.ru_maxrss / 1024, usage.ru_utime + usage.ru_stime
 
 
 def run(variant: str, jobs: int, cluster: Any, packed: int) -> Result:
@@ -82,16 +83,16 @@ def run(variant: str, jobs: int, cluster: Any, packed: int) -> Result:
         folder = Path(name)
         tools = count_calls(folder / "count", conf)
         env = os.environ | {"SLURM_CONF": conf, "PATH": f"{tools}:{os.environ['PATH']}"}
-        begun, megabytes = time.perf_counter(), 0.0
+        begun, main = time.perf_counter(), (0.0, 0.0)
         if variant == "by hand":
             by_hand(folder, jobs, env)
         else:
             more = ["--submitit-pack", str(packed)] if variant == "packed" else []
-            megabytes = by_executor(folder, jobs, env, more)
+            main = by_executor(folder, jobs, env, more)
         seconds = time.perf_counter() - begun
         calls = Counter((folder / "count/calls").read_text().split())
         cluster.wait_until("the cluster is empty", cluster.idle, 120)
-        return Result(seconds, calls, megabytes)
+        return Result(seconds, calls, *main)
 
 
 def enlarge(cluster: Any) -> None:
@@ -136,7 +137,8 @@ def main() -> None:
     for variant, found in results.items():
         seconds = statistics.median(r.seconds for r in found)
         detail = ", ".join(f"{n} {tool}" for tool, n in found[-1].calls.most_common())
-        memory = f", {found[-1].megabytes:.0f} MB" if found[-1].megabytes else ""
+        own = f", {found[-1].megabytes:.0f} MB, {found[-1].cpu_seconds:.1f} s of a CPU"
+        memory = own if found[-1].megabytes else ""
         print(
             f"{options.jobs} jobs  {variant:<9} {seconds:7.1f} s ({seconds / hand:4.2f} x)  "
             f"{found[-1].calls.total()} SLURM calls: {detail}{memory}"

@@ -47,10 +47,12 @@ rule train:
         job_label="{{model}}.{{aggregator}}.{{encoding}}.seed{{seed}}",
         array_label="many.train",
         progress="results/runs/{{digest}}/checkpoint-*.pt",
+        pack_line='{{"run": "results/runs/{{digest}}/run.json", "out": "results/runs/{{digest}}"}}',
+        pack_command="{{params.program}} --runs",
     params:
-        command=lambda w, threads: f"python results/snapshots/0123456789abcdef --run {{w.digest}}/run.json "
-            f"--out {{w.digest}} --data data --device auto --keep none --threads {{threads}} --workers {{threads}}",
-    shell: "exec {{params.command}}"
+        program=lambda w, threads: f"python results/snapshots/0123456789abcdef --threads {{threads}} "
+            f"--workers {{threads}} --data data --device auto --keep none",
+    shell: "exec {{params.program}} --run {{wildcards.digest}}/run.json --out {{wildcards.digest}}"
 """
 
 ONLY_OUTPUT = f"""{PATHS}

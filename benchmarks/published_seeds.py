@@ -54,7 +54,7 @@ def ours(seed: int, data: Path, scratch: Path) -> dict[str, float]:
         "cpu",
     ]
     subprocess.run([*command, "--data", str(data)], check=True, env=_one_thread(), stdout=subprocess.DEVNULL)
-    scores = json.loads((out / "metrics.json").read_text())["scores"]
+    scores = json.loads((out / "metrics.json").read_text())["metrics"]
     return {name: scores[name] for name in ("mse", "mae")}
 
 

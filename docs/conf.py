@@ -29,6 +29,7 @@ exclude_patterns = [".*", "**/.*", "build", "data", "dist", "docs/_site", "favit
 # Links to what is no page lead to the repository where pyproject.toml names one, else to a copy of the file.
 repository = PROJECT.get("urls", {}).get("Repository", "")
 
+smartquotes = False  # of `--stale` in a sentence it would make a dash
 myst_heading_anchors = 4
 myst_enable_extensions = ["html_image"]
 highlight_language = "text"

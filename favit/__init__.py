@@ -2,7 +2,7 @@
 
 
 def __getattr__(name: str) -> object:
-    """``load_run`` and its like, imported when one is first asked for (PEP 562): see ``favit.loading``.
+    """``load_run`` and others, imported when first used (PEP 562): see ``favit.loading``.
 
     This file is part of every run's code, of which these two functions are none (``favit.identity.facts``): what
     they lead to is in no snapshot, and no import statement leads there.
@@ -17,5 +17,5 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    """The module's names, and those that are imported when they are asked for."""
+    """The module's names, and those that are imported when first used."""
     return sorted([*globals(), "load_histories", "load_predictions", "load_results", "load_run"])

@@ -52,11 +52,9 @@ def commands(script: str) -> Iterator[list[str]]:
     script = re.sub(
         r"<<-?\s*(['\"]?)(\w+)\1([^\n]*)\n.*?^\s*\2$", r"\3", script, flags=re.MULTILINE | re.DOTALL
     )
-    for line in re.sub(r"\\\n", " ", script).splitlines():
-        lexer = shlex.shlex(line, posix=True, punctuation_chars="();<>|&")
-        lexer.whitespace_split = True
+    for line in logical_lines(re.sub(r"\\\n", " ", script)):
         words: list[str] = []
-        for word in [*lexer, ";"]:
+        for word in [*line, ";"]:
             if set(word) <= set("();|&") and word not in ("&>", "<", ">"):
                 if words:
                     yield words
@@ -65,6 +63,20 @@ def commands(script: str) -> Iterator[list[str]]:
                 words = ["true"]  # what follows are its values
             elif words or not (word in KEYWORDS or re.match(r"[A-Za-z_]\w*=", word)):
                 words.append(word)
+
+
+def logical_lines(script: str) -> Iterator[list[str]]:
+    """The words of each line, signs of the shell apart; a quoted text may go over several lines."""
+    pending = ""
+    for line in script.splitlines():
+        pending += line
+        lexer = shlex.shlex(pending, posix=True, punctuation_chars="();<>|&")
+        lexer.whitespace_split = True
+        try:
+            yield list(lexer)
+            pending = ""
+        except ValueError:
+            pending += "\n"
 
 
 def problems(words: list[str], anywhere: bool) -> Iterator[str]:
@@ -150,6 +162,7 @@ def test_every_block_is_marked_or_can_be_run(page: Path) -> None:
         ("```sh\nmake supper\n```", "no target supper"),
         ("```sh\npython -m favit.no_such_module\n```", "no module"),
         ("```sh\nls 'open\n```", "bash cannot read it"),
+        ("```sh\npython -c '\nprint(1)\n' && frobnicate\n```", "no command frobnicate"),
         ("```sh\ncat > x.py <<'EOF'\nfrobnicate x\nEOF\nls\n```", ""),
     ],
 )

@@ -44,6 +44,21 @@ def test_the_sweep_of_the_start_is_valid() -> None:
     )
 
 
+def test_every_configuration_shown_is_valid() -> None:
+    raw = yaml.safe_load((ROOT / "config.yaml").read_text())
+    blocks = [yaml.safe_load(b) for page in TYPED for b in re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)]
+    shown = [
+        block for block in blocks if block.keys() <= {"sweeps", "resources"}
+    ]  # the others are of a profile
+    counted = {
+        name: len(runs(parse({**raw, "groups": {}, **b}), name))
+        for b in shown
+        for name in b.get("sweeps", {})
+    }
+    assert counted == {"my-ablation": 2 * 2 * 3, "imagenet-b2": 1}
+    assert all(parse({**raw, **block}) for block in shown if "sweeps" not in block)
+
+
 def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "own-components.md").read_text()
     (example,) = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Aggregator" in b]

@@ -151,7 +151,7 @@ def profiles_page() -> str:
             code(name := f"submitit-{field.name.replace('_', '-')}"),
             _kind(kinds[field.name]),
             code(field.default),
-            *(code(here[profile].get(name)) for profile in here),
+            "<br>".join(f"{profile}: {code(keys[name])}" for profile, keys in here.items() if name in keys),
             text(field.metadata["help"]),
         )
         for field in fields(ExecutorSettings)
@@ -170,7 +170,7 @@ def profiles_page() -> str:
         "dashes, and on the command line the same option wins.",
         "## The executor",
         "What a rule asks for itself (`slurm_partition`, `gpu`, `runtime`, ...) wins over these.",
-        table(("key", "type", "default", "slurm", "workstation", "meaning"), rows),
+        table(("key", "type", "default", "set by the profile", "meaning"), rows),
         "## Snakemake's own, as the profiles set them",
         "Their defaults and all others: `snakemake --help`.",
         table(

@@ -1,4 +1,4 @@
-"""How the dilated windows of one head group become one set of tokens, from which keys and values are made.
+"""Aggregators: fuse the dilated windows of one head group into one set of tokens, for keys and values.
 
 One aggregator a file, its name the file's. Each defines a class ``Aggregator``:
 

@@ -1,4 +1,4 @@
-"""What aggregators share that fuse windows by choosing 49 of their samples.
+"""Shared by aggregators that fuse windows by selecting 49 of their samples.
 
 Samples are counted in two ways: by window, then position within it, which is how they lie in memory, and by row,
 then column of the map of all samples, which is the order in which ties are broken and tokens are laid out.

@@ -1,4 +1,4 @@
-"""Of all windows, 49 samples drawn at random: as many as ``probsparse`` keeps, chosen by nothing.
+"""49 samples of all windows, drawn at random: as many as ``probsparse`` keeps, but without a criterion.
 
 The control for every selection: what this reaches as well cannot be put down to how samples are chosen.
 """

@@ -1,4 +1,4 @@
-"""Of all windows, the 49 samples whose keys have the largest norm: a selection without queries.
+"""The 49 samples of all windows whose keys have the largest norm: a selection without queries.
 
 The control for ``probsparse``: what this reaches as well is owed to choosing large keys, not to what queries ask for.
 """

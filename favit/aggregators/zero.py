@@ -1,4 +1,4 @@
-"""No fused tokens at all: the control that shows what dilated windows contribute to a model, whatever fuses them.
+"""No fused tokens: a control that shows what dilated windows contribute to a model, whatever fuses them.
 
 Every token is zero, so that keys and values are the biases of their projections: a head of the group returns one
 learned vector, the same for each image.

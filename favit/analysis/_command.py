@@ -1,4 +1,4 @@
-"""The command line of analyses that ask trained runs."""
+"""The command line of analyses of trained runs."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Rows = list[dict[str, Any]]
 
 
 def parser(module: str, doc: str) -> argparse.ArgumentParser:
-    """What all of them take; ``module`` is the analysis' name below ``favit.analysis``."""
+    """The options that all of them have; ``module`` is the analysis' name below ``favit.analysis``."""
     made_parser = argparse.ArgumentParser(
         prog=f"python -m favit.analysis.{module}", description=doc.split("\n")[0]
     )
     add = made_parser.add_argument
-    add("runs", type=Path, nargs="+", help="folders with metrics.json and weights")
+    add("runs", type=Path, nargs="+", help="folders of runs with metrics.json and weights")
     add("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     add("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
-    add("--images", type=int, default=0, help="test images, drawn at random (default: all)")
+    add("--images", type=int, default=0, help="number of test images, drawn at random (default: all)")
     add("--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s")
-    add("--digest", default="", help="what the workflow makes the files from; recorded beside them")
+    add("--digest", default="", help="digest of the inputs, recorded beside the files (set by the workflow)")
     return made_parser
 
 

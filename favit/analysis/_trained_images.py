@@ -66,21 +66,19 @@ class Trained:
 
 
 def load(folder: Path, data: Path, device: torch.device) -> Trained:
-    """The trained model of a run and its data. ``ValueError`` where the run is not what is needed."""
+    """The trained model of a run and its data. ``ValueError`` if the run is not what is needed."""
     files = RunFolder(folder)
     if not files.metrics.is_file():
-        raise ValueError(f"{files.metrics} not found; the folder of a finished run is needed")
+        raise ValueError(f"{files.metrics} not found; give the folder of a finished run")
     metrics = json.loads(files.metrics.read_text())
     run = metrics["run"]
     family = families().get(run["model"])
     if family != "favit":
-        raise ValueError(
-            f"{folder}: a run of FaViT is needed, which has an aggregator; this is of {run['model']}"
-        )
+        raise ValueError(f"{folder} is a run of {run['model']}; give a run of FaViT with an aggregator")
     if not files.weights.is_file():
         raise ValueError(
-            f"{files.weights} not found; a run is needed that was trained with --keep weights "
-            "(in the configuration, keep: weights); one that was not must be deleted and trained again"
+            f"{files.weights} not found; the run must be trained with --keep weights "
+            "(keep: weights in the configuration); delete it and train it again"
         )
     chosen = parse(Images, run)
     loaded = registry.load("data", run["dataset"]).load(data, run)

@@ -30,7 +30,7 @@ from favit.analysis.names import AGGREGATOR_USE, AS_TRAINED, SHUFFLED
 from favit.components import registry
 from favit.models._fasa import FaSA
 
-HAS_WEIGHTS = "has weights of its own and cannot be swapped in without training"
+HAS_WEIGHTS = "has weights and cannot be swapped in without training"
 
 Rows = list[dict[str, Any]]
 Change = Callable[[FaSA, int], nn.Module]  # a layer and the number of its group -> what fuses instead
@@ -68,7 +68,7 @@ def swapped_for(name: str) -> Change:
 
 
 def changes(trained_with: str) -> Iterator[tuple[str, Change | None]]:
-    """What is done to the fused tokens, by name; None where it cannot be done."""
+    """The changes made to the fused tokens, by name; None for those that are impossible."""
     yield AS_TRAINED, lambda layer, group: layer.aggregators[group]
     for name in registry.names("aggregators"):
         if name != trained_with:

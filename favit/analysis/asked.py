@@ -1,4 +1,4 @@
-"""Which of a sweep's possible runs are asked for now, where results decide: replayed from what is on disk.
+"""The runs that a sweep asks for now if results decide, derived from the results on disk.
 
     python -m favit.analysis.asked SWEEP --out FILE      writes down what has been decided, for people
 
@@ -31,7 +31,7 @@ from favit.sweeps.stages import Place, PlaceKey, Possible, possible
 
 @dataclass(frozen=True)
 class Asked:
-    """What a sweep asks for now.
+    """The runs that a sweep asks for now.
 
     cells: of its table, place by place; of a place whose settings are not chosen, those of its first option, which
         stand for what is to come and are not asked for. choices, looks: by place, where there are such.
@@ -51,7 +51,7 @@ class Asked:
 
     @property
     def runs(self) -> list[Run]:
-        """The runs that are asked for now, each once, whether they have their result or not."""
+        """The runs asked for now, each once, with or without a result."""
         candidates = [
             run for choice in self.choices.values() for o in choice.place.options for run in o.candidates
         ]
@@ -60,7 +60,7 @@ class Asked:
 
     @property
     def record(self) -> dict[str, Any]:
-        """What has been decided so far, in plain values."""
+        """The decisions so far, as plain values."""
         return {
             "sweep": self.possible.sweep.name,
             "choices": [
@@ -81,12 +81,12 @@ class Asked:
         }
 
     def notes(self) -> dict[PlaceKey, tuple[str, ...]]:
-        """How each row's settings were chosen, in words."""
+        """Footnotes on how each row's settings were chosen."""
         return {key: (choices.sentence(c),) for key, c in self.choices.items() if c.candidates}
 
 
 def asked(what: Possible, states: Mapping[str, State]) -> Asked:
-    """What is asked for now, by the states of all possible runs."""
+    """The runs to ask for now, given the states of all possible runs."""
     sweep = what.sweep
     chosen = {place.key: choose(place, states) for place in what.places} if sweep.tune else {}
     cells = {place.key: _cells(place, chosen.get(place.key)) for place in what.places}
@@ -151,7 +151,7 @@ def _follow(place: Place, choice: Choice | None, entering: int) -> tuple[tuple[R
 
 
 def of_sweep(sweep: SweepConfig, results: Results) -> Asked:
-    """What a sweep asks for now, by the results on disk."""
+    """The runs that a sweep asks for now, given the results on disk."""
     what = possible(sweep)
     return asked(what, {state.run.key: state for state in results.states(what.runs)})
 

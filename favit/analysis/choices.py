@@ -1,4 +1,4 @@
-"""Which of a grid's settings a row gets: the one that its candidates validate best with. The test is not read."""
+"""Choose the settings of each row from a grid: those with the best validation score. The test is not read."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from favit.sweeps.stages import Option, Place
 
 @dataclass(frozen=True)
 class Choice:
-    """How a row's settings were chosen.
+    """The choice of a row's settings.
 
     option: the chosen one; None while candidates are missing. scores: of each option in the order of the grid, None
     where a candidate diverged or is missing. seconds: that the candidates took, on all of their devices.
@@ -33,7 +33,7 @@ class Choice:
 
 
 def validation_score(content: Mapping[str, Any], task: str) -> float | None:
-    """Top-1 or MSE on the validation part, at the epoch that a result is scored at; None where it has none.
+    """Top-1 or MSE on the validation part, at the epoch that a result is scored at; None if it has none.
 
     Of images that is the last epoch, of series the best by this very score. Raises ``ValueError`` for a finished
     result without validation scores, which is a defect of whoever asked for it.
@@ -44,7 +44,7 @@ def validation_score(content: Mapping[str, Any], task: str) -> float | None:
     best = content.get("best", {})
     found = content.get("validation", {}) if task == "classification" else best
     if metric not in found or (task == "forecasting" and best.get("selected_on") != "validation"):
-        raise ValueError(f"a result has no {metric} of a validation part, by which settings are chosen")
+        raise ValueError(f"a result has no validation {metric} to choose settings by")
     return float(found[metric]) if math.isfinite(found[metric]) else None
 
 
@@ -76,23 +76,23 @@ def _mean(candidates: Sequence[State]) -> float | None:
 
 
 def sentence(choice: Choice) -> str:
-    """What was chosen, from how many and at which cost, for the row's footnote; whether it is at its grid's edge."""
+    """The footnote of a row: its settings, how they were chosen, the cost, and whether at the edge of the grid."""
     options = choice.place.options
     if choice.option is None:
-        return f"its settings are not chosen yet: {choice.there} of {choice.candidates} candidates are in"
+        return f"settings not chosen yet: {choice.there} of {choice.candidates} candidates are done"
     metric = METRICS[options[0].cells[0].run.task][0]
     seeds = sorted({run["seed"] for run in options[0].candidates})
     score = choice.scores[options.index(choice.option)]
     by = f"validation {metric.label}" + ("" if score is None else f" {score:.{metric.decimals}f}")
     over = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
     text = (
-        f"{choice.option.name} chosen of {len(options)} by {by} of {over}, "
+        f"{choice.option.name} chosen from {len(options)} by {by} of {over}, "
         f"{choice.candidates} runs, {choice.seconds / 3600:.3g} device hours"
     )
     if edges := _at_the_edge(choice):
         text += f"; at the edge of its grid in {' and '.join(edges)}"
     if all(s is None for s in choice.scores):
-        text += "; all settings diverged, the first is taken"
+        text += "; all settings diverged, so the first is used"
     return text
 
 

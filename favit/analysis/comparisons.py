@@ -69,8 +69,8 @@ def differences(
 class _Measured:
     """One metric of one row, seeds in the order of their randomness.
 
-    randomness: of each seed; None where a seed names none or two name the same: nothing pairs with that.
-    order: of the test examples; None where a run has no predictions, or its test set is another.
+    randomness: of each seed; None if a seed names none or two name the same: nothing pairs with that.
+    order: of the test examples; None if a run has no predictions, or its test set is another.
     """
 
     sample: Sample
@@ -112,7 +112,7 @@ def _measure(runs: Sequence[RunResult], task: str) -> dict[str, _Measured]:
 
 
 def _examples(run: RunResult, task: str) -> Examples:
-    """A run's scores by example, by block where examples are windows; nothing where they are not known."""
+    """A run's scores by example, by block where examples are windows; nothing if they are not known."""
     if run.predictions is None or not run.counts or not run.predictions.exists():
         return Examples()
     horizon = int((run.metrics or {}).get("run", {}).get("horizon", 1))

@@ -29,7 +29,7 @@ class Costs:
         self._fingerprinter = fingerprinter
 
     def cost(self, run: Run) -> Cost | None:
-        """What one forward pass of the run's model costs; None where the data set's file says its size."""
+        """The cost of one forward pass of the run's model; None if its size depends on a data file."""
         if stated(run["dataset"]) is None:
             return None
         shape = _shape(run)

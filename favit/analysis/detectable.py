@@ -1,4 +1,4 @@
-"""Before spending: which difference a sweep can detect, and how many seeds a smaller one would take.
+"""Before training: the difference that a sweep can detect, and the seeds that a smaller one needs.
 
 Two rows of n seeds each, whose scores deviate by s between seeds, are told apart by a t test with 2 (n - 1) degrees
 of freedom; a difference d is found with probability
@@ -34,7 +34,7 @@ GUESSED = {"classification": 0.3, "forecasting": 0.02}
 
 @dataclass(frozen=True)
 class Spread:
-    """How far scores of equal runs with other seeds are apart; ``runs`` that say so, 0 for a guess."""
+    """The standard deviation of scores between seeds, from ``runs`` runs; 0 for a guess."""
 
     deviation: float
     runs: int = 0
@@ -119,7 +119,7 @@ def sentences(
     hours: float | None,
     stated: bool,
 ) -> Iterator[str]:
-    """What a block of ``rows`` rows can find, what half of it costs, and what few seeds cannot.
+    """The lines of a plan: what a block of ``rows`` rows can detect, the cost of half of it, the limits of few seeds.
 
     hours: of a run's devices, None where nobody knows. stated: the spread is a person's.
     """
@@ -127,26 +127,26 @@ def sentences(
     known = (
         f"of {spread.runs} earlier runs"
         if spread.runs
-        else "as stated"
+        else "as given"
         if stated
-        else "a guess; --deviation says another"
+        else "a guess; set another with --deviation"
     )
-    given = f"where seeds deviate by {spread.deviation:.2g}{unit} ({known})"
+    given = f"if the standard deviation between seeds is {spread.deviation:.2g}{unit} ({known})"
     found = detectable(spread.deviation, seeds, level)
     if math.isinf(found):
-        yield f"  detects: nothing that holds for another seed, as rows have one ({where})"
+        yield f"  detects: nothing beyond the seed trained, as rows have only one ({where})"
     else:
         yield (
             f"  detects: a difference in {metric.label} of {found:.2g}{unit} with {POWER:.0%} probability, {given}; "
-            f"{seeds} seeds a row, {where}"
+            f"{seeds} seeds per row, {where}"
         )
         more = seeds_for(found / 2, spread.deviation, level) if found else None
         if more is not None:
             runs = (more - seeds) * rows
             cost = "" if hours is None else f", {runs * hours:,.1f} device hours"
-            yield f"  half of that takes {more} seeds a row: {runs} more runs{cost}"
+            yield f"  to detect half of that: {more} seeds per row, {runs} more runs{cost}"
     if least_p(seeds) > ALPHA:
         yield (
-            f"  {seeds} seed{'s' if seeds > 1 else ''} can seldom decide anything: a sign-flip test of {seeds} has "
+            f"  {seeds} seed{'s' if seeds > 1 else ''} can rarely settle anything: a sign-flip test of {seeds} has "
             f"p >= {least_p(seeds):.2g} whatever the scores"
         )

@@ -1,4 +1,4 @@
-"""How far apart are the samples that ProbSparse keeps? ``python -m favit.analysis.kept_keys RUN [RUN ...]``.
+"""The distance between the samples that ProbSparse keeps: ``python -m favit.analysis.kept_keys RUN [RUN ...]``.
 
 Each RUN is the folder of a finished run of FaViT with the aggregator ``probsparse`` and its weights kept. For each
 layer with several windows, over test images and heads: the mean distance of two of the 49 kept samples, on the map in
@@ -40,7 +40,7 @@ def apart(points_btc: Tensor) -> float:
 
 
 class Layer:
-    """What one layer's ProbSparse keeps, noted while the model runs."""
+    """The samples that one layer's ProbSparse keeps, recorded while the model runs."""
 
     def __init__(self, name: str, fasa: FaSA, group: int) -> None:
         self.name, self.group, self._fasa = name, group, fasa
@@ -117,15 +117,17 @@ def _row(trained: Trained, layer: Layer) -> dict[str, Any]:
 
 
 def rows_of(folder: Path, data: Path, device: torch.device, count: int = 0) -> Rows:
-    """The rows of a run. ``ValueError`` where it is not of ProbSparse, or no layer has several windows."""
+    """The rows of a run. ``ValueError`` if it is not of ProbSparse, or no layer has several windows."""
     trained = load(folder, data, device)
     if trained.run["aggregator"] != "probsparse":
         raise ValueError(
-            f"{folder}: a run of the aggregator probsparse is needed, not of {trained.run['aggregator']}"
+            f"{folder} is a run of the aggregator {trained.run['aggregator']}; give one of probsparse"
         )
     rows = measure(trained, count)
     if not rows:
-        raise ValueError(f"{folder}: no layer has several windows, so all samples are kept")
+        raise ValueError(
+            f"{folder}: no layer has more than one window, so ProbSparse keeps all samples; give a run on larger images"
+        )
     return rows
 
 

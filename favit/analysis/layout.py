@@ -1,4 +1,4 @@
-"""What a reader sees of a table before it becomes LaTeX, Markdown or HTML: columns and footnotes."""
+"""The layout of a table, independent of LaTeX, Markdown and HTML: columns and footnotes."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ def _difference(score: Score, footnotes: Footnotes, mixed: bool) -> Cell:
     d = score.difference
     if d is None:
         return Cell()
-    partial = [f"Δ over the {d.seeds} seeds that this row and the baseline share"] if d.left_out else []
+    partial = [f"Δ over the {d.seeds} seeds shared with the baseline"] if d.left_out else []
     marks = footnotes.mark([*partial, *([MODELS_ONLY] if d.models_only and mixed else [])])
     return Cell(signed(d.estimate, score.metric.decimals), star=score.significant, marks=marks)
 

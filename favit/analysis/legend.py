@@ -16,15 +16,15 @@ MINUS = "\N{MINUS SIGN}"
 
 
 def caption(table: Table) -> str:
-    """The sweep's caption, and how much of the sweep is in where that is not all."""
-    state = "" if not table.partial else f"Partial: {table.averaged} of {table.asked} runs are in. "
+    """The sweep's caption, preceded by the number of finished runs if some are missing."""
+    state = "" if not table.partial else f"Partial: {table.averaged} of {table.asked} runs are done. "
     return f"{state}{table.spec.caption.rstrip('. ')}." if table.spec.caption else state.strip()
 
 
 # What ProbSparse selects with is counted as it runs.
 _SELECTION = {
     "classification": "selection included",
-    "forecasting": "ProbSparse's with all L x L scores, which are what runs, not the L log L of its paper",
+    "forecasting": "ProbSparse with all L x L scores, as implemented, not the L log L of its paper",
 }
 
 
@@ -33,14 +33,14 @@ def legend(table: Table) -> Iterable[str]:
     yield from _recipe_legend(table)
     yield _mean_legend(table)
     if exact := list(dict.fromkeys(line.row.label for line in table.lines if line.exact)):
-        yield f"Not trained, so one exact run without seeds: {', '.join(exact)}."
+        yield f"Not trained, hence one run without seeds: {', '.join(exact)}."
     if any(line.cost for line in table.lines):
-        yield f"FLOPs are multiply-accumulates of one input at the size trained on, {_SELECTION[table.spec.task]}."
+        yield f"FLOPs: multiply-accumulates for one input of the size trained on, {_SELECTION[table.spec.task]}."
     if any(params_1000(line) is not None for line in table.lines):
         yield "“1,000 cl.”: parameters with a head of 1,000 classes, as published."
     yield from _comparison_legend(table)
     if any(score.place for score in _scores(table)):
-        yield "Bold: best mean, underlined: second, whether significant or not."
+        yield "Bold: best mean; underlined: second best; neither implies significance."
     yield from _published_legend(table)
 
 
@@ -99,34 +99,34 @@ def _comparison_legend(table: Table) -> Iterable[str]:
 
 
 def _looks_legend(table: Table, differences: Sequence[Difference]) -> Iterable[str]:
-    """What intervals and stars hold for where rows are looked at after each seed."""
+    """What intervals and stars hold for if rows are tested after each seed."""
     assert table.spec.rounds is not None
     first, last = table.spec.rounds
     labels = [metric.label for metric in METRICS[table.spec.task] if metric.headline]
     within = f" or lies within {table.spec.margin:g} of it" if table.spec.margin is not None else ""
     several = len([group for group in table.groups if group.lines]) > 1
     yield (
-        f"Rows are looked at after {first} to {last} seeds, each time with as many of the baseline's, until the "
+        f"Rows are tested after {first} to {last} seeds, each time with as many seeds of the baseline, until the "
         f"interval of {labels[0]} excludes zero{within}."
     )
     yield (
-        f"CI: interval over {_sources_of_variance(differences)}, {_pairing(differences)}, which holds at all looks and "
-        f"for all comparisons {'of its block' if several else 'of this table'}"
+        f"CI: interval over {_sources_of_variance(differences)}, {_pairing(differences)}, which holds for all tests "
+        f"and all comparisons {'of its block' if several else 'of this table'}"
         f"{', ' + ' and '.join(labels) + ',' if len(labels) > 1 else ''} together with 95 % (repeated confidence "
         "intervals at Pocock's level)."
     )
-    yield "*: p < 0.05, corrected for all of these; other tables are not corrected for."
+    yield "*: p < 0.05, corrected for all of these, but not for other tables."
 
 
 def _without_seeds(differences: Sequence[Difference], ci: str) -> Iterable[str]:
-    """What is known of differences that seeds say nothing about, and why nothing is known of others."""
+    """Sentences about intervals over test examples, and about differences without an interval."""
     if any(d.models_only for d in differences):
-        yield f"{ci}: 95 % interval over test examples, of this trained model only; another seed may leave it."
+        yield f"{ci}: 95 % interval over test examples, of this trained model only; another seed may fall outside."
     unknown = [d for d in differences if d.low is None]
     if any(d.seeds < 2 and not d.example_df for d in unknown):
-        yield "No CI: one seed, and no predictions of the same test examples for both rows."
+        yield "No CI: one seed, and predictions of the same test examples are not known for both rows."
     if any(d.seeds > 1 or d.example_df for d in unknown):
-        yield "No CI: nothing varies, neither between seeds nor, where known, between test examples."
+        yield "No CI: scores do not vary between seeds or, where known, between test examples."
 
 
 def _family(table: Table) -> str:
@@ -135,17 +135,15 @@ def _family(table: Table) -> str:
     together = f", {' and '.join(labels)} together" if len(labels) > 1 else ""
     several = len([group for group in table.groups if group.lines]) > 1
     within = "of its block" if several else "of this table"
-    apart = "blocks and other tables are" if several else "other tables are"
-    return f"all comparisons {within}{together}; {apart} not corrected for"
+    apart = "other blocks and tables" if several else "other tables"
+    return f"all comparisons {within}{together}, but not for {apart}"
 
 
 def _sources_of_variance(differences: Sequence[Difference]) -> str:
     counted = {bool(d.example_df) for d in differences}
     if counted == {True}:
         return "seeds and test examples together"
-    return (
-        "seeds" if counted == {False} else "seeds, and test examples where predictions of both rows are there"
-    )
+    return "seeds" if counted == {False} else "seeds, and test examples where both rows have predictions"
 
 
 def _pairing(differences: Sequence[Difference]) -> str:
@@ -168,8 +166,8 @@ def _more_seeds(table: Table) -> Iterable[str]:
                 parts.append((f"({group.title}) " if group.title else "") + "; ".join(told))
         if parts:
             yield (
-                f"Further seeds a row that would settle a difference in {metric.label} of the size seen "
-                f"(80 % power, the uncertainty of its spread counted): {'; '.join(parts)}."
+                f"Additional seeds per row to settle a difference in {metric.label} of the observed size "
+                f"(80 % power, with the uncertainty of its spread): {'; '.join(parts)}."
             )
 
 

@@ -1,4 +1,4 @@
-"""Rows looked at after each further seed, replayed from results alone: where each stops, and what it says there.
+"""Sequential tests of rows after each further seed, derived from results alone: when each stops, and with what result.
 
 A row of a block is compared with the baseline after the first ``first`` seeds, then after each further one, always
 the same seeds of both, in their order. It is decided at the first look whose interval excludes zero or lies within
@@ -24,7 +24,7 @@ DIFFERENT, EQUIVALENT, UNDECIDED, WAITING = "different", "equivalent", "undecide
 
 @dataclass(frozen=True)
 class Look:
-    """Where a row stands.
+    """The state of a row.
 
     seeds: that enter, which are all that are asked for now.
     said: ``different``, ``equivalent``, ``undecided`` (after all seeds that there may be), or ``waiting`` for the
@@ -46,12 +46,12 @@ class Looks:
     design: Design | None
 
     def seeds(self, row: str) -> int:
-        """How many of a row's seeds enter."""
+        """The number of a row's seeds that enter."""
         return self.rows[row].seeds if row in self.rows else self.baseline
 
 
 def design_of(spec: TableSpec, rows: int) -> Design | None:
-    """How a block of so many rows is looked at, the baseline among them; None where there is nothing to compare."""
+    """The sequential design of a block of ``rows`` rows with its baseline; None if there is nothing to compare."""
     assert spec.rounds is not None
     headlines = sum(metric.headline for metric in METRICS[spec.task])
     comparisons = (rows - 1) * headlines
@@ -102,12 +102,12 @@ def sentence(spec: TableSpec, look: Look) -> str:
     metric, (first, last) = METRICS[spec.task][0], spec.rounds
     seeds = f"{look.seeds} seeds of up to {last}"
     if look.said == DIFFERENT:
-        return f"stopped after {seeds}: {metric.label} differs from the baseline's first {look.seeds}"
+        return f"stopped after {seeds}: {metric.label} differs from that of the baseline's first {look.seeds} seeds"
     if look.said == EQUIVALENT:
         unit = f" {metric.difference_unit}" if metric.difference_unit else ""
-        near = f"{metric.label} is within {spec.margin:g}{unit} of the baseline's first {look.seeds}"
+        near = f"{metric.label} is within {spec.margin:g}{unit} of that of the baseline's first {look.seeds} seeds"
         return f"stopped after {seeds}: {near}"
     if look.said == UNDECIDED:
-        return f"not decided after {look.seeds} seeds, the most that the sweep has"
-    before = f"not decided after {look.seeds - 1} seeds, " if look.seeds > first else ""
-    return f"{before}{look.seeds} are asked for"
+        return f"undecided after {look.seeds} seeds, the maximum"
+    before = f"undecided after {look.seeds - 1} seeds, " if look.seeds > first else ""
+    return f"{before}{look.seeds} requested"

@@ -16,13 +16,13 @@ __all__ = ["group_title", "head", "written"]
 
 
 def group_title(group: Mapping[str, Any], groups: Sequence[Mapping[str, Any]]) -> str:
-    """Heading of a block: what sets it apart from the other blocks; empty where it is the only one."""
+    """Heading of a block: what sets it apart from the other blocks; empty if it is the only one."""
     varying = [name for name in group if len({str(other.get(name)) for other in groups}) > 1]
     return _sentence(", ".join(axis_written(name, group[name]) for name in varying))
 
 
 def head(rows: Sequence[str]) -> str:
-    """What stands above the labels of rows that these axes make: ``Model and aggregator``, but ``lr``."""
+    """The heading above the labels of rows that these axes make: ``Model and aggregator``, but ``lr``."""
     text = " and ".join(name.replace("_", " ") for name in rows)
     return _sentence(text) if text.partition(" ")[0] in AXES else text
 

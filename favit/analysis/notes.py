@@ -1,4 +1,4 @@
-"""What a reader must know about the runs behind a row: missing, stale, diverged, accepted, trusted."""
+"""Footnotes about the runs behind a row: missing, stale, diverged, accepted, trusted."""
 
 from __future__ import annotations
 
@@ -8,33 +8,33 @@ from favit.analysis.results import Metric, RunResult
 
 
 def remarks(runs: Sequence[RunResult], metrics: Sequence[Metric]) -> tuple[str, ...]:
-    """What a reader must know about the runs behind a line, one sentence a kind."""
+    """The footnotes of a line, one for each kind of remark."""
     settled = {run.seed for run in runs if run.state in ("valid", "accepted")}
     pending = [run for run in runs if run.state not in ("valid", "accepted") and run.seed not in settled]
     total = len({run.seed for run in runs})
     notes = []
     for state, words in (
-        ("missing", "not there yet"),
+        ("missing", "not finished yet"),
         ("running", "still running"),
-        ("stale", "out of date and left out"),
+        ("stale", "out of date and excluded"),
     ):
         chosen = [run for run in pending if run.state == state]
         if chosen:
             notes.append(f"{len(chosen)} of {total} runs {words}{_reasons(chosen)}")
     diverged = [run for run in runs if run.state in ("valid", "accepted") and run.diverged]
     if diverged:
-        notes.append(f"{_seeds(diverged)} diverged{_steps(diverged)} and left out{_reasons(diverged)}")
+        notes.append(f"{_seeds(diverged)} diverged{_steps(diverged)} and excluded{_reasons(diverged)}")
     counted = [run for run in runs if run.state in ("valid", "accepted") and not run.diverged]
     broken = [run for run in counted if all(run.score(m.key) is None for m in metrics)]
     if broken:
-        notes.append(f"{_seeds(broken)} without a finite score, left out")
+        notes.append(f"{_seeds(broken)} without a finite score, excluded")
     for metric in metrics:
         without = [run for run in counted if run not in broken and _not_finite(run, metric)]
         if without:
-            notes.append(f"{_seeds(without)} without a finite {metric.label}, left out there")
+            notes.append(f"{_seeds(without)} without a finite {metric.label}, excluded there")
     accepted = [run for run in counted if run.state == "accepted"]
     if accepted:
-        notes.append(f"{_seeds(accepted)} counted although out of date{_reasons(accepted)}")
+        notes.append(f"{_seeds(accepted)} included although out of date{_reasons(accepted)}")
     noted = [run for run in counted if run.state == "valid" and run.note]
     if noted:
         notes.append(f"{_seeds(noted)}: {'; '.join(sorted({run.note for run in noted}))}")

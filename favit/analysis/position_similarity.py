@@ -1,4 +1,4 @@
-"""How alike two positions look, by distance and encoding: ``python -m favit.analysis.position_similarity``.
+"""The similarity of two positions by distance and encoding: ``python -m favit.analysis.position_similarity``.
 
 Three figures with their numbers:
 
@@ -275,7 +275,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--length", type=int, default=100, help="positions (default: %(default)s)")
     parser.add_argument("--draws", type=int, default=200, help="random matrices W (default: %(default)s)")
     parser.add_argument(
-        "--digest", default="", help="what the workflow makes the figures from; recorded beside them"
+        "--digest", default="", help="digest of the inputs, recorded beside the figures (set by the workflow)"
     )
     chosen = parser.parse_args(arguments)
     encodings = tables(chosen.dim, chosen.length)

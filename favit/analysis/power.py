@@ -1,4 +1,4 @@
-"""How many seeds would settle a difference, the uncertainty of its spread included.
+"""The number of seeds that would settle a difference, with the uncertainty of its spread.
 
 A plan made from the spread of three seeds is a plan made from a guess: by chance the spread seen is half of the
 true one in a fifth of all cases, and a number of seeds that takes it at its word has far less power than it says.
@@ -62,7 +62,7 @@ def seeds_to_settle(
 
 
 def expected_power(difference: Difference, seeds: int, alpha: float) -> float:
-    """How often ``seeds`` new seeds a mechanism reject at ``alpha``, if the difference is truly as large as seen."""
+    """The probability that ``seeds`` new seeds per mechanism reject at ``alpha`` if the difference is that observed."""
     seen = sum(difference.seed_variances)
     df = (seeds - 1) * welch_df(difference.seed_variances, (1,) * len(difference.seed_variances))
     true = seen / _scaled_chi2(difference.seed_df)[:, None]  # (32, 1) spreads that may be behind the one seen

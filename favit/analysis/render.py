@@ -40,7 +40,7 @@ def write(table: Table, folder: Path, name: str) -> list[Path]:
 
 
 def to_csv(table: Table) -> str:
-    """One line a row and group; numbers as Python writes them, so that reading gives them back exactly."""
+    """Write one line per row and group, with numbers in full precision."""
     records = [
         {
             **group.key,

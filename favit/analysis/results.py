@@ -1,4 +1,4 @@
-"""What a table is made from: the state of each run that a sweep asks for, and its predictions on disk."""
+"""The input of a table: the state of each run that a sweep asks for, and its predictions on disk."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class RunResult:
     row_id: the row of the table that it belongs to.
     group: the values of ``TableSpec.group_by``, such as ``{"dataset": "etth1", "model": "informer"}``.
     state: ``valid`` and ``accepted`` runs are averaged, others are a footnote.
-    metrics: content of ``metrics.json``; None where there is none.
+    metrics: content of ``metrics.json``; None if there is none.
     predictions: ``predictions.npz``; without it intervals are over seeds only.
     note: why a run is accepted or stale, shown in the footnote.
-    name, folder: what people call the run, and where it lies or is being trained; None where it has no place.
+    name, folder: what people call the run, and where it lies or is being trained; None if it has no place.
     randomness: runs of two rows are paired where these are equal (same data order, augmentation and
         initialisation); None pairs with nothing.
     settings: what the run was asked with, where published values are for some of them only.

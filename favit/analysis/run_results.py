@@ -17,7 +17,7 @@ from favit.sweeps.runs import Cell
 
 
 def stale(state: State, asked: set[str], results: Results) -> str:
-    """Why no result of this run counts, in words; empty where one does or there is none.
+    """Why no result of this run is valid; empty if one is or there is none.
 
     asked: digests of the settings of all runs in the sweep. Results of its other runs, such as another horizon's,
     lie in the same place; they are not stale.

@@ -1,4 +1,4 @@
-"""Looks at a difference after every further seed, paid for: at which level each of them may decide.
+"""Sequential tests of a difference after every further seed: the level at which each of them may decide.
 
 A difference that is tested again after each seed is tested often, and of tests at 5 % each, after 3 to 10 seeds, one
 rejects in 17 % of cases where there is nothing to find. So every look tests at one lower level, the same for all
@@ -89,16 +89,16 @@ class Design:
 
     @property
     def level(self) -> float:
-        """Of the test at each look: 1 - level is the confidence of its interval."""
+        """The level of the test at each look; 1 - level is the confidence of its interval."""
         return nominal_level(ALPHA / self.comparisons, self.first, self.last)
 
     def p_value(self, nominal: float) -> float:
-        """From the p-value of one look by itself to one that is corrected for all looks and all comparisons."""
+        """Correct the p-value of one look for all looks and all comparisons."""
         return min(1.0, self.comparisons * crossing(nominal, self.first, self.last))
 
 
 def verdict(low: float | None, high: float | None, margin: float | None) -> str:
-    """What an interval says: ``different``, ``equivalent`` (within +- margin), or nothing yet: empty.
+    """The verdict of an interval: ``different``, ``equivalent`` (within +- margin), or empty if undecided.
 
     One that excludes zero and lies within the margin says ``different``.
     """

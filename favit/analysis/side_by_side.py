@@ -1,4 +1,4 @@
-"""Two sweeps beside each other: in which settings they differ, and what each row scores in both."""
+"""Compare two sweeps: the settings in which they differ, and each row's scores in both."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Side:
         return self.placed[0][0].run.task
 
     def values(self, key: str) -> list[str]:
-        """What a setting is in the sweep's runs, each value once."""
+        """The values of a setting in the sweep's runs, each once."""
         found = (setting_of(cell.run, key) for cell, _ in self.placed)
         return list(dict.fromkeys("–" if value is None else str(value) for value in found))
 
@@ -42,9 +42,9 @@ def side(name: str, in_sweep: Sequence[Cell], results: Results) -> Side:
 
 
 def lines(left: Side, right: Side) -> Iterator[str]:
-    """What to say of two sweeps. ``ValueError`` where they are of different tasks: nothing compares."""
+    """The comparison of two sweeps, line by line. ``ValueError`` if their tasks differ."""
     if left.task != right.task:
-        raise ValueError(f"{left.name} is of {left.task}, {right.name} of {right.task}: no score compares")
+        raise ValueError(f"cannot compare {left.name} ({left.task}) with {right.name} ({right.task})")
     keys = [*AXES, *sorted({k for s in (left, right) for c, _ in s.placed for k in c.run.settings} - {*AXES})]
     changed = [key for key in keys if left.values(key) != right.values(key)]
     if changed:

@@ -1,4 +1,4 @@
-"""What the configuration says about a sweep's table."""
+"""From the configuration of a sweep to the description of its table."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
 
 
 def _recipe(sweep: SweepConfig) -> str:
-    """``study, with lr 0.001; dlinear: lr 0.005``; empty where the sweep names no recipe."""
+    """``study, with lr 0.001; dlinear: lr 0.005``; empty if the sweep names no recipe."""
     changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items() if value is not None)
     name = f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
     return f"{name}; {own}" if name and (own := beside.said(sweep)) else name

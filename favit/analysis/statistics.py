@@ -256,7 +256,7 @@ def _check_examples(a: Sample, b: Sample) -> None:
 
 
 def _example_df(a: Sample, b: Sample) -> int | None:
-    """Degrees of freedom of the examples' part; None where the examples are not known, or there is only one."""
+    """Degrees of freedom of the examples' part; None if the examples are not known, or there is only one."""
     if a.examples is None or b.examples is None or a.examples.shape[1] < 2:
         return None
     return a.examples.shape[1] - 1

@@ -69,6 +69,6 @@ def _build(
 
 
 def now_of(what: Possible, results: Results) -> tuple[Asked, dict[str, State]]:
-    """What a sweep asks for now, and the states of all runs that it may come to ask for, by key."""
+    """The runs that a sweep asks for now, and the states of all runs that it may ask for, by key."""
     states = {state.run.key: state for state in results.states(what.runs)}
     return asked(what, states), states

@@ -17,7 +17,7 @@ GroupKey = tuple[Any, ...]
 
 @dataclass(frozen=True)
 class Row:
-    """What a row stands for, mostly one mechanism.
+    """One row, usually one mechanism.
 
     reference: names a ``row`` of ``published.csv``.
     values: what tells this row from others besides its mechanism, where that is no group: its model, say.
@@ -31,7 +31,7 @@ class Row:
 
 @dataclass(frozen=True)
 class TableSpec:
-    """How a sweep becomes a table.
+    """The description of a sweep's table.
 
     task: ``classification`` or ``forecasting``.
     rows: in the order in which they are shown.
@@ -198,7 +198,7 @@ class Table:
 
     @property
     def partial(self) -> bool:
-        """Some run is still to come: missing, running or stale. (A diverged run is finished.)"""
+        """Whether some run is missing, running or stale. (A diverged run is finished.)"""
         return self.asked == 0 or any(
             line.states[s] for line in self.lines for s in ("missing", "running", "stale")
         )

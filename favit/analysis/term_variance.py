@@ -1,4 +1,4 @@
-"""What each term of attention contributes: ``python -m favit.analysis.term_variance RUN [RUN ...] --data DATA``.
+"""The contribution of each term of attention: ``python -m favit.analysis.term_variance RUN [RUN ...] --data DATA``.
 
 Each RUN is the folder of a finished run with the aggregator ``cross_terms``,
 all four terms, and its weights kept. Over the test windows, heads and visible
@@ -163,17 +163,17 @@ def _stack(panel: Any, layers: list[str], rows: Rows, key: str) -> None:
 
 
 def load(folder: Path, data: Path) -> tuple[nn.Module, Iterator[tuple[Tensor, ...]]]:
-    """The trained model of a run and its test windows. ``ValueError`` where the run is not what is needed."""
+    """The trained model of a run and its test windows. ``ValueError`` if the run is not what is needed."""
     files = RunFolder(folder)
     for path in (files.metrics, files.weights):
         if not path.is_file():
             raise ValueError(
-                f"{path} not found; a finished run is needed that was trained with --keep weights "
-                "(in the configuration, keep: weights); one that was not must be deleted and trained again"
+                f"{path} not found; the run must be trained with --keep weights "
+                "(keep: weights in the configuration); delete it and train it again"
             )
     run = json.loads(files.metrics.read_text())["run"]
     if run["aggregator"] != "cross_terms" or run.get("aggregator.terms", "all") != "all":
-        raise ValueError(f"{folder}: a run of the aggregator cross_terms with all four terms is needed")
+        raise ValueError(f"{folder}: give a run of the aggregator cross_terms with terms: all")
     series = registry.load("data", run["dataset"]).load(data, run)
     model = registry.load("models", "informer").build(run, facts(run["dataset"], series))
     model.load_state_dict(weights.read(files.weights))
@@ -202,7 +202,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, default=Path("data"), help="data root (default: %(default)s)")
     parser.add_argument("--out", type=Path, default=_figures.FOLDER, help="folder (default: %(default)s)")
     parser.add_argument(
-        "--digest", default="", help="what the workflow makes the figures from; recorded beside them"
+        "--digest", default="", help="digest of the inputs, recorded beside the figures (set by the workflow)"
     )
     chosen = parser.parse_args(arguments)
     try:

@@ -1,4 +1,4 @@
-"""What learned encodings become: ``python -m favit.analysis.trained_encodings RUN [RUN ...]``.
+"""Learned encodings after training: ``python -m favit.analysis.trained_encodings RUN [RUN ...]``.
 
 Each RUN is the folder of a finished run, of FaViT or Informer, with the encoding ``learned`` and its weights kept. For
 each of its tables: the Pearson correlation of two positions over all channels, by their distance, beside the same of
@@ -37,12 +37,12 @@ def tables_of(folder: Path) -> dict[str, Tensor]:
     files = RunFolder(folder)
     for path in (files.metrics, files.weights):
         if not path.is_file():
-            raise ValueError(
-                f"{path} not found; a finished run is needed that was trained with keep: weights"
-            )
+            raise ValueError(f"{path} not found; the run must be trained with keep: weights")
     run = json.loads(files.metrics.read_text())["run"]
     if run["encoding"] != "learned":
-        raise ValueError(f"{folder}: a run of the encoding learned is needed, not of {run['encoding']}")
+        raise ValueError(
+            f"{folder} is a run of the encoding {run['encoding']}; give one of the encoding learned"
+        )
     found = weights.read(files.weights)
     return {k.removesuffix(_TABLE): v.double() for k, v in found.items() if k.endswith(_TABLE)}
 

@@ -23,7 +23,7 @@ def budget(factor: int, length: int) -> int:
 
 
 def sparsity(scores_bhlu: Tensor, measure: Measure, n_keys: int) -> Tensor:
-    """How far each query's attention is from uniform, by its scores to some or all keys: (B, H, L).
+    """The distance of each query's attention from uniform, by its scores to some or all keys: (B, H, L).
 
     ``max_mean``: ``max_j s_j - (1/L_K) sum_j s_j``, the division being by the number of
     all keys even where only a sample is summed, as the authors' code has it.

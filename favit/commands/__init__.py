@@ -1,1 +1,1 @@
-"""What people type: one module a verb, ``favit VERB``."""
+"""The commands ``favit VERB``: one module for each verb."""

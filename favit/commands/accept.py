@@ -1,10 +1,9 @@
-"""Declare results valid under today's code: ``favit accept RUN... --why "a new name"``, or ``--prove [RUN...]``.
+"""Keep results valid after a change of code: ``favit accept RUN... --why "a new name"``, or ``--prove [RUN...]``.
 
-For a person who judged a change of code or versions harmless. The record lies
-beside the result, says who, when and why, and is marked in every table.
-Results with other settings or other data cannot be accepted. With ``--prove``
-nobody judges: the code that made each result and today's train a few steps, and
-results are accepted where every number is equal to the bit. Free of torch.
+With ``--why`` a person judges that a change of code or versions is harmless. The record lies beside the result,
+says who, when and why, and appears in every table. Results with other settings or other data cannot be accepted.
+With ``--prove`` nobody judges: the code that made each result and today's code train a few steps, and results are
+accepted if all numbers are equal to the bit. Free of torch.
 """
 
 from __future__ import annotations
@@ -35,24 +34,24 @@ from favit.sweeps.runs import Run, runs, unique
 
 
 class Unacceptable(Exception):
-    """Why no result of a run is accepted."""
+    """No result of a run can be accepted; the message says why."""
 
 
 def candidate(state: State, named: Path | None = None) -> Result:
     """The result to accept: the one in the folder ``named``, else the one with today's settings and data.
 
-    Raises ``Unacceptable`` where there is none, where the named one has other settings or data, and where results of
+    Raises ``Unacceptable`` if there is none, where the named one has other settings or data, and where results of
     several codes qualify: only a person can know which was meant.
     """
     same = _same_input(state, named)
     if not same:
-        raise Unacceptable("no finished result has its settings and data")
+        raise Unacceptable("no finished result has the settings and data of this run")
     made = {
         json.dumps([r.fingerprint.get(part) for part in ("code", "versions")], sort_keys=True) for r in same
     }
     if len(made) > 1:
         folders = " or ".join(str(r.folder) for r in same)
-        raise Unacceptable(f"results of several codes qualify; name the folder of one: {folders}")
+        raise Unacceptable(f"results made by different code qualify; name the folder of one: {folders}")
     return max(same, key=lambda r: str(r.content.get("finished", "")))
 
 
@@ -67,7 +66,7 @@ def accept(
 ) -> None:
     """Record beside a result that it counts under the code and versions of today's fingerprint.
 
-    Today's code is kept as a snapshot, from which a later proof may go on. Raises ``Unacceptable`` where what was
+    Today's code is kept as a snapshot, from which a later proof may go on. Raises ``Unacceptable`` if what was
     recorded before cannot be read: it would be lost.
     """
     fingerprinter, lock = results.fingerprinter, results.root / ".cache" / "accepting.lock"
@@ -90,17 +89,19 @@ def accept(
 
 
 def _recorded(path: Path) -> list[Any]:
-    """What a file holds; nothing where there is none."""
+    """The records of a file; none if there is no file."""
     try:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as error:
         raise Unacceptable(
-            f"{path} cannot be read ({error}); mend or move it, it says who accepted what"
+            f"cannot read {path} ({error}); repair or move it: it records who accepted what"
         ) from None
     if not isinstance(found, list):
-        raise Unacceptable(f"{path} holds no list of acceptances; mend or move it, it says who accepted what")
+        raise Unacceptable(
+            f"{path} is not a list of acceptances; repair or move it: it records who accepted what"
+        )
     return found
 
 
@@ -108,18 +109,22 @@ def main(arguments: Sequence[str]) -> int:
     """Accept the results of the named runs."""
     parser = command_line("accept", __doc__)
     parser.add_argument("runs", nargs="*", help=WORDS)
-    parser.add_argument("--why", help="why the change cannot have changed the results")
-    parser.add_argument("--who", default=getpass.getuser(), help="default: %(default)s")
+    parser.add_argument("--why", help="why the change cannot affect the results")
+    parser.add_argument("--who", default=getpass.getuser(), help="who accepts (default: %(default)s)")
     parser.add_argument(
-        "--prove", action="store_true", help="accept what a few steps with both codes prove equal to the bit"
+        "--prove",
+        action="store_true",
+        help="train a few steps with old and new code, and accept results whose numbers are equal to the bit",
     )
     parser.add_argument(
-        "--device", choices=("auto", "cpu", "cuda"), help="where to prove; default: the configuration's"
+        "--device",
+        choices=("auto", "cpu", "cuda"),
+        help="device for --prove (default: device of the configuration)",
     )
     add_config(parser)
     options = parser.parse_args(arguments)
     if not options.prove and not (options.runs and options.why):
-        parser.error("name RUN... and say --why, or --prove")
+        parser.error("give RUN... with --why REASON, or --prove")
     config = load(options.config)
     results = Results(config)
     wanted: dict[str, tuple[Run, Path | None]] = {}
@@ -142,32 +147,32 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _named_folder(name: str) -> Path | None:
-    """The folder of the one result that a person named; None where it was a run, a sweep or a folder of several."""
+    """The folder if ``name`` is that of one result; None for a run, a sweep or a folder of several."""
     path = Path(name)
     folder = path.parent if path.is_file() else path
     return folder.resolve() if RunFolder(folder).is_finished else None
 
 
 def _accepted(state: State, named: Path | None, results: Results, who: str, why: str) -> bool:
-    """Whether a run's result counts, now that it has been accepted where it did not."""
+    """Accept the result of a run if need be; returns whether one counts."""
     name = f"{state.run['dataset']} {state.run.name}"
     if state.result is not None and named in (None, state.result.folder.resolve()):
-        print(f"{name}: {state.name} already")
+        print(f"{name}: already {state.name}")
         return True
     try:
         if state.result is not None:
-            raise Unacceptable(f"{state.result.folder} is {state.name} already and counts in its place")
+            raise Unacceptable(f"{state.result.folder} is already {state.name} and takes precedence")
         result = candidate(state, named)
         accept(state, result, results, who, why)
     except Unacceptable as error:
-        print(f"{name}: nothing accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
+        print(f"{name}: not accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")
     return True
 
 
 def _all_proved(pairs: Sequence[tuple[State, Path | None]], results: Results, prover: Prover) -> bool:
-    """Accept what can be proved, one run after the other; whether no finished run is left unproved."""
+    """Accept every result that can be proved; returns whether all finished runs are proved."""
     proved, finished, reasons = 0, 0, Counter[str]()
     for state, named in pairs:
         same = [] if state.counts else _same_input(state, named)
@@ -188,6 +193,6 @@ def _all_proved(pairs: Sequence[tuple[State, Path | None]], results: Results, pr
     for why, number in reasons.most_common():
         print(f"  {number} x {why}")
     if reasons:
-        print("  Whoever knows better: favit accept RUN... --why REASON")
+        print("  If you know the change is harmless: favit accept RUN... --why REASON")
     print(f"{proved} of {finished} finished runs proved equal")
     return not reasons

@@ -1,7 +1,7 @@
-"""Hold components of one's own to what built-in ones must satisfy: ``favit check my_lab``.
+"""Test your own components as the built-in ones are tested: ``favit check my_lab``.
 
 Data sets and models are checked with the settings of the first run in the configuration that names them, or else with
-their defaults; a data set whose files are not here is passed over, and said so.
+their defaults. A data set whose files are missing is skipped, with a note.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _STILL = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "e
 
 @dataclass(frozen=True)
 class Subject:
-    """A component to be checked: its room, the name by which a run names it, and its file's name."""
+    """A component to check: its room, its name in ``config.yaml`` and the name of its file."""
 
     room: str
     name: str
@@ -34,14 +34,14 @@ class Subject:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check; the exit status is 1 where something does not hold."""
+    """Run the checks; the exit status is 1 if one fails."""
     parser = command_line("check", __doc__)
     parser.add_argument(
         "what",
         nargs="*",
-        help="folders of components, or names of some; default: the folders that config.yaml names",
+        help="folders or names of components (default: the folders under `components` in config.yaml)",
     )
-    parser.add_argument("--slow", action="store_true", help="compile whole models, too: minutes")
+    parser.add_argument("--slow", action="store_true", help="also compile whole models; takes minutes")
     add_config(parser)
     options = parser.parse_args(arguments)
     config = _configured(options.config, [w for w in options.what if Path(w).is_dir()])
@@ -63,13 +63,13 @@ def main(arguments: Sequence[str]) -> int:
             print(f"  {'ok    ' if problem is None else 'FAILED'}  {said}", flush=True)
             if problem is not None:
                 print(f"          {problem}", flush=True)
-    held = "all hold" if not failed else f"{failed} do not hold"
+    held = "all passed" if not failed else f"{failed} failed"
     print(f"{len(subjects)} component{'s' * (len(subjects) != 1)}, {checked} checks: {held}")
     return int(bool(failed))
 
 
 def _configured(path: str, folders: Sequence[str]) -> Config | None:
-    """The configuration, with these folders of components besides its own; None where there is none."""
+    """The configuration with these folders of components added; None if there is no file."""
     if not Path(path).is_file():
         _use(folders)
         return None
@@ -88,11 +88,11 @@ def _use(folders: Sequence[str]) -> None:
 
 
 def _subjects(what: Sequence[str]) -> Iterator[Subject]:
-    """The components in the folders, or of the names, that were given. ``ConfigError`` where there are none."""
+    """The components in the given folders or of the given names. ``ConfigError`` if there are none."""
     folders = [Path(w).absolute() for w in what if Path(w).is_dir()] or ([] if what else own.folders())
     names = [w for w in what if not Path(w).is_dir()]
     if not folders and not names:
-        raise ConfigError("nothing to check: name a folder of components, as in favit check my_lab")
+        raise ConfigError("nothing to check; name a folder of components: favit check my_lab")
     for folder in folders:
         for room, name in own.modules(folder):
             if name.isidentifier() and not name.startswith("_"):
@@ -103,7 +103,7 @@ def _subjects(what: Sequence[str]) -> Iterator[Subject]:
             yield Subject("models", name, families()[name])
             rooms = [room for room in rooms if room != "models"]
         elif not rooms:
-            raise ConfigError(f"no component is called '{name}', and no folder is there of that name")
+            raise ConfigError(f"no component or folder '{name}'")
         for room in rooms:
             yield from _of_file(room, name)
 
@@ -115,13 +115,13 @@ def _of_file(room: str, file: str) -> Iterator[Subject]:
         return
     variants = literals(room, file).get("VARIANTS", ())
     if not variants:
-        raise ConfigError(f"{own.shown(room, file)} names no models: VARIANTS = ('my_model',)")
+        raise ConfigError(f"{own.shown(room, file)} defines no model names; add VARIANTS = ('my_model',)")
     for variant in variants:
         yield Subject(room, str(variant), file)
 
 
 def _checks(subject: Subject, config: Config | None, slow: bool) -> Iterator[Callable[[], None]]:
-    """What the component is held to, ready to be called; the sentence is the docstring."""
+    """The checks of a component, ready to call; each docstring is the sentence to print."""
     yield _declares(subject)
     contract = importlib.import_module(f"favit.contracts.{subject.room}")
     for check in (*contract.CHECKS, *(contract.SLOW if slow else ())):
@@ -133,14 +133,14 @@ def _checks(subject: Subject, config: Config | None, slow: bool) -> Iterator[Cal
         try:
             registry.load("data", subject.name).load(root, run.settings)
         except FileNotFoundError as error:
-            print(f"  passed over: {error}")
+            print(f"  skipped: {error}")
             return
         yield _bound(check, subject.name, root, run.settings)
 
 
 def _declares(subject: Subject) -> Callable[[], None]:
     def declares() -> None:
-        """What it declares (settings, facts, flags) can be read without importing it."""
+        """Its declarations (settings, facts, flags) can be read without importing it."""
         declared.settings(subject.room, subject.file)
         axis = {"data": "dataset", "models": "model", "encodings": "encoding"}.get(subject.room, "aggregator")
         if axis in ("dataset", "model"):
@@ -162,17 +162,17 @@ def _bound(check: Callable[..., None], *arguments: Any) -> Callable[[], None]:
 
 
 def _problem(check: Callable[[], None]) -> str | None:
-    """What is wrong, in one line; None where the check holds."""
+    """The failure in one line; None if the check passes."""
     try:
         check()
     except Exception as error:
-        said = " ".join(str(error).split()) or f"{check.__name__} does not hold"
+        said = " ".join(str(error).split()) or f"{check.__name__} failed"
         return said if isinstance(error, AssertionError | ValueError) else f"{type(error).__name__}: {said}"
     return None
 
 
 def _run_with(dataset: str, config: Config | None) -> Run:
-    """The first run of the configuration with this data set, else one with its default settings."""
+    """The first run of the configuration with this data set, else a run with default settings."""
     for run in runs(config) if config else ():
         if run["dataset"] == dataset:
             return run

@@ -1,4 +1,4 @@
-"""Put two sweeps beside each other: ``favit diff SWEEP SWEEP [KEY=VALUE...]``.
+"""Compare the settings and scores of two sweeps: ``favit diff SWEEP SWEEP [KEY=VALUE...]``.
 
 First the settings that differ between them, then every row's scores in both (mean, deviation over seeds, number of
 seeds) and the second minus the first. Rows are matched by their names and blocks.
@@ -17,16 +17,18 @@ from favit.sweeps.config import ConfigError, load
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print both."""
+    """Print the comparison."""
     parser = command_line("diff", __doc__)
-    parser.add_argument("words", nargs="+", help="two sweeps, and key=value[,value] for some of their runs")
+    parser.add_argument(
+        "words", nargs="+", help="two sweeps, and key=value[,value] to select among their runs"
+    )
     add_config(parser)
     options = parser.parse_args(arguments)
     config = load(options.config)
     found = sweeps_with(config, options.words)
     if len(found) != 2:
         names = ", ".join(sweep.name for sweep, _ in found)
-        raise ConfigError(f"diff compares two sweeps that have such runs; these are {len(found)}: {names}")
+        raise ConfigError(f"diff needs two sweeps with matching runs, not {len(found)}: {names}")
     results = Results(config)
     sides = [
         side(s.name, [c for c in of_sweep(s, results).cells if c.run.key in keys], results)

@@ -1,4 +1,4 @@
-"""Say of each run whether its result is valid, and why it must be trained if not: ``favit explain [WORDS]``."""
+"""Show which runs are valid, and why the others must be trained: ``favit explain [WORDS]``."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from favit.sweeps.stages import possible
 def main(arguments: Sequence[str]) -> int:
     """Print a line for each run."""
     parser = command_line("explain", __doc__)
-    parser.add_argument("words", nargs="*", help=f"{WORDS}; default: all")
+    parser.add_argument("words", nargs="*", help=f"{WORDS} (default: all)")
     add_config(parser)
     options = parser.parse_args(arguments)
     config = load(options.config)
@@ -26,7 +26,9 @@ def main(arguments: Sequence[str]) -> int:
     later = _asked_for_later(config, results)
     for state in states:
         if state.run.key in later and not state.counts:
-            print(f"open     {state.run['dataset']} {state.run.name}: asked for only if results say so")
+            print(
+                f"open     {state.run['dataset']} {state.run.name}: trained only if earlier results call for it"
+            )
         else:
             print(line(state, results.fingerprinter))
     for remark in guard.untracked(states, results):
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _asked_for_later(config: Config, results: Results) -> set[str]:
-    """Keys of runs that no sweep asks for now, and some may when its results are in."""
+    """Keys of runs that no sweep asks for now but one may ask for later, depending on results."""
     if not any(sweep.staged for sweep in config.sweeps.values()):
         return set()
     from favit.analysis.asked import of_sweep  # numpy, for those who need it

@@ -1,4 +1,4 @@
-"""Hand a sweep on: ``favit export SWEEP --to FOLDER-or-FILE.zip``.
+"""Bundle a sweep to share: ``favit export SWEEP --to FOLDER-or-FILE.zip``.
 
 Tables, figures, the report, the configuration, every run that counts (settings, scores, predictions, history, log),
 the code that made it, a lock of the environment, the citation, and a README that says how to check it.
@@ -24,7 +24,7 @@ from favit.sweeps.config import Config, ConfigError, SweepConfig, load
 
 _README = """# {names}
 
-Exported from FaViT-ProbSparse by `favit export`. {runs} runs of {asked} are here.
+Exported from FaViT-ProbSparse by `favit export`. It has {runs} of {asked} runs.
 
 | | |
 | --- | --- |
@@ -37,13 +37,13 @@ Exported from FaViT-ProbSparse by `favit export`. {runs} runs of {asked} are her
 
 ## Check it
 
-The files are as they were exported (from this folder, with Python alone):
+To check that the files are as they were exported (in this folder, with Python alone):
 
     python -c "import hashlib, json, pathlib; m = json.load(open('manifest.json')); \\
     print([n for n in m if hashlib.sha256(pathlib.Path(n).read_bytes()).hexdigest() != m[n]] or 'whole')"
 
-The numbers come out again: one run is trained once more, with the code in `snapshots/`, in an environment that is
-made for it, and compared with what is here: equal to the bit, within the interval of its seeds, or neither.
+To check the numbers, train one run again with the code in `snapshots/`, in a fresh environment. The result is equal
+to the bit, within the interval of its seeds, or neither.
 
     favit reproduce .                       # the run that took the least time
     favit reproduce . --run {example}
@@ -57,14 +57,14 @@ Without favit, the same by hand:
 
 
 def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Path, weights: bool) -> int:
-    """Write the export; returns the number of its runs. ``ConfigError`` where there is nothing to hand on."""
+    """Write the export; returns the number of its runs. ``ConfigError`` if there is nothing to export."""
     results = Results(config)
     in_sweeps = {run.key: run for sweep in sweeps for run in of_sweep(sweep, results).runs}
     states = results.states(in_sweeps.values())
     counting = [state for state in states if state.result is not None]
     if not counting:
         raise ConfigError(
-            f"no run of {', '.join(s.name for s in sweeps)} has a result that counts: favit explain says why"
+            f"no run of {', '.join(s.name for s in sweeps)} has a valid result; favit explain shows why"
         )
     try:
         with bundle.building(target) as folder:
@@ -99,17 +99,15 @@ def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Pa
 def _remarks(without_code: Sequence[str]) -> str:
     if not without_code:
         return ""
-    return f"The code of {len(without_code)} runs was not there any more: {', '.join(without_code)}.\n"
+    return f"The code of {len(without_code)} runs is missing: {', '.join(without_code)}.\n"
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Write it and say where it is."""
+    """Write the export and print its path."""
     parser = command_line("export", __doc__)
-    parser.add_argument("sweeps", nargs="+", help="sweeps, groups, or all")
-    parser.add_argument(
-        "--to", type=Path, required=True, help="a folder that is not there yet, or a file.zip"
-    )
-    parser.add_argument("--weights", action="store_true", help="also the weights that were kept")
+    parser.add_argument("sweeps", nargs="+", help="sweeps, groups or all")
+    parser.add_argument("--to", type=Path, required=True, help="new folder, or a file that ends in .zip")
+    parser.add_argument("--weights", action="store_true", help="include the weights that were kept")
     add_config(parser)
     options = parser.parse_args(arguments)
     config = load(options.config)

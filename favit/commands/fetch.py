@@ -1,7 +1,7 @@
-"""Fetch data sets from their official places: ``favit fetch --data data cifar100 etth1``.
+"""Download data sets from their official sources: ``favit fetch --data data cifar100 etth1``.
 
-Each source is checked against the digest that its data set declares. What is
-there already is left alone; an archive is unpacked beside and moved into place.
+Each download is checked against the digest that its data set declares. Existing files are left alone; an archive is
+unpacked in a temporary folder and then moved into place.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ from favit.disk.files import atomic_path
 
 
 class FetchFailed(RuntimeError):
-    """A source could not be had; the message says which, and why."""
+    """A download failed; the message says which, and why."""
 
 
 def fetch(dataset: str, root: Path) -> list[str]:
-    """Bring a data set's files below ``root``; returns a line about each thing done. Raises ``FetchFailed``."""
+    """Download a data set's files below ``root``; returns one line for each. Raises ``FetchFailed``."""
     facts = literals("data", dataset)
     files, sources = list(facts.get("FILES", ())), facts.get("SOURCES", {})
     absent = [name for name in files if not (root / name).is_file()]
     if not files:
-        return [f"{dataset}: nothing to fetch, it ships inside a package or is your own file"]
+        return [f"{dataset}: nothing to download; it comes with a package or is your own file"]
     if not absent:
         return [f"{dataset}: already there"]
     if not sources:
         raise FetchFailed(
-            f"{dataset}: {root / absent[0]} is absent and cannot be fetched: it needs an account or a licence"
+            f"{dataset}: {root / absent[0]} is missing; download it by hand, as it needs an account or a licence"
         )
     return [_bring(name, source, root) for name, source in sources.items()]
 
@@ -82,11 +82,11 @@ def _made(folder: Path) -> Path:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Fetch the named data sets."""
+    """Download the named data sets."""
     parser = command_line("fetch", __doc__)
-    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(registry.names('data'))}")
+    parser.add_argument("datasets", nargs="*", help=f"data sets: {', '.join(registry.names('data'))}")
     parser.add_argument(
-        "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
+        "--data", default="data", type=Path, help="folder for the data sets (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
     failed = False

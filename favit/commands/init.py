@@ -1,7 +1,7 @@
-"""Lay out a project in an empty folder: ``favit init my-project``.
+"""Create a project in an empty folder: ``favit init my-project``.
 
-It gets what a checkout has beside the code: the Snakefile and its rules, the profile for SLURM, the configuration with
-all sweeps, and a folder ``my_lab`` for components of one's own. Nothing that is there is overwritten.
+The project gets what a checkout has besides the code: the Snakefile and its rules, the profile for SLURM, the
+configuration with all sweeps, and a folder ``my_lab`` for your own components. Existing files are never overwritten.
 """
 
 from __future__ import annotations
@@ -26,26 +26,28 @@ _OFF, _ON = f"# components: [{LAB}]", f"components: [{LAB}]"
 _IGNORED = "/data\n/results\n/.snakemake\n__pycache__/\n"
 _ABOUT = f"""# Components of your own
 
-One file each, in {", ".join(f"`{kind}/`" for kind in registry.KINDS)} beside this text; the file's name is the name
-in `config.yaml`. `python -c "import favit.aggregators; help(favit.aggregators)"` has a room's contract, and
-`favit check {LAB}` holds your files to it. Files that begin with `_` are no components, and others import from them:
-`from favit.aggregators._shared import ...` is the file `aggregators/_shared.py` here.
+One file for each component, in {", ".join(f"`{kind}/`" for kind in registry.KINDS)} beside this text; the name of the
+file is the name in `config.yaml`. `python -c "import favit.aggregators; help(favit.aggregators)"` prints the contract
+of aggregators, and `favit check {LAB}` tests your files against it. Files whose name begins with `_` are not
+components but helpers: `from favit.aggregators._shared import ...` imports `aggregators/_shared.py` of this folder.
 """
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Lay out the project; the exit status is 1 where the folder is not empty."""
+    """Create the project; the exit status is 1 if the folder is not empty."""
     parser = command_line("init", __doc__)
-    parser.add_argument("folder", nargs="?", default=".", type=Path, help="default: this one")
+    parser.add_argument(
+        "folder", nargs="?", default=".", type=Path, help="folder of the project (default: this one)"
+    )
     target: Path = parser.parse_args(arguments).folder
     lay_out(target)
     where = "" if target.resolve() == Path.cwd() else f"cd {target} && "
-    print(f"{target} is laid out; {where}snakemake -n demo-digits says what would run", file=sys.stderr)
+    print(f"created {target}; next: {where}snakemake -n demo-digits shows what would run", file=sys.stderr)
     return 0
 
 
 def lay_out(target: Path) -> None:
-    """Write the project's files. ``ConfigError`` where something stands there already; then nothing is written.
+    """Write the project's files. ``ConfigError`` if other files exist; then nothing is written.
 
     A folder that is not there appears as a whole. One that is there is filled file by file, the Snakefile last, and
     after an interruption the same call goes on.
@@ -65,13 +67,13 @@ def lay_out(target: Path) -> None:
             write_atomic(building / name, content)
         building.rename(target)  # fails where something stands there meanwhile, unless it is an empty folder
     except OSError as error:
-        raise ConfigError(f"{target} cannot be laid out: {error.strerror}") from None
+        raise ConfigError(f"cannot create {target}: {error.strerror}") from None
     finally:
         shutil.rmtree(building, ignore_errors=True)
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    """Name -> content of each file, the last one last."""
+    """Name and content of each file, ``LAST`` at the end."""
     yield ".gitignore", _IGNORED.encode()
     yield f"{LAB}/README.md", _ABOUT.encode()
     root = shipped.folder()
@@ -87,18 +89,18 @@ def _files() -> Iterator[tuple[str, bytes]]:
 
 
 def _check_free(target: Path, files: dict[str, bytes]) -> None:
-    """``ConfigError`` unless the folder is empty but for hidden files (``.git``) and what was laid out before."""
+    """``ConfigError`` unless the folder holds at most hidden files (``.git``) and files of an earlier call."""
     if not target.is_dir():
-        raise ConfigError(f"{target} is no folder")
+        raise ConfigError(f"{target} is not a folder")
     if not os.access(target, os.W_OK):
-        raise ConfigError(f"{target} cannot be written")
+        raise ConfigError(f"no permission to write to {target}")
     ours = {Path(name).parts[0] for name in files}
     strange = sorted(p.name for p in target.iterdir() if p.name not in ours and not p.name.startswith("."))
     changed = [n for n, content in files.items() if (p := target / n).exists() and _differs(p, content)]
     if found := [*strange, *changed]:
-        raise ConfigError(f"{target} is not empty: {found[0]} is there; favit init fills empty folders only")
+        raise ConfigError(f"{target} is not empty: it has {found[0]}; choose an empty folder")
     if (target / LAST).exists():
-        raise ConfigError(f"{target} is laid out already")
+        raise ConfigError(f"{target} already holds a project")
 
 
 def _differs(path: Path, content: bytes) -> bool:

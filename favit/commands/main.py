@@ -1,4 +1,4 @@
-"""The command ``favit VERB``: one module of this room for each verb, imported when it is asked for."""
+"""The command ``favit VERB``: one module of this room for each verb, imported when needed."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
 
 VERBS = {
-    "explain": "say which runs are valid and which must be trained, and why",
-    "plan": "say what a sweep costs before it is spent",
-    "sweep": "print the runs that a sweep asks for",
-    "diff": "put two sweeps beside each other",
-    "watch": "show what is being trained, and when it will be done",
-    "tabulate": "make the tables of sweeps",
-    "report": "make one page of all tables and figures",
-    "accept": "declare results valid under changed code",
-    "prune": "list or remove what no sweep asks for",
+    "explain": "show which runs are valid, which must be trained, and why",
+    "plan": "estimate the time and storage of a sweep before training it",
+    "sweep": "print the runs of a sweep with all their settings",
+    "diff": "compare the settings and scores of two sweeps",
+    "watch": "show the progress of training and when it will finish",
+    "tabulate": "write or print the tables of sweeps",
+    "report": "write one page with all tables and figures",
+    "accept": "keep results valid after a harmless change of code",
+    "prune": "list results that no sweep needs, or move them to the trash",
     "fetch": "download data sets",
-    "prepare": "pack data sets of very many files",
+    "prepare": "pack data sets of many small files for fast reading",
     "train": "train one run",
-    "init": "lay out a project in an empty folder",
-    "check": "hold components of your own to what built-in ones must satisfy",
-    "export": "hand a sweep on: tables, runs, code, environment",
-    "reproduce": "train one run of an export again and compare",
+    "init": "create a project in an empty folder",
+    "check": "test your own components as the built-in ones are tested",
+    "export": "bundle a sweep to share: tables, runs, code, environment",
+    "reproduce": "train one run of an export again and compare the numbers",
 }
 
 OK = 0
 """Done."""
 FAILED = 1
-"""Something has to be changed first, or does not hold; told in one line on standard error."""
+"""An error that you can fix, or a check that failed; one line on standard error says what."""
 MISUSED = 2
 """The command line is wrong: an unknown verb or option."""
 
@@ -55,7 +55,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def run(verb: str, arguments: Sequence[str]) -> int:
-    """Run one verb; whatever a person has to change is told in one line on standard error."""
+    """Run one verb; an error that its user can mend is one line on standard error."""
     _torchvision.prepare_when_imported()
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
@@ -66,30 +66,31 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 
 def program(verb: str) -> int:
-    """Run one verb as this process's only work, such as ``python -m favit.explain`` does."""
+    """Run one verb and nothing else, as ``python -m favit.explain`` does."""
     _let_readers_leave([verb])
     return run(verb, sys.argv[1:])
 
 
 def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
-    """The frame of a verb's command line; the first line of ``description`` heads its help."""
-    return _Parser(prog=f"favit {verb}", description=(description or "").partition("\n")[0])
+    """The argument parser of a verb; its help begins with the first line of ``description``."""
+    said = (description or "").partition("\n")[0].partition(": ``favit ")[0]  # usage shows the rest
+    return _Parser(prog=f"favit {verb}", description=said.replace("``", "").rstrip(".") + ".")
 
 
 class _Parser(argparse.ArgumentParser):
-    """Answers a wrong command line in one line: usage is what ``--help`` shows."""
+    """Reports a wrong command line in one line; ``--help`` shows the usage."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(MISUSED, f"{self.prog}: {message}; {self.prog} --help says what it takes\n")
+        self.exit(MISUSED, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:
-    """The option that names the configuration."""
-    parser.add_argument("--config", default="config.yaml", help="the configuration; default: %(default)s")
+    """Add the option ``--config``."""
+    parser.add_argument("--config", default="config.yaml", help="configuration file (default: %(default)s)")
 
 
 def _let_readers_leave(verb: Sequence[str]) -> None:
-    """End without a word where a reader has enough, as in `| head`; a run trains on though nobody reads it."""
+    """Exit silently when the reader of the output has gone, as in `| head`; training goes on regardless."""
     if "train" not in verb:
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
 
@@ -97,4 +98,4 @@ def _let_readers_leave(verb: Sequence[str]) -> None:
 def _overview() -> str:
     width = max(map(len, VERBS))
     verbs = "\n".join(f"  {verb:<{width}}  {does}" for verb, does in VERBS.items())
-    return f"usage: favit VERB ...\n\n{verbs}\n\nfavit VERB --help says more."
+    return f"usage: favit VERB ...\n\n{verbs}\n\nRun 'favit VERB --help' for its options."

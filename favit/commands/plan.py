@@ -1,4 +1,4 @@
-"""Say what a sweep will cost before it is spent: ``favit plan [WORDS]``."""
+"""Estimate the time and storage of a sweep before training it: ``favit plan [WORDS]``."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def lines(
     asked: frozenset[str] | None = None,
     deviation: float | None = None,
 ) -> Iterator[str]:
-    """What to say of one sweep, as it is found out. Runs that have their result cost nothing.
+    """The estimate of one sweep, line by line. Runs that have their result cost nothing.
 
     asked: the keys of the runs that matter; None for all of them. deviation: between seeds' scores, where a person
     states one.
@@ -40,7 +40,7 @@ def lines(
     yield render.heading(what)
     if now is not None:
         more = sum(max(map(len, alternatives)) for alternatives in now.follow)
-        yield f"  these are asked for now; up to {more} may follow, as results decide"
+        yield f"  up to {more} more runs may follow, depending on the results of these"
     rows: list[costs.Row] = []
     for row in costs.rows(config, what, device):
         rows.append(row)
@@ -58,7 +58,7 @@ def lines(
 def _detects(
     config: Config, sweep: SweepConfig, deviation: float | None, hours: float | None
 ) -> Iterator[str]:
-    """Which difference to the baseline would be found, and what half of it would cost. hours: of a run's devices."""
+    """Which difference to the baseline the sweep detects, and the cost of half of it. hours: device hours of a run."""
     if not sweep.table.baseline:
         return
     finished = finished_runs(config.results)
@@ -93,17 +93,19 @@ def _detects(
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the costs of the named sweeps."""
+    """Print the estimates for the named sweeps."""
     parser = command_line("plan", __doc__)
     parser.add_argument(
-        "words", nargs="*", help="sweeps, groups, all (default), and key=value[,value] for some of their runs"
+        "words",
+        nargs="*",
+        help="sweeps, groups or all (default), and key=value[,value] to select among their runs",
     )
     add_config(parser)
-    parser.add_argument("--device", help="where to measure; default: the configuration's")
+    parser.add_argument("--device", help="device to measure on (default: device of the configuration)")
     parser.add_argument(
         "--deviation",
         type=float,
-        help="of scores between seeds, in the table's unit; default: that of earlier results, or a guess",
+        help="standard deviation of scores between seeds, in the table's unit (default: from results, or a guess)",
     )
     options = parser.parse_args(arguments)
     config = load(options.config)

@@ -1,4 +1,4 @@
-"""Pack data sets of very many files: ``favit prepare imagenet1k``."""
+"""Pack data sets of many small files for fast reading: ``favit prepare imagenet1k``."""
 
 from __future__ import annotations
 

@@ -1,13 +1,10 @@
-"""List what no sweep asks for any more, and with ``--yes`` move it to the trash: ``favit prune [--stale] [--yes]``.
+"""List results that no sweep needs; ``--yes`` moves them to the trash: ``favit prune [--stale] [--yes]``.
 
-A run is asked for when a sweep has its settings, whatever code it was made
-with: going back to that code finds it. Of a folder that several configurations
-share only what this one once asked for is listed, and nothing that another one
-asks for; ``--unknown`` adds what nobody is known to have asked for. ``--stale``
-lists those, too, that are asked for but were made with other code or data than
-today's. Runs that did not finish, and snapshots of code that no run was
-prepared with, are listed once they have been left alone for long. The trash is
-``.trash`` in the results folder, by day; ``--empty-trash`` deletes it. Free of torch.
+A sweep needs the results of its runs whatever code they were made with: going back to that code makes them valid
+again. If several configurations share a results folder, only what this one once asked for and no other one needs is
+listed; ``--unknown`` adds results that no known configuration asked for. ``--stale`` adds results of current runs that
+were made with other code or data than today's. Unfinished runs and snapshots that no run uses are listed after 30 days
+without a change. The trash is ``.trash`` in the results folder, by day; ``--empty-trash`` deletes it. Free of torch.
 """
 
 from __future__ import annotations
@@ -47,7 +44,7 @@ TRASH = ".trash"
 
 @dataclass(frozen=True)
 class Asked:
-    """What the sweeps ask for today: digests of settings, snapshots of code, and where results lie or will lie.
+    """Everything that the sweeps ask for today: digests of settings, snapshots of code, and folders of results.
 
     ``today`` has the fingerprint of each digest of settings, ``ever`` are the settings that this configuration has
     asked for at any time, ``others`` those that other configurations of the folder ask for, with the file of one.
@@ -70,7 +67,7 @@ class Asked:
 
 
 def asked_for(config: Config, results: Results, file: Path | str, unknown: bool = False) -> Asked:
-    """What all sweeps of the configuration in ``file`` together ask for."""
+    """Everything that the sweeps of the configuration in ``file`` ask for."""
     distinct = {run.key: run for name in config.sweeps for run in runs(config, name)}
     states = results.states(distinct.values())
     today = {state.fingerprint.settings: state.fingerprint for state in states}
@@ -96,14 +93,16 @@ def superfluous(asked: Asked, results: Results, stale: bool = False) -> Iterator
 
 
 def left_alone(asked: Asked, results: Results) -> Iterator[str]:
-    """A line for each kind of results that are not this configuration's to discard."""
+    """A line for each kind of results that this configuration may not discard."""
     rest = [s for r in _results(results) if (s := r.fingerprint["settings"]) not in asked.today]
     for file, number in sorted(Counter(asked.others[s] for s in rest if s in asked.others).items()):
-        there = "" if Path(file).is_file() else ", which is not there: its note lies in .configurations"
-        yield f"{number} results are left: {file} asks for them{there}"
+        there = (
+            "" if Path(file).is_file() else ", a file that no longer exists; its entry is in .configurations"
+        )
+        yield f"kept {number} results: {file} asks for them{there}"
     unknown = sum(s not in asked.others and s not in asked.ever for s in rest)
     if unknown and not asked.unknown:
-        yield f"{unknown} results are left: this configuration never asked for them; --unknown lists them, too"
+        yield f"kept {unknown} results that this configuration never asked for; --unknown lists them, too"
 
 
 def unfinished(asked: Asked, results: Results, stale: bool = False) -> Iterator[Path]:
@@ -137,15 +136,13 @@ def discard(folder: Path, root: Path) -> Path:
 
 
 def _check_clean() -> None:
-    """``ConfigError`` where the code differs from its commit: then almost every result is stale, for a day."""
+    """``ConfigError`` if the code differs from its commit: then almost every result is stale, for a day."""
     if (commit_of(ROOT, [ROOT / "favit"]) or "").endswith("+changes"):
-        raise ConfigError(
-            "favit/ has changes that are not committed, and by them all results are stale; commit them"
-        )
+        raise ConfigError("favit/ has uncommitted changes, which make all results stale; commit them first")
     for folder in own.folders():
         if (commit_of(folder, [folder]) or "").endswith("+changes"):
             raise ConfigError(
-                f"{folder} has changes that are not committed, and by them results are stale; commit them"
+                f"{folder} has uncommitted changes, which make results stale; commit them first"
             )
 
 
@@ -162,29 +159,29 @@ def _check_versions(asked: Asked, found: Iterable[Result]) -> None:
     if other:
         package, before, now = other[0]
         raise ConfigError(
-            f"{package} {now} is installed here, and {len(other)} stale results were made with other versions, such as "
-            f"{package} {before}, with which they may count; prune where that is installed, or add --other-versions"
+            f"{len(other)} stale results are of other versions ({package} {before}; here: {now}) and may still be "
+            "valid with those; prune where they are installed, or add --other-versions"
         )
 
 
 def _check_meant(results: int, count: int | None) -> None:
-    """Ask before more than a few results go; ``ConfigError`` where that is denied, or nobody is there to ask."""
+    """Ask before moving more than a few results; ``ConfigError`` if the answer is no or nobody can answer."""
     if results <= MOST_UNASKED or results == count:
         return
     if not sys.stdin.isatty():
-        raise ConfigError(f"{results} results would go to the trash; to do it unasked, add --count {results}")
+        raise ConfigError(f"{results} results would go to the trash; to confirm, add --count {results}")
     if input(f"Move {results} results to the trash? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise ConfigError("nothing was moved")
+        raise ConfigError("cancelled; nothing was moved")
 
 
 def _results(results: Results) -> Iterator[Result]:
-    """Every finished one."""
+    """All finished results."""
     for place in sorted({folder.parent for folder in _folders(results)}):
         yield from results.in_place(place)
 
 
 def _folders(results: Results) -> list[Path]:
-    """Every run's, finished or not."""
+    """The folders of all runs, finished or not."""
     return sorted(path for path in (results.root / "runs").glob("*/*/*/*/*/*") if path.is_dir())
 
 
@@ -221,7 +218,7 @@ def _acceptances(path: Path) -> list[dict[str, Any]]:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    """What a file of a run says; empty where it says nothing."""
+    """The content of a run's JSON file; empty if it cannot be read."""
     try:
         return dict(json.loads(path.read_text()))
     except (OSError, ValueError, TypeError):
@@ -229,23 +226,27 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """List, move to the trash, or empty it."""
+    """List results, move them to the trash, or empty it."""
     parser = command_line("prune", __doc__)
     parser.add_argument("--yes", action="store_true", help="move them to the trash")
-    parser.add_argument("--count", type=int, help="so many results are meant; do not ask")
     parser.add_argument(
-        "--empty-trash", action="store_true", help="delete what is in the trash, and nothing else"
+        "--count", type=int, help="confirm the number of results to move, instead of being asked"
     )
     parser.add_argument(
-        "--stale", action="store_true", help="also those of asked-for runs that are not today's"
+        "--empty-trash", action="store_true", help="delete everything in the trash, and do nothing else"
+    )
+    parser.add_argument(
+        "--stale",
+        action="store_true",
+        help="also results of current runs that were made with other code or data than today's",
     )
     parser.add_argument(
         "--other-versions",
         action="store_true",
-        help="with --stale, also those made with other versions of packages",
+        help="with --stale, also results made with other versions of packages",
     )
     parser.add_argument(
-        "--unknown", action="store_true", help="also what no configuration is known to have asked for"
+        "--unknown", action="store_true", help="also results that no known configuration asked for"
     )
     add_config(parser)
     options = parser.parse_args(arguments)
@@ -263,7 +264,7 @@ def main(arguments: Sequence[str]) -> int:
         _check_versions(asked, doomed)
     finished = {result.folder: f"{result.seconds / 3600:.2f} device hours" for result in doomed}
     begun = dict.fromkeys(unfinished(asked, results, options.stale), "not finished")
-    code = dict.fromkeys(unused_snapshots(asked, results, {*finished, *begun}), "code of no run")
+    code = dict.fromkeys(unused_snapshots(asked, results, {*finished, *begun}), "code that no run uses")
     found = finished | begun | code
     for folder, what in found.items():
         print(f"{folder}  {what}")
@@ -273,8 +274,6 @@ def main(arguments: Sequence[str]) -> int:
         _check_meant(len(finished), options.count)
         for folder in found:
             discard(folder, results.root)
-    word = (
-        f"moved to {results.root / TRASH}" if options.yes else "not asked for; --yes moves them to the trash"
-    )
+    word = f"moved to {results.root / TRASH}" if options.yes else "not needed; --yes moves them to the trash"
     print(f"{len(finished)} results, {len(begun)} unfinished runs, {len(code)} snapshots of code {word}")
     return 0

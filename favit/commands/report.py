@@ -1,4 +1,4 @@
-"""Make one page of all tables and figures: ``favit report [SWEEP...]`` writes ``results/report.html``.
+"""Write one page with all tables and figures, ``results/report.html``: ``favit report [SWEEP...]``.
 
 The page is made of what is there: sweeps without any result are left out unless they are named.
 """
@@ -44,9 +44,7 @@ def write(config: Config, names: list[str]) -> Path:
 def main(arguments: Sequence[str]) -> int:
     """Write the report and print where it is."""
     parser = command_line("report", __doc__)
-    parser.add_argument(
-        "sweeps", nargs="*", help="sweeps, groups, or all; without any, those that have results"
-    )
+    parser.add_argument("sweeps", nargs="*", help="sweeps, groups or all (default: sweeps with results)")
     add_config(parser)
     options = parser.parse_args(arguments)
     print(write(load(options.config), options.sweeps))

@@ -1,4 +1,4 @@
-"""Train one run of an export again and compare: ``favit reproduce EXPORT [--run NAME]``.
+"""Train one run of an export again and compare the numbers: ``favit reproduce EXPORT [--run NAME]``.
 
 In an environment made for it from the export's lock, or with ``--here`` in this one. Ends with 0 where its numbers are
 equal to the bit or within its seeds' interval, with 1 where they are neither.
@@ -17,12 +17,18 @@ from favit.sweeps.config import ConfigError
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Check the export, train, and say what became of the numbers."""
+    """Check the files of the export, train the run, and print how its numbers compare."""
     parser = command_line("reproduce", __doc__)
-    parser.add_argument("export", type=Path, help="what favit export wrote: a folder or a zip")
-    parser.add_argument("--run", help="which run; default: the one that took the least time")
-    parser.add_argument("--here", action="store_true", help="train with the packages that are installed here")
-    parser.add_argument("--data", type=Path, default=Path("data"), help="the data sets; default: %(default)s")
+    parser.add_argument("export", type=Path, help="folder or zip that favit export wrote")
+    parser.add_argument("--run", help="name of the run (default: the one that took the least time)")
+    parser.add_argument(
+        "--here",
+        action="store_true",
+        help="train with the packages installed here, not in a fresh environment",
+    )
+    parser.add_argument(
+        "--data", type=Path, default=Path("data"), help="folder of the data sets (default: %(default)s)"
+    )
     parser.add_argument(
         "--device", choices=("auto", "cpu", "cuda"), default="auto", help="default: %(default)s"
     )
@@ -39,10 +45,10 @@ def main(arguments: Sequence[str]) -> int:
 def _reproduce(export: Path, wanted: str | None, here: bool, data: Path, device: str, scratch: Path) -> int:
     (scratch / "unpacked").mkdir()
     folder = bundle.opened(export, scratch / "unpacked").resolve()
-    print(f"{bundle.check(folder)} files are as they were exported", flush=True)
+    print(f"{bundle.check(folder)} files match the manifest", flush=True)
     runs = again.runs_in(folder)
     if not runs:
-        raise ConfigError(f"{export} holds no finished run")
+        raise ConfigError(f"{export} has no finished run")
     name = wanted or again.cheapest(runs)
     if name not in runs:
         raise ConfigError(unknown(f"run '{name}'", name, runs))
@@ -50,7 +56,9 @@ def _reproduce(export: Path, wanted: str | None, here: bool, data: Path, device:
     if not here:
         print("installing requirements.txt in a fresh environment", flush=True)
         python = again.fresh_python(folder, scratch / "environment")
-    print(f"training {name}, which took {runs[name].get('device_seconds', 0):.0f} device seconds", flush=True)
+    print(
+        f"training {name} (last time: {runs[name].get('device_seconds', 0):.0f} device seconds)", flush=True
+    )
     again.train(folder, name, scratch / "out", data.resolve(), device, python)
     cell = {k: v for k, v in runs[name]["run"].items() if k != "seed"}
     seeds = [r for r in runs.values() if {k: v for k, v in r["run"].items() if k != "seed"} == cell]

@@ -1,4 +1,4 @@
-"""Print the runs that a sweep asks for now, one JSON a line: ``favit sweep SWEEP...``."""
+"""Print the runs that a sweep asks for now, one line of JSON each: ``favit sweep SWEEP...``."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from favit.sweeps.runs import runs
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Print the settings of the runs that the words mean."""
+    """Print the settings of the selected runs."""
     parser = command_line("sweep", __doc__)
     parser.add_argument("words", nargs="+", help=WORDS)
     add_config(parser)
     parser.add_argument(
         "--all-stages",
         action="store_true",
-        help="all runs that the sweep may come to ask for, where its results decide, and not those asked for now",
+        help="all runs that the sweep may ask for depending on results, not only those it asks for now",
     )
     options = parser.parse_args(arguments)
     config = load(options.config)

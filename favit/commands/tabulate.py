@@ -1,7 +1,6 @@
-"""Make the tables of sweeps from the results that count today: ``favit tabulate SWEEP...``.
+"""Write the tables of sweeps from the results that are valid today: ``favit tabulate SWEEP...``.
 
-A table may be made at any time; what is missing, stale or running is said in
-its footnotes.
+A table can be made at any time; its footnotes list runs that are missing, stale or running.
 """
 
 from __future__ import annotations
@@ -16,11 +15,11 @@ from favit.sweeps.config import ConfigError, load
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Make the tables of sweeps, groups or ``all``, and say where they are; or print them."""
+    """Write the tables of sweeps, groups or ``all`` and print their paths; or print existing ones."""
     parser = command_line("tabulate", __doc__)
-    parser.add_argument("sweeps", nargs="+", help="sweeps, groups, or all")
+    parser.add_argument("sweeps", nargs="+", help="sweeps, groups or all")
     add_config(parser)
-    parser.add_argument("--show", action="store_true", help="print tables that exist, make none")
+    parser.add_argument("--show", action="store_true", help="print existing tables instead of writing them")
     options = parser.parse_args(arguments)
     config = load(options.config)
     chosen = [sweep for name in options.sweeps for sweep in config.sweeps_of(name)]
@@ -30,7 +29,7 @@ def main(arguments: Sequence[str]) -> int:
         if not options.show:
             path = make(config, sweep, results)
         elif not path.exists():
-            raise ConfigError(f"{path} is not there yet: snakemake {sweep.name}")
+            raise ConfigError(f"{path} does not exist yet; make it with: snakemake {sweep.name}")
         else:
             print(path.read_text().rstrip() + "\n")
         print(", ".join(str(path.with_suffix(s)) for s in SUFFIXES) + ("\n" if options.show else ""))

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Train; the process ends here, with the status of ``favit.train``."""
+    """Train and end the process with the exit status of ``favit.train``."""
     from favit.train import __main__ as training  # torch, for those who need it
     from favit.train.life.process import leave
 

@@ -1,4 +1,4 @@
-"""Watch runs being trained, here or on a cluster: ``favit watch [WORDS]``; ``--once`` for scripts.
+"""Show the progress of training, here or on a cluster: ``favit watch [WORDS]``; ``--once`` for scripts.
 
 One screen, refreshed: how far each sweep is and when it should be done; each running run's epoch, scores, speed and
 time left; what stopped; the queue of the cluster. It reads what runs write anyway, so that any shell that sees the
@@ -64,7 +64,7 @@ def begun(looked: Mapping[str, list[Progress]]) -> dict[str, list[Progress]]:
 def text(looked: Mapping[str, list[Progress]], width: int) -> str:
     """The screen; one line where there is nothing to show."""
     shown = "\n".join(screen.lines(looked, queue.lines(), width, time.time()))
-    return shown or "no sweep has begun: snakemake SWEEP trains one, favit watch SWEEP shows it whole"
+    return shown or "no sweep has started; start one with snakemake SWEEP, or name one: favit watch SWEEP"
 
 
 def beside(command: str, watched: Watched, every: float, log: Path) -> int:
@@ -100,7 +100,7 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
     else:
         print("\n".join(said[-_TAIL:]), file=sys.stderr)
         print(
-            f"{shlex.split(command)[0]} ended with {process.returncode}; all that it said is in {log}",
+            f"{shlex.split(command)[0]} exited with status {process.returncode}; its output is in {log}",
             file=sys.stderr,
         )
     return process.returncode
@@ -127,14 +127,16 @@ def _one_line(looked: Mapping[str, list[Progress]]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Show it until Ctrl-C, or until all that is watched is done."""
     parser = command_line("watch", __doc__)
-    parser.add_argument("words", nargs="*", help=f"{WORDS}; default: all sweeps that have begun")
+    parser.add_argument("words", nargs="*", help=f"{WORDS} (default: all sweeps that have started)")
     add_config(parser)
-    parser.add_argument("--once", action="store_true", help="show it once and end")
+    parser.add_argument("--once", action="store_true", help="print once and exit")
     parser.add_argument(
-        "--every", type=float, default=5.0, help="seconds between looks; default: %(default)s"
+        "--every", type=float, default=5.0, help="seconds between updates (default: %(default)s)"
     )
     parser.add_argument(
-        "--beside", metavar="COMMAND", help="run a command, show the progress in one line, and end as it ends"
+        "--beside",
+        metavar="COMMAND",
+        help="run a command, show the progress in one line, and exit with its status",
     )
     options = parser.parse_args(arguments)
     config = load(options.config)

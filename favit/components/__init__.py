@@ -1,1 +1,1 @@
-"""What a run can name and what may be set: components by name, and what each declares of itself."""
+"""Components by name, and the settings and facts that each declares."""

@@ -13,12 +13,14 @@ _KINDS: dict[str, type] = {"int": int, "float": float, "str": str, "bool": bool}
 _TYPING = ("typing", "typing_extensions")
 _BOUNDS = "favit.components.bounds"
 _NEUTRAL = "favit.components.neutral.Neutral"
-_ALLOWED = "write int, float, str, bool, Literal[...] of such, or Annotated[...] of one of them with bounds"
+_ALLOWED = (
+    "write int, float, str, bool, Literal[...] of such values, or Annotated[...] of one of these with bounds"
+)
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What an annotation says."""
+    """The content of an annotation: type, bounds, choices, neutral value and documentation."""
 
     kind: type = str
     choices: tuple[Value, ...] = ()
@@ -40,7 +42,7 @@ def setting(
         return None
     read = annotated(source, name, annotation)
     if default is None:
-        raise source.error(where, f"the setting {name} has no default; every setting states one")
+        raise source.error(where, f"the setting {name} has no default; give it one")
     try:
         return Setting(read.kind, _literal(default), read.bounds, read.choices, read.doc, read.neutral)
     except ValueError as error:
@@ -122,7 +124,7 @@ def _with_part(source: Source, name: str, read: Annotation, part: ast.expr) -> A
     except ValueError as error:
         raise source.error(part, f"the bound of the setting {name}: {error}") from None
     if isinstance(limit, bool | str) or read.kind not in (int, float) or read.choices:
-        raise source.error(part, f"the setting {name}: a bound is a number, and of a number")
+        raise source.error(part, f"the setting {name}: bounds are numbers, and only numbers have bounds")
     return replace(read, bounds=(*read.bounds, kind(limit)))
 
 
@@ -177,5 +179,5 @@ def _literal(node: ast.expr) -> Value:
     except (ValueError, TypeError, MemoryError, RecursionError):
         value = None
     if type(value) not in (bool, int, float, str):
-        raise ValueError(f"{ast.unparse(node)} cannot be read; write out a number, a text, True or False")
+        raise ValueError(f"{ast.unparse(node)} cannot be read; write a literal number, text, True or False")
     return value

@@ -1,4 +1,4 @@
-"""What an annotation says of a setting besides its type: ``factor: Annotated[int, AtLeast(1)] = 5``."""
+"""Bounds of a setting in its annotation: ``factor: Annotated[int, AtLeast(1)] = 5``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import ClassVar
 
 @dataclass(frozen=True)
 class Bound(ABC):
-    """A limit that a number keeps to."""
+    """A bound of a number."""
 
     limit: float
     words: ClassVar[str]
@@ -68,4 +68,4 @@ BOUNDS: dict[str, type[Bound]] = {kind.__name__: kind for kind in (AtLeast, AtMo
 
 @dataclass(frozen=True)
 class FromModel:
-    """Marks a keyword that the model passes, so that it is no setting: ``width: Annotated[int, FromModel()]``."""
+    """Marks a keyword that the model passes, which is no setting: ``width: Annotated[int, FromModel()]``."""

@@ -1,4 +1,4 @@
-"""How mechanisms and models answer values and tensors that they cannot take. Imports nothing but ``bounds``.
+"""Errors of mechanisms and models about values and tensors that they cannot take. Imports nothing but ``bounds``.
 
 A constructor's annotations declare its settings; ``checked`` holds what it is given against them, so that
 Python users meet the bounds that the dry run knows.

@@ -1,4 +1,4 @@
-"""What a run's components and its training declare: settings by name, and what these must satisfy. Free of torch."""
+"""The settings that a run's components and its training declare, and their rules. Free of torch."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ def naming(run: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def exact_versions(run: Mapping[str, Any]) -> Mapping[str, str]:
-    """Package -> how much of its version counts for this run at least: models that are a package's own say so."""
+    """By package, how much of its version counts for this run at least: models from a package require it."""
     return dict(literals("models", family_of(run["model"])).get("VERSIONS", {}))
 
 
 def task_of_model(model: str) -> str:
-    """The task that a model is for; ``ValueError`` where its file does not say."""
+    """The task that a model is for; ``ValueError`` if its file does not say."""
     return checked_task("models", family_of(model))
 
 
@@ -70,28 +70,26 @@ def settings(room: str, name: str) -> Mapping[str, Setting]:
     own = signature.from_dataclass(read)
     keywords = signature.from_constructor(read, room) if room in signature.CLASSES else {}
     if own and keywords:
-        raise ValueError(
-            f"{read.file} declares settings twice, in Settings and in a signature; keep one of them"
-        )
+        raise ValueError(f"{read.file} declares settings twice, in Settings and in a signature; remove one")
     found = own or keywords
     for setting_name, setting in found.items():
         if setting.neutral is not None:
             raise ValueError(
-                f"{read.file}: {setting_name} declares Neutral, which is for settings of training; where a component's "
-                "setting is not given its default holds: let that do what was done before"
+                f"{read.file}: {setting_name} declares Neutral, which is for settings of training; give a component's "
+                "setting a default that does what was done before"
             )
     return found
 
 
 @cache
 def training(task: str) -> Mapping[str, Setting]:
-    """Everything that training depends on: the common settings, then the task's own."""
+    """All settings of training for a task: the common ones, then the task's own."""
     read = source(*_TRAINING)
     return {n: s for kind in _kinds(task) for n, s in signature.from_dataclass(read, kind).items()}
 
 
 def training_defaults(task: str) -> dict[str, Value]:
-    """The same, as the values that hold where nobody says otherwise."""
+    """The defaults of all settings of training for a task."""
     return defaults(training(task))
 
 
@@ -100,7 +98,7 @@ def _kinds(task: str) -> tuple[str, ...]:
 
 
 def check_together(run: Mapping[str, Any]) -> None:
-    """``ValueError`` where a run's values are each allowed and do not go together."""
+    """``ValueError`` if a run's values are allowed one by one but not together."""
     for kind in _kinds(task_of(run["dataset"])):
         if (training_rule := _rule(*_TRAINING, f"check_{kind.lower()}")) is not None:
             training_rule.hold(run)
@@ -136,13 +134,13 @@ def _check_position(run: Mapping[str, Any]) -> None:
     if not flag("encodings", run["encoding"], "ADDS_POSITION"):
         giving = [e for e in registry.names("encodings") if flag("encodings", e, "ADDS_POSITION")]
         raise ValueError(
-            f"aggregator '{name}' takes position inside the attention, and the encoding is '{run['encoding']}', "
-            f"which has none to give; valid: {', '.join(giving)}"
+            f"aggregator '{name}' needs an encoding with positions, but the encoding is '{run['encoding']}'; "
+            f"valid: {', '.join(giving)}"
         )
 
 
 def check_facts(axis: str, run: Mapping[str, Any]) -> None:
-    """``ValueError`` where a component's file does not say in the dry run what training would ask of it."""
+    """``ValueError`` if a component's file does not declare what training needs of it."""
     room, name = component(axis, run)
     check_flags(room, name)
     if axis == "dataset" and task_of(name) == "classification":
@@ -155,6 +153,4 @@ def check_facts(axis: str, run: Mapping[str, Any]) -> None:
                 f"{source(room, name).file} must say how many classes there are: FACTS = {{'classes': 10, ...}}"
             )
         if not exists("train", "feeds", feed_of(name)):
-            raise ValueError(
-                f"{source(room, name).file}: there is no feed '{feed_of(name)}' in favit/train/feeds"
-            )
+            raise ValueError(f"{source(room, name).file}: no feed '{feed_of(name)}' in favit/train/feeds")

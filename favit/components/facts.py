@@ -1,4 +1,4 @@
-"""What a model must know of a data set: classes of images, or variables and time features of a series."""
+"""The facts about a data set that a model needs: classes of images, or variables and time features of a series."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from favit.components.literals import literals
 
 
 def stated(dataset: str) -> Mapping[str, Any] | None:
-    """``FACTS`` in the data set's file, known without its data; None where they follow from a file of the user's."""
+    """``FACTS`` in the data set's file, known without its data; None if they follow from a file of the user's."""
     return literals("data", dataset).get("FACTS")
 
 
@@ -21,7 +21,7 @@ def feed_of(dataset: str) -> str:
 def facts(dataset: str, data: Any) -> Mapping[str, Any]:
     """The facts of a data set that has been loaded: those it states, else those that its data count.
 
-    Raises ``ValueError`` where it states something else than its data hold: costs are counted from the one,
+    Raises ``ValueError`` if it states something else than its data hold: costs are counted from the one,
     models built from either.
     """
     said, counted = stated(dataset), getattr(data, "facts", None)

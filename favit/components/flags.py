@@ -21,7 +21,7 @@ DEFAULTS: dict[str, dict[str, bool]] = {
 
 
 def flag(room: str, name: str, which: str) -> bool:
-    """What a mechanism's file says of itself. ``ValueError`` for a value that is neither True nor False."""
+    """A flag of a mechanism's file. ``ValueError`` for a value that is neither True nor False."""
     value = literals(room, name).get(which, DEFAULTS[room][which])
     if not isinstance(value, bool):
         raise ValueError(f"favit/{room}/{name}.py: {which} must be True or False, not {value!r}")

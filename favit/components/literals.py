@@ -1,4 +1,4 @@
-"""What a module of ``favit`` states as literals, read without importing it.
+"""The literals of a module of ``favit``, read without importing it.
 
 Components state facts about themselves at the top level of their files; reading
 them from the syntax tree keeps the configuration free of torch, and makes no
@@ -49,7 +49,7 @@ TELLING = frozenset(
 def literals(*path: str) -> dict[str, Any]:
     """All top-level ``NAME = <literal>`` of ``favit/<path>.py``, for instance ``literals("data", "etth1")``.
 
-    Raises ``ValueError`` where one of the names that tell something about a component has another value.
+    Raises ``ValueError`` if one of the names that tell something about a component has another value.
     """
     found: dict[str, Any] = {}
     read = source(*path)
@@ -133,7 +133,7 @@ def trained(model: str) -> bool:
 
 
 def task_of(dataset: str) -> str:
-    """The task that a data set is for; ``ValueError`` where its file does not say."""
+    """The task that a data set is for; ``ValueError`` if its file does not say."""
     return checked_task("data", dataset)
 
 

@@ -1,4 +1,4 @@
-"""The answer to a wrong name. Apart from ``registry``, so that no trained result depends on its wording."""
+"""Messages about wrong names. Apart from ``registry``, so that no trained result depends on their wording."""
 
 from __future__ import annotations
 
@@ -40,35 +40,36 @@ _MEANT = {
     "aggregator": "attention attn mechanism aggregation",
     "encoding": "position positional_encoding pos_embed position_encoding embedding pe embed",
 }
+_FIRST = 3  # of all valid names, so many of the nearest come first
 _MEANING = {word: name for name, words in _MEANT.items() for word in words.split()}
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> str:
-    """The sentence that answers a wrong name: the nearest valid one, then all of them."""
+    """The message about a wrong name: the nearest valid one, then all of them, the nearest first."""
     return _answer(what, name, {v: v for v in valid})
 
 
 def unknown_setting(name: str, axes: Iterable[str], settings: Mapping[str, Setting]) -> str:
-    """The sentence that answers a wrong setting: the valid ones, in the order of their files, with their defaults."""
+    """The message about a wrong setting: the valid ones with their defaults, the nearest first, then in file order."""
     shown = {axis: axis for axis in axes}
     shown |= {key: f"{key} ({_written(setting.default)})" for key, setting in settings.items()}
     return _answer(f"setting '{name}'", name, shown)
 
 
 def meant(name: str, valid: Iterable[str]) -> list[str]:
-    """The valid name that means the same elsewhere, if there is one: ``lr`` for ``learning_rate``."""
+    """The name used here for what other programs call ``name``, if there is one: ``lr`` for ``learning_rate``."""
     here = _MEANING.get(name.lower().replace("-", "_"))
     return [here] if here in set(valid) else []
 
 
 def near_names(name: str, valid: Iterable[str], most: int = 3) -> list[str]:
-    """The valid names that are nearest in spelling, the nearest first; none where all are far."""
+    """The valid names nearest in spelling, the nearest first; empty if none is near."""
     return difflib.get_close_matches(name, sorted(valid), n=most, cutoff=0.6)
 
 
 def _answer(what: str, name: str, shown: Mapping[str, str]) -> str:
-    near = meant(name, shown) or difflib.get_close_matches(name, shown, n=1, cutoff=0.5)
-    listed = ", ".join(shown.values())
+    near = meant(name, shown) or difflib.get_close_matches(name, shown, n=_FIRST, cutoff=0.5)
+    listed = ", ".join(shown[v] for v in dict.fromkeys([*near, *shown]))
     if near:
         return f"unknown {what}; did you mean '{near[0]}'? Valid: {listed}"
     return f"unknown {what}; valid: {listed or 'none'}"

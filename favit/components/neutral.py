@@ -1,4 +1,4 @@
-"""What a setting that came later does where it is not given: ``rank: Annotated[int, Neutral(0)] = 4``."""
+"""The neutral value of a setting added later: ``rank: Annotated[int, Neutral(0)] = 4``."""
 
 from __future__ import annotations
 

@@ -24,13 +24,13 @@ NAMES = ("SETTINGS", "MINIMUM", "REQUIRES")
 
 
 def is_used(source: Source, room: str, literals: Mapping[str, Any]) -> bool:
-    """Whether a file declares in the old form. ``ValueError`` where it does so in the new one, too."""
+    """Whether a file declares in the old form. ``ValueError`` if it does so in the new one, too."""
     used = [name for name in NAMES if name in literals]
     if not used:
         return False
     for name in _new_declarations(source, room, literals.get("SETTINGS", {})):
         raise ValueError(
-            f"{source.file} declares settings twice, by {used[0]} and by {name}; keep the latter"
+            f"{source.file} declares settings twice, by {used[0]} and by {name}; remove {used[0]}"
         )
     _warn_once(str(source.file), used[0])
     return True
@@ -53,7 +53,7 @@ def _new_declarations(source: Source, room: str, old: Mapping[str, Any]) -> list
 @lru_cache
 def _warn_once(file: str, name: str) -> None:
     message = (
-        f"{file}: {name} is read for one more release; declare settings in the constructor's signature "
+        f"{file}: {name} is deprecated and goes in the next release; declare settings in the constructor's signature "
         "(see docs/contributing.md)"
     )
     warnings.warn(message, FutureWarning, stacklevel=2)

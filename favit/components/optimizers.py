@@ -1,4 +1,4 @@
-"""Which module of ``favit/train/optimizers/`` makes an optimizer; those of torch need none. Free of torch."""
+"""The module of ``favit/train/optimizers/`` that makes an optimizer; torch's own need none. Free of torch."""
 
 from __future__ import annotations
 

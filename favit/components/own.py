@@ -1,4 +1,4 @@
-"""Components of one's own: the files in folders that ``components`` in ``config.yaml`` names.
+"""Your own components: the files in folders listed under ``components`` in ``config.yaml``.
 
 ``my_lab/aggregators/median.py`` is the module ``favit.aggregators.median``, as if it lay beside the built-in ones, and
 does lie there in the snapshot that a run's job executes. What trains a run therefore knows nothing of this file, and
@@ -27,7 +27,7 @@ _before = registry.names, source.file_of  # what the replaced look-ups fall back
 
 
 def use(folders: Iterable[Path | str]) -> None:
-    """Take the components in these folders for as good as the built-in ones, and those in no other folder.
+    """Use the components in these folders like built-in ones, and those of no other folder.
 
     ``ValueError`` says in one line which folder is absent or holds no rooms, or which name exists twice.
     """
@@ -60,7 +60,7 @@ def folders() -> tuple[Path, ...]:
 
 
 def file_of(module: str) -> Path | None:
-    """The file of a module of one's own, by its dotted name in ``favit``; None for any other module."""
+    """The file of your own module, by its dotted name in ``favit``; None for any other module."""
     package, _, rest = module.partition(".")
     room, _, inside = rest.partition(".")
     if package != _PACKAGE or room not in registry.KINDS or not inside:
@@ -86,7 +86,7 @@ def modules(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def shown(room: str, name: str) -> str:
-    """A component's file for people: ``favit/data/csv.py``, or as its folder is named."""
+    """A component's file to print: ``favit/data/csv.py``, or with the folder as it is named in ``components``."""
     file = source.file_of(room, name)
     for base in (_BUILT_IN.parent, Path.cwd()):
         if file.is_relative_to(base):
@@ -95,46 +95,44 @@ def shown(room: str, name: str) -> str:
 
 
 def _names(kind: str) -> list[str]:
-    """As ``registry.names``, with one's own."""
+    """Like ``registry.names``, including your own."""
     found = {name for folder in _folders for room, name in modules(folder) if room == kind}
     return sorted({*_before[0](kind), *(name for name in found if name.isidentifier() and name[0] != "_")})
 
 
 def _file_of(*path: str) -> Path:
-    """As ``source.file_of``, with one's own."""
+    """Like ``source.file_of``, including your own."""
     return file_of(".".join((_PACKAGE, *path))) or _before[1](*path)
 
 
 def _check(folder: Path) -> None:
     rooms = ", ".join(registry.KINDS)
     if not folder.is_dir():
-        raise ValueError(f"components: {folder} is no folder; it would hold one or more of {rooms}")
+        raise ValueError(f"components: {folder} is not a folder; make it, with one or more of {rooms} in it")
     if _BUILT_IN in (folder, folder / _PACKAGE):
-        raise ValueError(f"components: {folder} holds the built-in components, which need not be named")
+        raise ValueError(f"components: {folder} has the built-in components; remove it from the list")
     for below in sorted(p for p in folder.iterdir() if p.is_dir() and p.name not in registry.KINDS):
         near = difflib.get_close_matches(below.name, registry.KINDS, n=1, cutoff=0.7)
         if near and any(below.glob("*.py")):
             raise ValueError(
-                f"components: {below} is no folder of components; did you mean '{near[0]}'? Valid: {rooms}"
+                f"components: {below} is not a kind of component; did you mean '{near[0]}'? Valid: {rooms}"
             )
     if stray := sorted(p.name for p in folder.glob("*.py") if p.name != "__init__.py"):
         raise ValueError(
-            f"components: {folder / stray[0]} lies in no folder of components and cannot be used; move it into one of "
-            f"{rooms}, with a name that begins with _ if it is no component"
+            f"components: {folder / stray[0]} is not in a folder of components; move it into one of "
+            f"{rooms}, with a name that begins with _ if it is a helper"
         )
     for room, name in modules(folder):
         if not all(part.isidentifier() for part in name.split(".")):
             raise ValueError(
-                f"components: {folder / room / name}.py: '{name}' is no name for a component; letters, digits and _ are"
+                f"components: {folder / room / name}.py: '{name}' is not a valid name; use letters, digits and _"
             )
         if "." in name and not (folder / room / name.split(".")[0] / "__init__.py").is_file():
-            raise ValueError(
-                f"components: {folder / room / name.split('.')[0]} holds files and no __init__.py"
-            )
+            raise ValueError(f"components: {folder / room / name.split('.')[0]} has no __init__.py; add one")
 
 
 def _check_once(wanted: Sequence[Path]) -> None:
-    """No module of one's own has the name of another, nor of a built-in one."""
+    """``ValueError`` for two modules of the same name, of your own or built in."""
     places: dict[tuple[str, str], Path] = {}
     for folder in dict.fromkeys(wanted):
         for room, name in modules(folder):
@@ -149,7 +147,7 @@ def _check_once(wanted: Sequence[Path]) -> None:
 
 
 def _check_models() -> None:
-    """No two files of models build one of the same name."""
+    """``ValueError`` for two models of the same name."""
     known: dict[str, str] = {}
     for family in registry.names("models"):
         for variant in literals.literals("models", family).get("VARIANTS", ()):
@@ -178,7 +176,7 @@ def _forget() -> None:
 
 
 class _Finder(importlib.abc.MetaPathFinder):
-    """Finds modules of one's own, after all others have looked."""
+    """Finds your own modules, after all other finders."""
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None

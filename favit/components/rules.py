@@ -1,6 +1,6 @@
-"""What several settings must satisfy together: a plain function beside them, run without importing its file.
+"""Rules about several settings together: a plain function beside them, run without importing its file.
 
-``check_settings(d_model, n_heads)`` takes settings by their names and raises ``ValueError`` where they do not go
+``check_settings(d_model, n_heads)`` takes settings by their names and raises ``ValueError`` if they do not go
 together. It is compiled by itself from the file's syntax tree, so that a dry run needs neither torch nor the rest
 of the file: it may use built-in functions, the file's own literals, and ``math`` and ``re`` where the file imports
 them. Anything else in it is an error, found when it is read and not when it happens to run.
@@ -53,7 +53,7 @@ class Rule:
         """``ValueError`` in the function's own words, or naming it where it fails or asks for no setting."""
         missing = [name for name in self.parameters if name not in values]
         if missing:
-            raise ValueError(f"{self.where} asks for {', '.join(missing)}, which is no setting of such a run")
+            raise ValueError(f"{self.where} uses {', '.join(missing)}, which is not a setting of such a run")
         try:
             answer = self.function(**{name: values[name] for name in self.parameters})
         except ValueError:
@@ -65,11 +65,11 @@ class Rule:
 
 
 def rule(source: Source, literals: Mapping[str, Any], name: str = NAME) -> Rule | None:
-    """The rule of this name in a file; None where there is none. ``Unreadable`` for one that cannot stand alone."""
+    """The rule of this name in a file; None if there is none. ``Unreadable`` for one that cannot stand alone."""
     node = source.definition(name)
     if node is None:
         if source.binds(name):
-            raise source.error(source.tree, f"{name} must be a function written out in this file")
+            raise source.error(source.tree, f"{name} must be a function defined in this file")
         return None
     _check_plain(source, node, name)
     assert isinstance(node, ast.FunctionDef)
@@ -84,7 +84,7 @@ def rule(source: Source, literals: Mapping[str, Any], name: str = NAME) -> Rule 
     return Rule(f"{name} in {source.file}", tuple(a.arg for a in node.args.args), namespace[name])
 
 
-_ALLOWED = "it may use its parameters, built-in functions, math, re and the file's own literals"
+_ALLOWED = "it may use its parameters, built-in functions, math, re and literals of its file"
 
 
 def _check_plain(source: Source, node: ast.stmt, name: str) -> None:
@@ -93,9 +93,9 @@ def _check_plain(source: Source, node: ast.stmt, name: str) -> None:
         raise source.error(node, f"{name} must be a plain function without decorators")
     arguments = node.args
     if arguments.posonlyargs or arguments.kwonlyargs or arguments.vararg or arguments.kwarg:
-        raise source.error(node, f"{name} takes settings by their names; * and / have no place in it")
+        raise source.error(node, f"{name} takes settings by name; remove * and / from its parameters")
     if arguments.defaults:
-        raise source.error(node, f"{name} takes no defaults: those of the settings are the ones that count")
+        raise source.error(node, f"{name} must not have defaults; the settings have their own")
     for part in ast.walk(node):
         if isinstance(part, ast.Import | ast.ImportFrom | ast.Global | ast.Yield | ast.YieldFrom | ast.Await):
             raise source.error(part, f"{name} cannot be read: {_ALLOWED}")

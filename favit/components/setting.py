@@ -18,9 +18,9 @@ WORDS: dict[type, str] = {bool: "true or false", int: "a whole number", float: "
 
 @dataclass(frozen=True)
 class Setting:
-    """What a component or training declares of one setting.
+    """One setting as a component or training declares it.
 
-    ``neutral`` is the value that does what was done before the setting existed; None where none is declared.
+    ``neutral`` is the value that does what was done before the setting existed; None if none is declared.
     """
 
     kind: type
@@ -56,12 +56,12 @@ class Setting:
 
 
 def defaults(settings: Mapping[str, Setting]) -> dict[str, Value]:
-    """What each setting is where nobody says otherwise."""
+    """The default of each setting."""
     return {name: setting.default for name, setting in settings.items()}
 
 
 def _number(value: Any) -> Any:
-    """YAML reads ``1`` as an integer and ``1e-3`` as text; whatever is no number comes back as it was."""
+    """A number for what YAML reads as an integer (``1``) or as text (``1e-3``); anything else unchanged."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < 1e300 else math.inf
     if isinstance(value, str):

@@ -45,15 +45,15 @@ def _constructor(source: Source, room: str) -> ast.FunctionDef | None:
     name = CLASSES[room]
     node = source.definition(name)
     if node is None and not source.binds(name):
-        raise ValueError(f"{source.file} has no class {name}")
+        raise ValueError(f"{source.file} has no class {name}; define it")
     if node is None:
         return None  # imported or assigned: inherited, as it were
     if not isinstance(node, ast.ClassDef):
-        raise source.error(node, f"{name} must be a class; the signature of a function is not read")
+        raise source.error(node, f"{name} must be a class, not a function")
     found = [n for n in statements(node) if isinstance(n, ast.FunctionDef) and n.name == "__init__"]
     own = [n for n in found if n in node.body]
     if _is_dataclass(source, node) or any(_assigns_constructor(n) for n in node.body) or (found and not own):
-        raise source.error(node, f"the constructor of {name} cannot be read; write it out as def __init__")
+        raise source.error(node, f"cannot read the constructor of {name}; write it as def __init__")
     return own[-1] if own else None
 
 
@@ -68,16 +68,18 @@ def from_dataclass(source: Source, name: str = DATACLASS) -> dict[str, Setting]:
     if node is None:
         return {}
     if not isinstance(node, ast.ClassDef) or not _is_dataclass(source, node):
-        raise source.error(node, f"{name} declares settings and must be a dataclass")
+        raise source.error(node, f"{name} declares settings, so it must be a dataclass")
     if node.bases:
-        raise source.error(node, f"{name} has a base class, whose fields are not read; state them here")
+        raise source.error(
+            node, f"{name} must not have a base class: its fields are not read; declare all fields here"
+        )
     found: dict[str, Setting] = {}
     for statement, following in zip(node.body, [*node.body[1:], None], strict=True):
         if isinstance(statement, ast.AnnAssign) and _is_field(source, statement):
             field, setting = _field(source, statement)
             found[field] = replace(setting, doc=_text(following) or setting.doc)
         elif not isinstance(statement, ast.AnnAssign | ast.FunctionDef | ast.Expr | ast.Pass):
-            raise source.error(statement, f"{name} holds what is no field; write name: type = default")
+            raise source.error(statement, f"{name} may hold fields only; write name: type = default")
     return found
 
 
@@ -96,7 +98,9 @@ def _field(source: Source, node: ast.AnnAssign) -> tuple[str, Setting]:
         default = stated.get("default")
     setting = annotation.setting(source, node, name, node.annotation, default)
     if setting is None:
-        raise source.error(node, f"the field {name} is marked as the model's, but declares a setting")
+        raise source.error(
+            node, f"the field {name} is marked FromModel, but declares a setting; remove one of the two"
+        )
     return name, setting
 
 

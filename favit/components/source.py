@@ -27,11 +27,11 @@ class Source:
     """What a plain ``NAME = ...`` at the top level binds, the last one of each."""
 
     def error(self, node: ast.AST, message: str) -> Unreadable:
-        """An error that says where."""
+        """An error that names file and line."""
         return Unreadable(f"{self.file}, line {getattr(node, 'lineno', '?')}: {message}")
 
     def meaning(self, node: ast.expr) -> str:
-        """The dotted name that an expression stands for; empty where it is none."""
+        """The dotted name that an expression stands for; empty if it is none."""
         if isinstance(node, ast.Name):
             return "" if node.id in self.assigned else self.imported.get(node.id, node.id)
         if isinstance(node, ast.Attribute):

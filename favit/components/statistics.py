@@ -1,4 +1,4 @@
-"""What the setting ``normalise`` names: statistics of pixels that are not the data set's own."""
+"""The statistics that the setting ``normalise`` names, other than the data set's own."""
 
 from __future__ import annotations
 

@@ -26,15 +26,15 @@ def check(model: str) -> None:
     """``ValueError`` for a name that the installed timm does not have, or that asks for trained weights."""
     name, dot, _ = model.removeprefix(KEPT).partition(".")
     if not names():
-        raise ValueError(f"model '{WRITTEN}{name}' is one of timm, which is not installed")
+        raise ValueError(f"model '{WRITTEN}{name}' needs the package timm, which is not installed")
     if name not in names():
         near = ", ".join(f"'{WRITTEN}{other}'" for other in near_names(name, names()))
         hint = f"did you mean {near}?" if near else f"it has {len(names())} models"
         raise ValueError(f"unknown model '{WRITTEN}{name}' of timm; {hint}")
     if dot:
         raise ValueError(
-            f"model '{WRITTEN}{model.removeprefix(KEPT)}' names trained weights, and all rows here are trained from "
-            f"the beginning; write {WRITTEN}{name}"
+            f"model '{WRITTEN}{model.removeprefix(KEPT)}' names pretrained weights, but all rows here are trained from "
+            f"scratch; write {WRITTEN}{name}"
         )
 
 

@@ -1,4 +1,4 @@
-"""What every aggregator must satisfy; ``favit/aggregators/__init__.py`` has it in words."""
+"""The contract of aggregators; ``favit/aggregators/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -44,13 +44,15 @@ def passes_gradients(name: str) -> None:
     assert samples.grad.isfinite().all(), "the samples' gradient is not finite"
     reached = samples.grad.flatten(2).abs().sum(2) > 0
     uses = flag("aggregators", name, "USES_SAMPLES")
-    assert (reached == uses).all(), f"USES_SAMPLES is {uses}, and the samples' gradient says otherwise"
+    assert (reached == uses).all(), (
+        f"USES_SAMPLES is {uses}, but the gradient of the samples shows the opposite"
+    )
     for key, parameter in fuse.named_parameters():
         assert parameter.grad is not None and parameter.grad.abs().sum() > 0, f"no gradient reaches {key}"
 
 
 def keeps_images_apart(name: str) -> None:
-    """An image's tokens do not depend on the others of its batch, in training as in evaluation."""
+    """An image's tokens do not depend on other images of the batch, in training and evaluation."""
     for training in (True, False):
         fuse = _aggregator(name).train(training)
         samples, queries, key_map, grid = _inputs()
@@ -60,13 +62,13 @@ def keeps_images_apart(name: str) -> None:
 
 
 def draws_no_random_number(name: str) -> None:
-    """``forward`` draws no random number, and gives the same twice."""
+    """``forward`` draws no random numbers and repeats itself."""
     fuse = _aggregator(name)
     arguments = _inputs()
     before = torch.get_rng_state()
     first = fuse(*arguments)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(fuse(*arguments), first), "a second call gives other tokens"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(fuse(*arguments), first), "a second call gives different tokens"
 
 
 def repeats_with_checkpointing(name: str) -> None:
@@ -77,7 +79,7 @@ def repeats_with_checkpointing(name: str) -> None:
     model.set_grad_checkpointing()
     _resample(model, seed=1)
     for key, gradient in _gradients(model, images).items():
-        torch.testing.assert_close(gradient, plain[key], msg=f"{key} has another gradient")
+        torch.testing.assert_close(gradient, plain[key], msg=f"the gradient of {key} differs")
 
 
 def keeps_its_gradient_when_checkpointed(name: str) -> None:
@@ -91,17 +93,17 @@ def keeps_its_gradient_when_checkpointed(name: str) -> None:
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     samples, queries, key_map, grid = _inputs()
     weight, bias = (part.to("meta") for part in key_map())
     tokens = _aggregator(name).to("meta")(
         samples.to("meta"), queries.to("meta"), lambda: (weight, bias), grid
     )
-    assert tokens.device.type == "meta", f"tokens lie on {tokens.device}"
+    assert tokens.device.type == "meta", f"tokens are on {tokens.device}"
 
 
 def compiles_as_one_graph(name: str) -> None:
-    """``torch.compile`` makes one graph of it that gives the same, in training as in evaluation."""
+    """``torch.compile`` makes one graph with equal results, in training and evaluation."""
     for training in (True, False):
         torch.compiler.reset()
         fuse = _aggregator(name).train(training)
@@ -116,7 +118,7 @@ def compiles_as_one_graph(name: str) -> None:
 
 
 def takes_channels_last(name: str) -> None:
-    """Images with the channels last in memory change nothing."""
+    """Channels-last images give equal results."""
     model, images = small_model(name).eval(), torch.randn(2, 3, 64, 64)
     plain = model(images)
     model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
@@ -136,30 +138,30 @@ def trains_under_autocast(name: str) -> None:
 
 
 def runs_in_half_precision(name: str) -> None:
-    """It keeps float16 and bfloat16, alone and in a model."""
+    """It preserves float16 and bfloat16, alone and in a model."""
     for dtype in (torch.float16, torch.bfloat16):
         fuse = _aggregator(name).to(dtype)
         samples, *rest = _inputs(dtype=dtype)
         tokens = fuse(samples, *rest)
-        assert tokens.dtype == dtype, f"of {dtype} it makes {tokens.dtype}"
+        assert tokens.dtype == dtype, f"samples of {dtype} give tokens of {tokens.dtype}"
         assert tokens.isfinite().all(), f"tokens in {dtype} are not finite"
         assert small_model(name).to(dtype).eval()(torch.randn(1, 3, 64, 64, dtype=dtype)).isfinite().all()
 
 
 def costs_little_arithmetic(name: str) -> None:
-    """FaViT-B0 with it takes at most 1.15 times the arithmetic of max_pool."""
+    """FaViT-B0 with it needs at most 1.15 times the arithmetic of max_pool."""
     ratio = _full_size_macs(name) / _full_size_macs("max_pool")
     assert ratio <= MOST, f"it takes {ratio:.2f} times as many multiply-accumulates as max_pool"
 
 
 def keeps_little_for_backward(name: str) -> None:
-    """FaViT with it keeps at most 1.15 times as much for the backward pass as max_pool."""
+    """FaViT with it stores at most 1.15 times as much for the backward pass as with max_pool."""
     ours, pooled = (_bytes_kept(small_model(n, img_size=112), 112) for n in (name, "max_pool"))
     assert ours <= MOST * pooled, f"it keeps {ours / pooled:.2f} times as many bytes as max_pool"
 
 
 def the_model_compiles(name: str) -> None:
-    """A model with it compiles as one graph with both backends, in training as in evaluation."""
+    """A model with it compiles to one graph with both backends, in training and evaluation."""
     for training in (True, False):
         for backend in ("aot_eager", "inductor"):
             _check_compiled_model(name, training, backend)

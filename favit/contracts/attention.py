@@ -1,4 +1,4 @@
-"""What every attention mechanism must satisfy; ``favit/attention/__init__.py`` has it in words."""
+"""The contract of attention mechanisms; ``favit/attention/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ def gives_values_for_queries(name: str) -> None:
         for causal in (False, True):
             out = _attention(name, causal, dtype)(*_arguments(name, dtype))
             wanted = (BATCH, HEADS, LENGTH, VALUE)
-            assert out.shape == wanted, f"it gives {tuple(out.shape)}, not {wanted}"
-            assert out.dtype == dtype, f"of {dtype} it makes {out.dtype}"
-            assert out.isfinite().all(), "what it gives is not finite"
+            assert out.shape == wanted, f"the output is {tuple(out.shape)}, not {wanted}"
+            assert out.dtype == dtype, f"input of {dtype} gives output of {out.dtype}"
+            assert out.isfinite().all(), "the output is not finite"
 
 
 def keeps_examples_apart(name: str) -> None:
-    """An example does not depend on the others of its batch."""
+    """An example's output does not depend on other examples of the batch."""
     for causal in (False, True):
         attention, (q, k, v, *position) = _attention(name, causal), _arguments(name)
         both, alone = attention(q, k, v, *position), attention(q[1:], k[1:], v[1:], *position)
@@ -56,7 +56,7 @@ def passes_finite_gradients(name: str) -> None:
 
 
 def lets_no_gradient_back_in_time(name: str) -> None:
-    """With ``causal=True`` no gradient goes from a step to a later one."""
+    """With ``causal=True`` no step depends on a later one."""
     attention, arguments = _attention(name, causal=True), _arguments(name)[:3]
     position = _arguments(name)[3:]
     for tensor in arguments:
@@ -65,16 +65,16 @@ def lets_no_gradient_back_in_time(name: str) -> None:
     for step in range(LENGTH):
         found = torch.autograd.grad(out[:, :, step].sum(), arguments, retain_graph=True, allow_unused=True)
         later = [g is not None and g[:, :, step + 1 :].count_nonzero() > 0 for g in found]
-        assert not any(later), f"step {step} learns from a later one"
+        assert not any(later), f"step {step} depends on a later one"
 
 
 def repeats_itself_in_evaluation(name: str) -> None:
-    """In evaluation it uses no random number of torch's and gives the same twice."""
+    """In evaluation it uses no random numbers of torch and repeats itself."""
     attention, arguments = _attention(name), _arguments(name)
     before = torch.get_rng_state()
     first = attention(*arguments)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(attention(*arguments), first), "a second call gives something else"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(attention(*arguments), first), "a second call gives a different result"
 
 
 def samples_by_its_generator_alone(name: str) -> None:
@@ -93,15 +93,15 @@ def samples_by_its_generator_alone(name: str) -> None:
                 parameter.fill_(0.5)
         return attention(*arguments)
 
-    assert torch.equal(outputs(0), outputs(1)), "torch's global generator decides what it gives"
+    assert torch.equal(outputs(0), outputs(1)), "its output depends on torch's global generator"
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     for causal in (False, True):
         attention = _attention(name, causal).to("meta")
         out = attention(*(tensor.to("meta") for tensor in _arguments(name)))
-        assert out.device.type == "meta", f"what it gives lies on {out.device}"
+        assert out.device.type == "meta", f"the output is on {out.device}"
 
 
 def declares_what_its_constructor_takes(name: str) -> None:

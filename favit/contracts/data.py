@@ -1,4 +1,4 @@
-"""What every data set must satisfy; ``favit/data/__init__.py`` has it in words."""
+"""The contract of data sets; ``favit/data/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Run = Mapping[str, Any]
 
 
 def states_what_it_holds(name: str, root: Path, run: Run) -> None:
-    """``FACTS`` say what the data hold, or the data count it themselves."""
+    """``FACTS`` match the data, or the data set counts them itself."""
     data = _load(name, root, run)
     found = facts(name, data)
     wanted = ("classes", "channels") if task_of(name) == "classification" else ("variables", "time_features")
@@ -60,7 +60,7 @@ def has_the_shapes_of_its_task(name: str, root: Path, run: Run) -> None:
 
 
 def has_sensible_parts(name: str, root: Path, run: Run) -> None:
-    """Every part has examples; labels name a class; mean and deviation are numbers; no forecast row is trained on."""
+    """Every part has examples; labels are classes; mean and deviation are finite; no test row is trained on."""
     data = _load(name, root, run)
     if task_of(name) == "forecasting":
         ends = [end for _, end in data.borders]
@@ -80,7 +80,7 @@ def has_sensible_parts(name: str, root: Path, run: Run) -> None:
     )
     for labels in parts:
         assert len(labels), "a part has no images"
-        assert labels.min() >= 0 and labels.max() < len(data.class_names), "a label names no class"
+        assert labels.min() >= 0 and labels.max() < len(data.class_names), "a label is not a class"
 
 
 def is_the_same_each_time(name: str, root: Path, run: Run) -> None:
@@ -94,14 +94,14 @@ def is_the_same_each_time(name: str, root: Path, run: Run) -> None:
 
 
 def names_the_files_that_it_reads(name: str, root: Path, run: Run) -> None:
-    """What it reads below the folder of the data is named in ``FILES`` or by ``FILE_SETTING``, and so digested."""
+    """All files that it reads in the data folder are named in ``FILES`` or by ``FILE_SETTING``, and so digested."""
     with _opened_below(root) as opened:
         _load(name, root, run)
     if "COUNTS" in literals("data", name) or feed_of(name) != "memory":
         return  # its index stands for them
     named = {path.resolve() for path in data_files(run, root).values()}
     unnamed = sorted(str(path) for path in opened - named)
-    assert not unnamed, f"it reads {unnamed[0]}, which no result would notice a change of; name it in FILES"
+    assert not unnamed, f"it reads {unnamed[0]}, which is not tracked; name it in FILES"
 
 
 CHECKS = (

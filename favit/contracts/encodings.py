@@ -1,4 +1,4 @@
-"""What every encoding must satisfy; ``favit/encodings/__init__.py`` has it in words."""
+"""The contract of encodings; ``favit/encodings/__init__.py`` has it in words."""
 
 from __future__ import annotations
 
@@ -13,13 +13,15 @@ DIM = 8
 
 
 def states_its_flags_plainly(name: str) -> None:
-    """What it says of itself (``IMAGES``, ``SERIES``, ``TIME``, ``ADDS_POSITION``) is True or False."""
+    """Its flags (``IMAGES``, ``SERIES``, ``TIME``, ``ADDS_POSITION``) are True or False."""
     check_flags("encodings", name)
-    assert flag("encodings", name, "IMAGES") or flag("encodings", name, "SERIES"), "it is for nothing"
+    assert flag("encodings", name, "IMAGES") or flag("encodings", name, "SERIES"), (
+        "neither IMAGES nor SERIES is True"
+    )
 
 
 def gives_a_vector_for_each_step(name: str) -> None:
-    """``encoding(length)`` gives (length, dim), also at another length than it was made for."""
+    """``encoding(length)`` gives (length, dim), also for other lengths than it was built for."""
     if flag("encodings", name, "SERIES"):
         for length in (1, 2, 9, 13):
             table = _make(name, length=9)(length)
@@ -28,7 +30,7 @@ def gives_a_vector_for_each_step(name: str) -> None:
 
 
 def gives_a_vector_for_each_place(name: str) -> None:
-    """``encoding(rows, cols)`` gives (rows * cols, dim), also at another size than it was made for."""
+    """``encoding(rows, cols)`` gives (rows * cols, dim), also for other sizes than it was built for."""
     if flag("encodings", name, "IMAGES"):
         for rows, cols in ((1, 1), (3, 5), (4, 4)):
             table = _make(name, grid=(3, 5))(rows, cols)
@@ -49,23 +51,25 @@ def refuses_lengths_that_make_no_sense(name: str) -> None:
 
 
 def repeats_itself(name: str) -> None:
-    """It draws no random number when it is called, and gives the same twice."""
+    """Calling it draws no random numbers and repeats itself."""
     on_series = flag("encodings", name, "SERIES")
     encoding = _make(name, length=6) if on_series else _make(name, grid=(2, 3))
     before = torch.get_rng_state()
     tables = [encoding(6) if on_series else encoding(2, 3) for _ in range(2)]
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(*tables), "a second call gives something else"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(*tables), "a second call gives a different result"
 
 
 def stays_on_its_device(name: str) -> None:
-    """Its vectors lie where its parameters and buffers do, as on a GPU; costs are counted on torch's meta device."""
+    """Its vectors are on the device of its parameters and buffers, as on a GPU or the meta device."""
     if not flag("encodings", name, "ADDS_POSITION"):
         return  # models skip it
     on_series = flag("encodings", name, "SERIES")
     encoding = (_make(name, length=6) if on_series else _make(name, grid=(2, 3))).to("meta")
     for table in (encoding(6), encoding(3)) if on_series else (encoding(2, 3), encoding(3, 4)):
-        assert table.device.type == "meta", f"they lie on {table.device}; take that of a buffer"
+        assert table.device.type == "meta", (
+            f"they are on {table.device}; create them on the device of a buffer"
+        )
 
 
 def adds_nothing_where_it_says_so(name: str) -> None:
@@ -78,9 +82,9 @@ def adds_nothing_where_it_says_so(name: str) -> None:
             parameter.copy_(torch.randn_like(parameter))  # whatever it learns; its first values may be zero
         table = encoding(5)
     if not flag("encodings", name, "ADDS_POSITION"):
-        assert table.count_nonzero() == 0, "ADDS_POSITION is False, and its vectors are not zero"
+        assert table.count_nonzero() == 0, "ADDS_POSITION is False, but its vectors are not zero"
     else:
-        assert len(table.unique(dim=0)) > 1, "all steps have the same vector; say ADDS_POSITION = False"
+        assert len(table.unique(dim=0)) > 1, "all steps have the same vector; set ADDS_POSITION = False"
 
 
 CHECKS = (

@@ -1,4 +1,4 @@
-"""What every model must satisfy; ``favit/models/__init__.py`` has it in words. Names are those of ``VARIANTS``."""
+"""The contract of models; ``favit/models/__init__.py`` has it in words. Names are those of ``VARIANTS``."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ def answers_in_the_shape_of_its_task(name: str) -> None:
     """Images (B, 3, S, S) give (B, classes); a window's four tensors give (B, horizon, variables)."""
     model, run = _built(name)
     out, wanted = model.eval()(*_inputs(run)), _answer(run)
-    assert out.shape == wanted, f"it gives {tuple(out.shape)}, not {wanted}"
-    assert out.isfinite().all(), "what it gives is not finite"
+    assert out.shape == wanted, f"the output is {tuple(out.shape)}, not {wanted}"
+    assert out.isfinite().all(), "the output is not finite"
 
 
 def passes_gradients(name: str) -> None:
@@ -45,7 +45,7 @@ def passes_gradients(name: str) -> None:
 
 
 def keeps_examples_apart(name: str) -> None:
-    """In evaluation an example does not depend on the others of its batch."""
+    """In evaluation an example's output does not depend on other examples of the batch."""
     model, run = _built(name)
     inputs = _inputs(run)
     with torch.no_grad():
@@ -54,31 +54,31 @@ def keeps_examples_apart(name: str) -> None:
 
 
 def repeats_itself_in_evaluation(name: str) -> None:
-    """In evaluation it uses no random number of torch's and gives the same twice."""
+    """In evaluation it uses no random numbers of torch and repeats itself."""
     model, run = _built(name)
     inputs = _inputs(run)
     before = torch.get_rng_state()
     with torch.no_grad():
         first, second = model.eval()(*inputs), model(*inputs)
-    assert torch.equal(torch.get_rng_state(), before), "torch's global generator was used"
-    assert torch.equal(first, second), "a second call gives something else"
+    assert torch.equal(torch.get_rng_state(), before), "it draws from torch's global generator"
+    assert torch.equal(first, second), "a second call gives a different result"
 
 
 def stays_on_the_device_of_its_input(name: str) -> None:
-    """What it makes lies on the device of what it is given, as on a GPU; costs are counted on torch's meta device."""
+    """Its output is on the device of its input, as on a GPU; costs are counted on torch's meta device."""
     model, run = _built(name)
     out = model.eval().to("meta")(*(tensor.to("meta") for tensor in _inputs(run)))
-    assert out.device.type == "meta", f"what it gives lies on {out.device}"
+    assert out.device.type == "meta", f"the output is on {out.device}"
 
 
 def begins_with_weights_that_follow_from_the_seed(name: str) -> None:
-    """The same seed gives the same initial weights, whatever random numbers were drawn before."""
+    """The same seed gives the same initial weights, whatever was drawn before."""
     states = []
     for drawn in (1, 7):
         torch.rand(drawn)
         states.append(_built(name)[0].state_dict())
     for key, value in states[0].items():
-        assert torch.equal(value, states[1][key]), f"{key} begins otherwise the second time"
+        assert torch.equal(value, states[1][key]), f"{key} has different initial values the second time"
 
 
 def trains_under_autocast(name: str) -> None:
@@ -89,7 +89,7 @@ def trains_under_autocast(name: str) -> None:
     with torch.autocast("cpu", torch.bfloat16):
         out = model.train()(*_inputs(run))
     out.float().square().sum().backward()
-    assert out.isfinite().all(), "what it gives is not finite"
+    assert out.isfinite().all(), "the output is not finite"
     assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
 
 
@@ -115,7 +115,7 @@ def _built(name: str) -> tuple[nn.Module, Mapping[str, Any]]:
 @cache
 def _run(name: str) -> Mapping[str, Any]:
     """The settings of a run that such a model can be built for; ``ValueError`` with the last reason for none."""
-    reason = ValueError("it fits no data set")
+    reason = ValueError("no data set fits it")
     task = declared.task_of_model(name)
     data = next(d for d in ("digits", "seattle_weather", *registry.names("data")) if task_of(d) == task)
     for axes in _mechanisms(name):

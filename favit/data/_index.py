@@ -84,7 +84,7 @@ def read_unchecked(folder: Path) -> Index:
 
 
 def labels_and_names(part: Part, folder: Path) -> tuple[list[int], list[str]]:
-    """The listing of a part. ``ValueError`` where it is not the one that the index was made with."""
+    """The listing of a part. ``ValueError`` if it is not the one that the index was made with."""
     content = (folder / part.listing).read_bytes()
     if hashlib.sha256(content).hexdigest() != part.listing_sha256:
         raise ValueError(f"{folder / part.listing} does not belong to {folder / NAME}; {_REMEDY}")

@@ -39,7 +39,7 @@ class Encoded:
         return " " not in self.colours or self.colours.startswith("JPEG")
 
     def decode(self) -> np.ndarray:
-        """Pixels (height, width, 3) uint8. ``ValueError`` where the file is damaged."""
+        """Pixels (height, width, 3) uint8. ``ValueError`` if the file is damaged."""
         if " " not in self.colours and self.colours not in _FOUR_CHANNELS:
             try:
                 return simplejpeg.decode_jpeg(self._data)

@@ -16,7 +16,7 @@ from favit.data._series import PARTS, Series, borders_of, calendar_features
 def series_of(path: Path, table: pd.DataFrame, parts: tuple[int, int, int], run: Mapping[str, Any]) -> Series:
     """The series of a table split into consecutive parts of the given numbers of rows.
 
-    Raises ``ValueError`` where the table has fewer rows, or a part no window of
+    Raises ``ValueError`` if the table has fewer rows, or a part no window of
     the run's ``input_length`` and ``horizon``.
     """
     if sum(parts) > len(table):

@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 class DataMissing(FileNotFoundError):
-    """A data set's file is not where it was expected. The message says which, where, and how to get it."""
+    """A file of a data set is missing; the message says which, where, and how to get it."""
 
     def __init__(
         self, path: Path, remedy: str = "fetch it with `snakemake data`, or name its folder with --data"

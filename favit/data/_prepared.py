@@ -21,7 +21,7 @@ class PreparedPictures(StoredImages):
 
 
 def load(folder: Path, scored: str, share: float, seed: int) -> PreparedPictures:
-    """The prepared pictures; ``ValueError`` where they were split otherwise than these settings say."""
+    """The prepared pictures; ``ValueError`` if they were split otherwise than these settings say."""
     index = _index.read_unchecked(folder)
     _check_split(index, folder, scored, share, seed)
     data = _stored.load(folder, len(index.classes))

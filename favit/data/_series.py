@@ -56,7 +56,7 @@ class Series:
         return ((self.values - self.mean) / self.std).float()
 
     def window_starts(self, part: str, input_length: int, horizon: int) -> range:
-        """First rows of all windows (input, then horizon) within a part, ``ValueError`` where there is none.
+        """First rows of all windows (input, then horizon) within a part. ``ValueError`` if there is none.
 
         ``part`` is ``train``, ``validation`` or ``test``.
         """

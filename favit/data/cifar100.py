@@ -35,7 +35,7 @@ _STD = (0.26733, 0.25644, 0.27615)
 
 
 def load(root: Path, run: Mapping[str, Any]) -> ImageData:
-    """Images with their fine labels, in the archive's order; ``DataMissing`` names an absent file."""
+    """Images with their fine labels, in the archive's order. ``DataMissing`` names a missing file."""
     folder = Path(root) / "cifar-100-python"
     train, test, meta = (_unpickle(folder / part) for part in ("train", "test", "meta"))
     return ImageData(

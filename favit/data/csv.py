@@ -20,7 +20,7 @@ FILE_SETTING = "path"  # the setting that names the file, relative to the data r
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of this data set, as ``dataset.path`` and so on."""
+    """The settings of this data set: ``dataset.path`` and so on."""
 
     path: str = ""
     """The file, relative to the folder of the data."""
@@ -29,15 +29,15 @@ class Settings:
     date: str = "date"
     """Name of the column of the dates."""
     separator: str = ","
-    """What parts columns: one sign, or the word tab or space."""
+    """Separator of columns: one character, or the word tab or space."""
     decimal: Literal[".", ","] = "."
-    """The point of numbers."""
+    """Decimal separator of numbers."""
     train: Annotated[float, Above(0.0), Below(1.0)] = 0.7
-    """Share of the rows that is trained on, from the beginning."""
+    """Share of the rows for training, from the beginning."""
     validation: Annotated[float, Above(0.0), Below(1.0)] = 0.1
-    """Share of the rows that follows; the test part is what remains."""
+    """Share of the rows for validation, which follow; the rest is the test part."""
     gaps: Literal["error", "interpolate"] = "error"
-    """What to do where steps or values are missing."""
+    """What to do if steps or values are missing."""
 
     def __post_init__(self) -> None:
         """``ValueError`` for what the annotations or ``check_settings`` do not allow."""

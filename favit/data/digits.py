@@ -1,4 +1,4 @@
-"""Handwritten digits, 8 x 8 pixels in 17 grey levels, as they ship inside scikit-learn.
+"""Handwritten digits, 8 x 8 pixels in 17 grey levels, from scikit-learn.
 
 1,797 images of the ten digits (Alpaydin and Kaynak 1998, UCI, Optical
 Recognition of Handwritten Digits, its test part).

@@ -24,10 +24,10 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of this data set, as ``dataset.gaps``."""
+    """The settings of this data set: ``dataset.gaps``."""
 
     gaps: Literal["error", "interpolate"] = "error"
-    """What to do where steps or values are missing."""
+    """What to do if steps or values are missing."""
 
 
 def load(root: Path, run: Mapping[str, Any]) -> Series:

@@ -23,18 +23,18 @@ FILE_SETTING = "path"  # the setting that names the folder, relative to the data
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of this data set, as ``dataset.path`` and so on."""
+    """The settings of this data set: ``dataset.path`` and so on."""
 
     path: str = ""
     """The folder, relative to the folder of the data."""
     scored: Literal["auto", "test", "val"] = "auto"
-    """Beside train/, the folder that is scored; auto: test/, or val/ where there is none."""
+    """The folder beside train/ to score; auto: test/, else val/."""
     test_share: Annotated[float, Above(0.0), Below(1.0)] = 0.2
-    """Without train/, the share of each class that is scored."""
+    """Share of each class to score if there is no train/."""
     split_seed: Annotated[int, AtLeast(0)] = 0
-    """Without train/, what chooses that share."""
+    """Seed that selects this share."""
     memory_mb: Annotated[int, AtLeast(1)] = 4000
-    """Most that the decoded pictures may take of the memory."""
+    """Most memory (MB) that the decoded pictures may take."""
 
     def __post_init__(self) -> None:
         """``ValueError`` for what the annotations or ``check_settings`` do not allow."""

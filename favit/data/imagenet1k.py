@@ -22,5 +22,5 @@ BYTES = 154_642_401_280  # of the two archives of images; packed about as much
 
 
 def load(root: Path, run: Mapping[str, Any]) -> StoredImages:
-    """The prepared data set; ``DataMissing`` says in one line what is not there in full."""
+    """The prepared data set. ``DataMissing`` names the first incomplete file."""
     return _stored.load(Path(root) / "imagenet1k", FACTS["classes"])

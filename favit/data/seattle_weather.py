@@ -1,4 +1,4 @@
-"""Daily weather of Seattle, 2012 to 2015 (NOAA), as it ships inside the package vega_datasets.
+"""Daily weather of Seattle, 2012 to 2015 (NOAA), from the package vega_datasets.
 
 1,461 days without a gap: precipitation (mm), highest and lowest temperature
 (degrees Celsius), wind (m/s). The column of words ("rain", "sun") is left out.

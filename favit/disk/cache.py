@@ -1,4 +1,4 @@
-"""What was learnt, kept in a file that may be deleted at any time. Free of torch."""
+"""A cache in a file that may be deleted at any time. Free of torch."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from favit.disk.files import write_atomic
 
 
 class Cache:
-    """A mapping of texts to plain values, in a JSON file; without a file it lasts as long as the process.
+    """A mapping of texts to plain values in a JSON file; without a file it lasts as long as the process.
 
     A file that is absent, torn or something else reads as empty, and so does one that was ``made_by`` other code.
     """
@@ -22,7 +22,7 @@ class Cache:
         self._grew = False
 
     def get(self, key: str) -> Any:
-        """The value; None where there is none."""
+        """The value; None if there is none."""
         return self._entries.get(key)
 
     def __setitem__(self, key: str, value: Any) -> None:
@@ -30,7 +30,7 @@ class Cache:
         self._grew = True
 
     def save(self) -> None:
-        """Write the file, where there is one to write; a folder that cannot be written costs only the next look."""
+        """Write the file, if there is one; failure to write only costs time later."""
         if self._file is None or not self._grew:
             return
         try:

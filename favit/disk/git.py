@@ -1,4 +1,4 @@
-"""What git says of a folder; nothing where there is no git or no repository."""
+"""Ask git about a folder; None without git or a repository."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def git(folder: Path, *arguments: str) -> str | None:
-    """A git command's output in ``folder``; ``None`` where the command fails or cannot be run."""
+    """A git command's output in ``folder``; ``None`` if the command fails or cannot be run."""
     try:
         done = subprocess.run(["git", *arguments], cwd=folder, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):
@@ -16,7 +16,7 @@ def git(folder: Path, *arguments: str) -> str | None:
 
 
 def commit_of(folder: Path, files: list[Path] | None = None) -> str | None:
-    """The commit of the repository around ``folder``, ``None`` where there is none.
+    """The commit of the repository around ``folder``, ``None`` if there is none.
 
     "+changes" is added where ``files`` (all of the tracked files by default) differ from it or are not tracked.
     """

@@ -33,11 +33,11 @@ _SETTLE = 0.5  # between taking over and trusting it: longer than another's look
 
 
 class Busy(Exception):
-    """Another process trains this run."""
+    """Another process is training this run."""
 
 
 class Fenced(Exception):
-    """Another process has taken this run over."""
+    """Another process has taken over this run."""
 
 
 @dataclass(frozen=True)
@@ -109,10 +109,10 @@ class Lease:
         """Raise ``Fenced`` if another has taken over, looking at the file: before writing anything that lasts."""
         self._look()
         if self.fenced:
-            raise Fenced(f"another process has taken this run over ({_who(self._read())})")
+            raise Fenced(f"another process has taken over this run ({_who(self._read())})")
 
     def release(self) -> None:
-        """Give the lease back, unless it is another's by now."""
+        """Release the lease, unless another process has it by now."""
         self._over.set()
         self._look()
         if not self.fenced:
@@ -155,14 +155,14 @@ class Lease:
             when = f"renewed {age:.0f} s ago" if age is not None and age >= 0 else "renewed just now"
             raise Busy(
                 f"another process trains this run ({_who(holder)}, {when}; "
-                f"free {self._stale_after:.0f} s after its last renewal)"
+                f"if it has died, the run is free {self._stale_after:.0f} s after its last renewal)"
             )
         write_atomic(self._path, self._text())
         # Of several that found the lease free the last to write has it; wait for it, then see who that is.
         time.sleep(self._settle)
         now = self._read()
         if now is None or now.token != self._me.token:
-            raise Busy(f"another process trains this run ({_who(now)}, it took over just now)")
+            raise Busy(f"another process trains this run ({_who(now)}, which took it over just now)")
 
     def _stays_as_it_is(self, stopped: Callable[[], bool]) -> bool:
         """Whether nobody renews the file for as long as makes a lease stale."""
@@ -199,14 +199,14 @@ class Lease:
             self.fenced = True
 
     def _read(self) -> Holder | None:
-        """Who the file names; ``None`` where it is absent or unreadable."""
+        """Who the file names; ``None`` if it is absent or unreadable."""
         try:
             return Holder(**json.loads(self._path.read_text()))
         except (FileNotFoundError, ValueError, TypeError):
             return None
 
     def _age(self) -> float | None:
-        """Seconds since the last renewal, by the file server's clock; ``None`` where the file is gone."""
+        """Seconds since the last renewal, by the file server's clock; ``None`` if the file is gone."""
         with tempfile.NamedTemporaryFile(prefix=".lease.", suffix=".tmp", dir=self._path.parent) as probe:
             now = os.fstat(probe.fileno()).st_mtime
         try:
@@ -219,7 +219,7 @@ class Lease:
 
 
 def holder_of(folder: Path) -> str | None:
-    """The host that holds the lease on ``folder``; ``None`` where there is none or it has gone stale.
+    """The host that holds the lease on ``folder``; ``None`` if there is none or it has gone stale.
 
     Judged by this machine's clock, which is good enough to tell people.
     """
@@ -248,7 +248,7 @@ def _machine() -> str:
 
 
 def _started(pid: int) -> int | None:
-    """Start time of a process, ``None`` where there is none (a zombie counts as gone)."""
+    """Start time of a process, ``None`` if there is none (a zombie counts as gone)."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

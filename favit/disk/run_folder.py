@@ -1,4 +1,4 @@
-"""What a run leaves in its folder: the names of its files, and which of them stand for a whole run."""
+"""The files in a run's folder: their names, and which of them mark a finished run."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class RunFolder:
 
     @property
     def request(self) -> Path:
-        """What is to be trained: settings, fingerprint, commit and snapshot, kept before the job is queued."""
+        """The request: settings, fingerprint, commit and snapshot, written before the job is queued."""
         return self.path / "run.json"
 
     @property
@@ -53,7 +53,7 @@ class RunFolder:
 
     @property
     def log(self) -> Path:
-        """What the run said."""
+        """The log of the run."""
         return self.path / "train.log"
 
     @property
@@ -68,7 +68,7 @@ class RunFolder:
 
     @property
     def acceptances(self) -> Path:
-        """Which other code a person has declared this result valid for."""
+        """The record of other code that this result was declared valid for."""
         return self.path / ACCEPTANCES
 
     @property
@@ -85,7 +85,7 @@ class RunFolder:
         return sorted(self.path.glob(CHECKPOINTS), reverse=True)
 
     def write_request(self, content: Any) -> None:
-        """Write ``run.json``; a request that says the same already is left as it is."""
+        """Write ``run.json``, unless it already has this content."""
         text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False) + "\n"
         if not self.request.is_file() or self.request.read_text(encoding="utf-8") != text:
             write_atomic(self.request, text)
@@ -101,7 +101,7 @@ class RunFolder:
         write_atomic(self.metrics, self.spare_metrics.read_bytes())
 
     def forget_metrics(self) -> None:
-        """Drop the second name of a result whose first one a person has deleted: it shall not come back."""
+        """Remove the second name of a result whose first one was deleted, so that it does not come back."""
         if not self.is_finished:
             self.spare_metrics.unlink(missing_ok=True)
 

@@ -1,4 +1,4 @@
-"""How position enters. One encoding a file, its name the file's. Each defines a class ``Encoding``:
+"""Position encodings, one per file, named after it. Each file defines a class ``Encoding``:
 
 * ``Encoding(dim, length=None, grid=None, *, ...)``: the channels of a token, and what it is made for, the length of a
   series or the rows and columns of an image, never both; what follows the ``*`` are its settings, which annotations

@@ -1,4 +1,4 @@
-"""What encodings that add nothing by position share."""
+"""Shared by encodings that add nothing by position."""
 
 from __future__ import annotations
 

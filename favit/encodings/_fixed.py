@@ -1,4 +1,4 @@
-"""What encodings given by a formula share: tables in float64, kept for the size known at construction."""
+"""Shared by encodings given by a formula: tables in float64, kept for the size known at construction."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class FixedEncoding(nn.Module, ABC):
 
 
 def known_size(length: int | None, grid: tuple[int, int] | None) -> tuple[int, ...]:
-    """The size named at construction as a tuple of lengths; empty where none is named."""
+    """The size named at construction as a tuple of lengths; empty if none is named."""
     if length is not None and grid is not None:
         raise ValueError("give length (of a series) or grid (of an image), not both")
     if length is not None:

@@ -1,1 +1,1 @@
-"""A sweep as something to hand on, and what becomes of one of its runs elsewhere. Free of torch."""
+"""Export a sweep to share it, and train one of its runs again elsewhere. Free of torch."""

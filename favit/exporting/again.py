@@ -1,4 +1,4 @@
-"""Train a run of an export again with the code in it, and say what became of its numbers."""
+"""Train a run of an export again with the code in it, and compare its numbers."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _TIMINGS = {"seconds", "examples_per_second", "memory_bytes"}
 
 
 class CannotTrain(RuntimeError):
-    """Why a run was not trained again; the message says what to do."""
+    """A run cannot be trained again; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def cheapest(runs: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def fresh_python(export: Path, folder: Path) -> Path:
-    """An interpreter of an environment made for this, with the export's packages. ``CannotTrain`` says what failed."""
+    """The interpreter of a fresh environment with the export's packages. ``CannotTrain`` says what failed."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
     # Not compiled: of all that is installed, one run imports a small part.
@@ -63,20 +63,20 @@ def fresh_python(export: Path, folder: Path) -> Path:
     command = [str(python), "-m", "pip", "install", *quick, "--requirement", str(export / LOCK)]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no word why"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise CannotTrain(
-            f"{LOCK} could not be installed ({last}); --here trains with what is installed here"
+            f"could not install {LOCK} ({last}); --here trains with the packages installed here"
         )
     return python
 
 
 def train(export: Path, name: str, out: Path, data: Path, device: str, python: Path | None = None) -> None:
-    """Train a run with the code of its snapshot, as many threads as then. ``CannotTrain`` where it does not finish."""
+    """Train a run with the code of its snapshot, as many threads as then. ``CannotTrain`` if it does not finish."""
     folder = RunFolder(export / RUNS / name)
     content = json.loads(folder.metrics.read_text())
     code = export / SNAPSHOTS / str(content.get("snapshot"))
     if not code.is_dir():
-        raise CannotTrain(f"the code of {name} is not in the export")
+        raise CannotTrain(f"the export has no code of {name}")
     threads = str((content.get("hardware") or {}).get("threads") or 0)
     command = [
         str(python or sys.executable),
@@ -90,7 +90,7 @@ def train(export: Path, name: str, out: Path, data: Path, device: str, python: P
     command += ["--data", str(data), "--device", device, "--threads", threads]
     done = subprocess.run(command, stderr=subprocess.PIPE, text=True)
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["no word why"])[-1]
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise CannotTrain(f"{name} did not finish (status {done.returncode}): {last}")
 
 
@@ -112,22 +112,22 @@ def judge(then: Path, now: Path, seeds: Sequence[Mapping[str, Any]]) -> Verdict:
         if len(values) < 2:
             return Verdict(
                 "neither",
-                f"not equal to the bit ({', '.join(differing)}): {name} {value:.6g}, then {values[0]:.6g}; one seed "
-                "tells nothing of others",
+                f"not equal to the bit ({', '.join(differing)}): {name} {value:.6g}, before {values[0]:.6g}; with one "
+                "seed there is no interval to compare with",
             )
         half = float(stats.t.ppf(0.975, len(values) - 1)) * stdev(values) * math.sqrt(1 + 1 / len(values))
         low, high = fmean(values) - half, fmean(values) + half
         inside = inside and low <= value <= high
         said.append(f"{name} {value:.6g} in [{low:.6g}, {high:.6g}]" if low <= value <= high else
                     f"{name} {value:.6g} outside [{low:.6g}, {high:.6g}]")  # fmt: skip
-    words = f"({', '.join(differing)} differ): {', '.join(said)}, the interval of {len(values)} seeds for one more"
+    words = f"({', '.join(differing)} differ): {', '.join(said)}, the 95 % interval for one more of {len(values)} seeds"
     if inside:
         return Verdict("within", f"within the seeds' interval {words}")
     return Verdict("neither", f"neither equal nor within the seeds' interval {words}")
 
 
 def _differing(then: Path, now: Path) -> list[str]:
-    """What of two runs is not equal to the bit."""
+    """The parts of two runs that are not equal to the bit."""
     one, other = RunFolder(then), RunFolder(now)
     found = []
     if _scores(one) != _scores(other):

@@ -1,4 +1,4 @@
-"""Write an export: a folder or a zip with all that a sweep's tables rest on, checked by a manifest of digests."""
+"""Write an export: a folder or zip with everything behind a sweep's tables, checked by a manifest of digests."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same export is the same zip
 
 
 class NotWhole(ValueError):
-    """An export whose files are not those of its manifest; the message names the first."""
+    """The files of an export do not match its manifest; the message names the first that differs."""
 
 
 def copy_runs(
@@ -77,11 +77,11 @@ def write_manifest(folder: Path) -> None:
 
 
 def check(folder: Path) -> int:
-    """Hold every file to the manifest; returns how many there are. ``NotWhole`` names what differs."""
+    """Check every file against the manifest; returns their number. ``NotWhole`` names what differs."""
     try:
         wanted: Mapping[str, str] = json.loads((folder / MANIFEST).read_text())
     except (OSError, ValueError):
-        raise NotWhole(f"{folder} is no export: it has no {MANIFEST}") from None
+        raise NotWhole(f"{folder} is not an export: it has no {MANIFEST}") from None
     for name, digest in wanted.items():
         path = folder / name
         if not path.resolve().is_relative_to(folder.resolve()):
@@ -89,7 +89,7 @@ def check(folder: Path) -> int:
         if not path.is_file():
             raise NotWhole(f"{path} is missing")
         if sha256_of(path) != digest:
-            raise NotWhole(f"{path} is not what was exported")
+            raise NotWhole(f"{path} was changed after the export")
     return len(wanted)
 
 
@@ -100,7 +100,7 @@ def building(target: Path) -> Iterator[Path]:
     ``FileExistsError`` where there is something already.
     """
     if target.exists():
-        raise FileExistsError(f"{target} is there already: name another, or remove it")
+        raise FileExistsError(f"{target} already exists; choose another name or delete it")
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
@@ -126,15 +126,15 @@ def _zip(folder: Path, name: str, target: Path) -> None:
 
 
 def opened(export: Path, scratch: Path) -> Path:
-    """The folder of an export; a zip is unpacked below ``scratch``. ``NotWhole`` where it is neither."""
+    """The folder of an export; a zip is unpacked below ``scratch``. ``NotWhole`` if it is neither."""
     if export.is_dir():
         return export
     if not zipfile.is_zipfile(export):
-        raise NotWhole(f"{export} is no export: neither a folder nor a zip")
+        raise NotWhole(f"{export} is not an export: it is neither a folder nor a zip")
     with zipfile.ZipFile(export) as file:
         for name in file.namelist():
             if os.path.isabs(name) or ".." in Path(name).parts:  # noqa: PTH117 - text, of a stranger's file
-                raise NotWhole(f"{export} holds {name}, which leads out of it")
+                raise NotWhole(f"{export} contains {name}, which points outside of it")
         file.extractall(scratch)
     [folder] = [path for path in scratch.iterdir() if path.is_dir()]
     return folder

@@ -1,1 +1,1 @@
-"""What a result's validity depends on: digests of settings, code and data. Free of torch."""
+"""The identity of a result: digests of settings, code and data. Free of torch."""

@@ -91,7 +91,7 @@ class Reader:
         return self._modules[name]
 
     def file_of(self, name: str) -> Path | None:
-        """The file of a dotted name, None where there is none."""
+        """The file of a dotted name, None if there is none."""
         path = self.root.joinpath(*name.split("."))
         for candidate in (path / "__init__.py", path.with_suffix(".py")):
             if candidate.is_file():

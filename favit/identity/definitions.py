@@ -87,7 +87,7 @@ class Definition:
 
 @dataclass(frozen=True)
 class Code:
-    """What can be reached from ``roots``.
+    """The code that can be reached from ``roots``.
 
     ``whole`` are the modules that count whole, each with the reason why; ``loaded`` all modules that are imported.
     """
@@ -141,7 +141,7 @@ class Sources:
         return self._codes[roots, kept]
 
     def linker(self, roots: Iterable[str], like: Linker | None = None) -> Linker:
-        """What ``code`` is made of, made anew."""
+        """The linker of ``code``, computed again."""
         return Linker(_View(self, None), list(roots), like)
 
     def replace(self, module: str, source: str) -> None:
@@ -170,7 +170,7 @@ class Sources:
         return (self.root / module.replace(".", "/")).is_dir()
 
     def facts(self, module: str) -> Facts | None:
-        """What a module holds; None where it has no file."""
+        """The facts of a module; None if it has no file."""
         if module not in self._facts:
             source, path = self.content(module), self._files.file_of(module)
             try:
@@ -217,7 +217,7 @@ class _View:
         self._exists: dict[str, bool] = {}
 
     def facts(self, module: str) -> Facts | None:
-        """What a module holds, None where it has no file."""
+        """What a module holds, None if it has no file."""
         if module not in self._facts:
             self.asked.add(module)
             self._facts[module] = self._sources.facts(module) if self._is_kept(module) else None
@@ -276,7 +276,7 @@ def differing(old: Code, new: Code) -> dict[str, list[str]]:
 def differing_names(
     old: Mapping[str, Mapping[str, str]], new: Mapping[str, Mapping[str, str]]
 ) -> dict[str, list[str]]:
-    """The same for definitions as results record them: module -> name -> digest.
+    """The names of definitions that differ, for definitions as results record them: module -> name -> digest.
 
     Imports are named where nothing else differs: else they differ for what they bring along.
     """

@@ -31,7 +31,7 @@ def text_digest(text: str) -> str:
 def data_digests(
     settings: Mapping[str, Any], root: Path, digest: Callable[[Path], str] = sha256_of
 ) -> dict[str, str] | None:
-    """SHA-256 of each file of a run's data set; None where they are not all there."""
+    """SHA-256 of each file of a run's data set; None if they are not all there."""
     files = data_files(settings, root)
     if not all(path.exists() for path in files.values()):
         return None

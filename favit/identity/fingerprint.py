@@ -39,10 +39,10 @@ PROGRAM = "favit.train.life.__main__"
 
 @dataclass(frozen=True)
 class Fingerprint:
-    """What a result must match to count as today's.
+    """The identity that a result must match to be valid today.
 
     ``settings`` is the digest of those that are not at their neutral value, ``stated`` that of all. ``data`` maps
-    the data set's files to their SHA-256, None where they are not on this machine. ``versions`` are those installed
+    the data set's files to their SHA-256, None if they are not on this machine. ``versions`` are those installed
     here, of the packages that the code imports.
     """
 
@@ -163,7 +163,7 @@ def _optimizer(run: Run) -> list[tuple[str, str]]:
 
 
 def engine_of(run: Run) -> str:
-    """Where the run's numbers begin."""
+    """The module with which training of the run begins."""
     return VALIDATED if run.settings.get("validation_split") else ENGINE
 
 

@@ -20,7 +20,7 @@ class Importing(Names):
         self._begin()
 
     def _begin(self) -> None:
-        """Begin anew with what has been learnt."""
+        """Start over with what is known so far."""
         self._loaded: dict[str, None] = {}
         self._events: list[str | Node] = []
         self._outside: set[str] = set()

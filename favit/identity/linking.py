@@ -29,7 +29,7 @@ class Statement(NamedTuple):
         return _spelt(self.facts.get("pieces") or [repr(self.facts.get("imports"))])
 
     def methods(self) -> tuple[tuple[str, str], ...]:
-        """Those of a class."""
+        """The methods of a class."""
         return tuple((name, _spelt(pieces)) for name, pieces in self.facts.get("methods", {}).items())
 
 

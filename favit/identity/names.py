@@ -11,10 +11,10 @@ Facts = dict[str, Any]
 
 
 class Files(Protocol):
-    """Where facts come from."""
+    """The source of facts."""
 
     def facts(self, module: str) -> Facts | None:
-        """What a module holds, None where it has no file."""
+        """The facts of a module; None if it has no file."""
         ...
 
     def exists(self, module: str) -> bool:

@@ -1,4 +1,4 @@
-"""What a run's code would read without being held to it: modules of this project outside ``favit``, and the machine.
+"""Inputs of a run's code that no digest covers: modules of this project outside ``favit``, and the machine.
 
 An editable install puts the project's folder on every job's path, so that ``import helpers`` works everywhere, in
 snapshots too, and no digest notices when ``helpers.py`` changes. Such imports are refused. Files and variables of
@@ -77,14 +77,14 @@ def check(closure: Closure, reader: Reader) -> None:
         for line, imported in _imports(text):
             if any(_is_beside(imported.partition(".")[0], place) for place in places):
                 raise ConfigError(
-                    f"{path}, line {line}: imports {imported}, which is a file of this project outside "
-                    f"{_PACKAGE}/: no result would notice its changes. {_REMEDY}, or install it as a package of its own"
+                    f"{path}, line {line}: imports {imported} from this project but outside {_PACKAGE}/, so that "
+                    f"changes of it would not invalidate results. {_REMEDY}, or install it as a package"
                 )
 
 
 # How a file comes to be held to: in a folder of `components` it is a module of `favit` like any other.
 _REMEDY = (
-    f"Move it into {_PACKAGE}/, or into a room of a folder that components names, and import it as from there "
+    f"Move it into {_PACKAGE}/, or into a folder of your components, and import it from there "
     f"(from {_PACKAGE}.models._shared import ...)"
 )
 
@@ -103,14 +103,14 @@ def _is_installed(root: Path) -> bool:
 
 
 def _shown(path: Path, root: Path) -> str:
-    """A file for people: within the project, or as it is."""
+    """The path to print: relative to the project if it lies in it."""
     return str(
         next((path.relative_to(base) for base in (root, Path.cwd()) if path.is_relative_to(base)), path)
     )
 
 
 def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
-    """A line for each place where a mechanism reads what no fingerprint holds: files, environment, docstrings."""
+    """A line for each place where a mechanism reads what no fingerprint covers: files, environment, docstrings."""
     found = []
     for name in modules:
         path = reader.file_of(name)
@@ -118,7 +118,7 @@ def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
             continue
         for line, what in asked_of_machine(_source(path)):
             place = f"{_shown(path, reader.root)}, line {line}"
-            found.append(f"{place}: reads {what}, which is not tracked: results stay valid when it changes")
+            found.append(f"{place}: reads {what}, which is not tracked; results stay valid if it changes")
     return found
 
 

@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-Target = tuple[str, str | None]  # a module, and a name in it; None where the module itself is meant
+Target = tuple[str, str | None]  # a module, and a name in it; None if the module itself is meant
 
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)

@@ -1,4 +1,4 @@
-"""A copy of all the code that trains a run, which its job then executes.
+"""A copy of all code that trains a run, for its job to execute.
 
 ``results/snapshots/<digest>/`` holds the modules of one program and a
 ``__main__.py``, so that ``python results/snapshots/<digest> --run ...`` trains
@@ -51,11 +51,11 @@ runpy.run_module("favit.train.life", run_name="__main__", alter_sys=True)
 
 
 class CodeChanged(RuntimeError):
-    """The source was edited between its fingerprint and its snapshot, or a snapshot was edited."""
+    """The source was edited between fingerprint and snapshot, or a snapshot was edited."""
 
 
 def folder_of(digest: str, results: Path) -> Path:
-    """Where the snapshot of this digest lies."""
+    """The folder of the snapshot with this digest."""
     return results / "snapshots" / digest
 
 
@@ -112,7 +112,7 @@ def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
 
 
 class Codes:
-    """What the code in each snapshot is to today's analyser; ``cache`` remembers it and may be deleted."""
+    """The code of each snapshot as today's analyser digests it; ``cache`` remembers it and may be deleted."""
 
     def __init__(self, results: Path, cache: Path | None = None) -> None:
         self._results = results
@@ -120,7 +120,7 @@ class Codes:
         self._found: dict[str, dict[str, Any] | None] = {}
 
     def digest(self, name: str) -> str | None:
-        """The digest of a snapshot's code, from its own roots; None where it is gone, edited, or of another layout."""
+        """The digest of a snapshot's code, from its own roots; None if it is gone, edited, or of another layout."""
         found = self._look_up(name)
         return None if found is None else str(found["digest"])
 
@@ -195,7 +195,7 @@ def _check_unchanged(folder: Path) -> None:
         changed = [FACTS]
     if changed:
         raise CodeChanged(
-            f"{folder / changed[0]} was edited after it was kept; remove {folder} and start again"
+            f"{folder / changed[0]} was edited after the snapshot was taken; delete {folder} and start again"
         )
 
 

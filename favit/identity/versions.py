@@ -42,7 +42,7 @@ def differing(
 
 
 def installed(package: str) -> str:
-    """The version that is installed here."""
+    """The installed version of a package."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -55,7 +55,7 @@ def import_name(package: str) -> str:
 
 
 def unknown_package(named: Iterable[str]) -> str | None:
-    """The sentence that answers the first name of no package; None where there is none."""
+    """The message about the first name that is not a package; None if all are."""
     for package in named:
         if package not in PACKAGES and installed(package) == _ABSENT:
             return unknown(f"package '{package}'", package, PACKAGES)

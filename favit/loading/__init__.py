@@ -1,4 +1,4 @@
-"""What a study made, loaded: runs with their models, results and histories as tables. ``favit.load_run`` and its like.
+"""Load what a study made: runs with their models, results and histories as tables (``favit.load_run`` and others).
 
 Imported when the first of these is asked for of ``favit`` (PEP 562); pandas and torch when they are needed.
 """

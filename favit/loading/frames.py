@@ -75,7 +75,7 @@ def load_histories(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame
 
 
 def named(run: Run, keys: Iterable[str]) -> dict[str, Any]:
-    """What tells a run from others: its name, its axes and the settings ``keys``."""
+    """The columns that identify a run: its name, its axes and the settings ``keys``."""
     return {
         "run": run.name,
         **{axis: run[axis] for axis in AXES},
@@ -90,7 +90,7 @@ def _states(words: Iterable[str], config: AnyPath) -> tuple[list[Run], list[Stat
 
 
 def _outcome(state: State) -> dict[str, Any]:
-    """Where a run stands, and what its result says."""
+    """The columns about a run's state and result."""
     folder = str(state.folder)
     if state.result is None:
         word = "running" if holder_of(state.folder) else "stale" if state.others else "missing"

@@ -1,4 +1,4 @@
-"""Where the configuration that a person names keeps its results and data, wherever Python was started."""
+"""Find the results and data of a configuration, wherever Python was started."""
 
 from __future__ import annotations
 
@@ -36,10 +36,12 @@ def folder_of(run: AnyPath, config: AnyPath) -> Path:
     states = _meant(str(run), configured(config))
     if len(states) > 1:
         some = ", ".join(f"{state.run['dataset']}.{state.run.name}" for state in states[:4])
-        raise ConfigError(f"'{run}' names {len(states)} runs ({some}, ...); name one of them or its folder")
+        raise ConfigError(f"'{run}' matches {len(states)} runs ({some}, ...); name one of them or its folder")
     [state] = states
     if not state.counts and not (state.folder / "run.json").is_file():
-        raise ConfigError(f"{state.run['dataset']} {state.run.name} has no result: favit explain says why")
+        raise ConfigError(
+            f"{state.run['dataset']} {state.run.name} has no valid result; favit explain shows why"
+        )
     return state.folder
 
 

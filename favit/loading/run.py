@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class LoadedRun:
-    """A run as its folder has it; what takes long (``model``, ``data``) is loaded when it is first asked for.
+    """A run from its folder; ``model`` and ``data`` are loaded when first used.
 
     folder: where it lies. settings: flat, as it was trained (``lr``, ``aggregator.factor``). metrics: the scores of
     the epoch that counts, empty for a run that diverged or has not finished. record: all of ``metrics.json``.
@@ -44,14 +44,14 @@ class LoadedRun:
     def model(self) -> nn.Module:
         """The trained model on the CPU, in evaluation mode, with the weights that were scored.
 
-        ``FileNotFoundError`` where none were kept, ``ValueError`` where they do not fit the model of today's code.
+        ``FileNotFoundError`` if none were kept, ``ValueError`` if they do not fit the model of today's code.
         """
         from favit.train import weights
 
         file = RunFolder(self.folder).weights
         if not file.is_file():
             raise FileNotFoundError(
-                f"{file} is not there: the run kept no weights (keep: weights in the configuration)"
+                f"{file} does not exist: the run kept no weights (set keep: weights in the configuration)"
             )
         dataset = self.settings["dataset"]
         known = stated(dataset)
@@ -63,7 +63,7 @@ class LoadedRun:
             made_by = self.record.get("snapshot")
             raise ValueError(
                 f"{file} does not fit the model that today's code builds ({str(error).splitlines()[-1].strip()}); "
-                f"the code that made it is in the results' snapshots/{made_by}"
+                f"the code that made it is in snapshots/{made_by} of the results folder"
             ) from None
         return model.eval()
 
@@ -77,7 +77,7 @@ class LoadedRun:
 
     @property
     def predictions(self) -> dict[str, np.ndarray]:
-        """The scores of each test example, see ``load_predictions``. ``FileNotFoundError`` where there are none."""
+        """The scores of each test example, see ``load_predictions``. ``FileNotFoundError`` if there are none."""
         import numpy as np
 
         with np.load(RunFolder(self.folder).predictions) as file:
@@ -115,7 +115,7 @@ def load_run(run: AnyPath, *, config: AnyPath = "config.yaml", data: AnyPath | N
 
 
 def load_predictions(run: AnyPath, *, config: AnyPath = "config.yaml") -> dict[str, np.ndarray]:
-    """What a run scored for each test example, by name; ``run`` as ``load_run`` takes it.
+    """The scores of a run for each test example, by name; ``run`` as for ``load_run``.
 
     Images: ``labels``, ``predicted`` (N,) class numbers, ``correct5`` (N,) whether the label is among the first five.
     Series: ``squared_error``, ``absolute_error`` (N windows,) means over horizon and variables, and means over windows

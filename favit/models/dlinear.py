@@ -24,14 +24,14 @@ AGGREGATORS = "none"
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of it, as ``model.kernel``."""
+    """The settings of DLinear: ``model.kernel``."""
 
     kernel: Annotated[int, AtLeast(1)] = 25
-    """Steps that the moving average is over; odd, so that it has a middle."""
+    """Length of the moving average in steps; odd, so that it has a middle."""
 
 
 def check_settings(kernel: int) -> None:
-    """``ValueError`` for an average without a middle."""
+    """``ValueError`` for an even length."""
     if kernel % 2 == 0:
         raise ValueError(f"kernel is {kernel}; a moving average with a middle is over an odd number of steps")
 

@@ -47,7 +47,7 @@ def check_settings(image_size: int) -> None:
 
 @dataclass(frozen=True)
 class Shape:
-    """What tells the variants apart: channels and blocks of the four stages."""
+    """The shape of a variant: channels and blocks of the four stages."""
 
     widths: tuple[int, int, int, int]
     depths: tuple[int, int, int, int]

@@ -36,12 +36,12 @@ AGGREGATORS = "attention"
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of an Informer, as ``model.d_model`` and so on."""
+    """The settings of Informer: ``model.d_model`` and so on."""
 
     d_model: Annotated[int, AtLeast(1)] = 512
     """Channels of every step between the embedding and the head."""
     n_heads: Annotated[int, AtLeast(1)] = 8
-    """Heads of each attention, among which the channels are divided."""
+    """Attention heads, among which the channels are divided."""
     d_ff: Annotated[int, AtLeast(1)] = 2048
     """Channels inside each feed-forward block."""
     e_layers: Annotated[int, AtLeast(1)] = 2
@@ -49,7 +49,7 @@ class Settings:
     d_layers: Annotated[int, AtLeast(1)] = 1
     """Layers of the decoder."""
     dropout: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.05
-    """Share of activations, and of the weights of attention where it has any, that training drops."""
+    """Dropout of activations and of attention weights."""
     activation: Literal["gelu", "relu"] = "gelu"
     """The nonlinearity between the linear layers of a feed-forward block."""
     distil: bool = True
@@ -77,15 +77,15 @@ class Lengths:
     """The shapes that an Informer is built for: V variables, T time features and the parts of a window."""
 
     variables: int
-    """Variables of the series, all of which are seen and forecast."""
+    """Variables of the series, all of which are input and output."""
     time_features: int
-    """Features of the calendar; 0 where it is not to be seen."""
+    """Calendar features; 0 for none."""
     input_length: int
-    """Steps that the encoder sees."""
+    """Steps of the encoder's input."""
     label_length: int
-    """Last steps of the input that the decoder is given."""
+    """Last steps of the input, given to the decoder."""
     horizon: int
-    """Steps that are forecast."""
+    """Steps to forecast."""
 
 
 class Informer(nn.Module):

@@ -1,4 +1,4 @@
-"""Repeat the last step: the forecast that any other has to beat.
+"""Repeat the last step: the simplest baseline of forecasting.
 
 "Repeat" in Zeng et al. 2023, "Are Transformers Effective for Time Series Forecasting?", arXiv 2205.13504, section 4.1.
 It has nothing to learn and depends on no seed.

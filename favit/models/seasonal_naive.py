@@ -28,14 +28,14 @@ SEASONS = {"etth1": 24, "ettm1": 96, "seattle_weather": 7}
 
 @dataclass(frozen=True)
 class Settings:
-    """What may be set of it, as ``model.period``."""
+    """The settings of this model: ``model.period``."""
 
     period: Annotated[int, AtLeast(0)] = 0
-    """Steps of a season; 0: a day for the hours and quarter-hours of ETT, a week for the days of Seattle's weather."""
+    """Steps of a season; 0: a day for ETT, a week for Seattle's weather."""
 
 
 def check_settings(dataset: str, period: int, input_length: int) -> None:
-    """``ValueError`` where no season is known, or none is seen."""
+    """``ValueError`` if no season is known, or none is seen."""
     if not period and dataset not in SEASONS:
         raise ValueError(f"the season of {dataset} is not known; model.period says how many steps it has")
     steps = period or SEASONS[dataset]

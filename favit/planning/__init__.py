@@ -1,1 +1,1 @@
-"""What a sweep will cost: its runs' time, from finished runs or measured, and what it stores."""
+"""Estimate what a sweep costs: time, from finished runs or measured, and storage."""

@@ -1,4 +1,4 @@
-"""Whether timm's models can be built with what their runs give them, asked once before anything is queued.
+"""Check before anything is queued that timm's models can be built with the settings of their runs.
 
 Asked in a process of its own, which imports timm and torch; whoever asks does not.
 """
@@ -26,7 +26,7 @@ _SIZES = {"classes": 10, "channels": 3}  # of data whose facts are not known wit
 
 
 def check(runs: Iterable[Run], cache: Cache) -> list[str]:
-    """What the models of these runs do not take, a line each. Raises ``ConfigError`` for what cannot be built."""
+    """A line for each setting that a model ignores. Raises ``ConfigError`` for a model that cannot be built."""
     asked = list({short_digest(a): a for run in runs if (a := _asked(run))}.values())
     unknown = [a for a in asked if cache.get(_key(a)) is None]
     for of, answer in zip(unknown, _answers(unknown), strict=True):
@@ -41,7 +41,7 @@ def check(runs: Iterable[Run], cache: Cache) -> list[str]:
                 f"{answer['error']}"
             )
         if of["drop_path"] and "drop_path_rate" in answer["refused"]:
-            said.append(f"{WRITTEN}{of['name']} takes no drop_path: {of['drop_path']} does not reach it")
+            said.append(f"{WRITTEN}{of['name']} does not support drop_path; {of['drop_path']} is ignored")
     return said
 
 
@@ -75,8 +75,8 @@ def _answers(asked: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
         env={**os.environ, "PYTHONPATH": path},
     )
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        raise ConfigError(f"timm's models cannot be looked at here: {last}")
+        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
+        raise ConfigError(f"cannot check timm's models here: {last}")
     answers: list[Mapping[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return answers
 
@@ -106,9 +106,7 @@ def _tried(asked: Mapping[str, Any], device: str) -> list[str]:
         model, refused = timm.create(asked["name"], *given)
         made = model.train()(torch.zeros(2, *sizes))
     if not isinstance(made, torch.Tensor) or made.shape != (2, asked["classes"]):
-        raise ValueError(
-            f"it does not answer an image with one number for each of {asked['classes']} classes"
-        )
+        raise ValueError(f"its output is not one number for each of {asked['classes']} classes")
     return refused
 
 

@@ -1,4 +1,4 @@
-"""What the runs of a sweep that have no result yet will take.
+"""The cost of the runs of a sweep that have no result yet.
 
 Time comes from finished runs that differ in nothing that speed depends on, and where there is none from a few
 steps measured here, on made-up examples: what reads and augments real ones comes on top where it is the slower.
@@ -25,7 +25,7 @@ _FORWARD = 1 / 3  # scoring's share of a training step
 
 @dataclass(frozen=True)
 class Layout:
-    """Where each run of a sweep is trained."""
+    """The devices that each run of a sweep is trained on."""
 
     nodes: int
     gpus: int  # on each node; 0: one CPU process
@@ -44,7 +44,7 @@ class Layout:
 
 @dataclass(frozen=True)
 class Outline:
-    """What there is to train, known without measuring."""
+    """The runs to train, known without measuring."""
 
     sweep: str
     layout: Layout
@@ -101,7 +101,7 @@ def outline(config: Config, sweep: SweepConfig, only: Collection[str] | None = N
 
 
 def rows(config: Config, what: Outline, device: str) -> Iterator[Row]:
-    """What each row costs, as it is found out: a row without a finished run is measured on ``device``."""
+    """The cost of each row, one by one; a row without a finished run is measured on ``device``."""
     finished = finished_runs(config.results)
     for label, runs in what.rows.items():
         try:
@@ -113,7 +113,7 @@ def rows(config: Config, what: Outline, device: str) -> Iterator[Row]:
 
 
 def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: list[Metrics]) -> Cost:
-    """What one run takes. Raises ``DataMissing`` and ``ValueError`` where that cannot be known."""
+    """The cost of one run. Raises ``DataMissing`` or ``ValueError`` if it cannot be known."""
     from favit.planning import probe  # torch, for those who need it
 
     if not trained(run["model"]):
@@ -126,9 +126,7 @@ def cost_of_run(run: Run, layout: Layout, device: str, data: Path, finished: lis
         batch = run["batch_size"] // layout.devices
         found = probe.measure(model, run.settings, facts, device, layout.threads, batch)
         rate = found.examples_per_second / (1 + _FORWARD * scored / train)
-        pace = Pace(
-            rate, f"measured here, on {found.device}, the model alone", found.on_cpu, found.memory_bytes
-        )
+        pace = Pace(rate, f"measured here on {found.device}, model only", found.on_cpu, found.memory_bytes)
     return Cost(hours(run, layout.devices, pace, train), pace, probe.parameters(model))
 
 
@@ -141,7 +139,7 @@ def hours(run: Run, devices: int, pace: Pace, train_examples: int) -> float:
 def examples(run: Run, finished: Iterable[Metrics], data: Path) -> tuple[int, int]:
     """Examples trained on and scored in an epoch: as declared, as finished runs counted them, or counted now.
 
-    Raises ``DataMissing`` where that cannot be known.
+    Raises ``DataMissing`` if that cannot be known.
     """
     counts = literals("data", run["dataset"]).get("COUNTS")
     if counts:

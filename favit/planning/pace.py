@@ -1,4 +1,4 @@
-"""How fast a run will be, and on how many examples, as far as finished runs tell."""
+"""The speed and number of examples of a run, from finished runs."""
 
 from __future__ import annotations
 

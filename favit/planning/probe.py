@@ -1,4 +1,4 @@
-"""What a run would cost here: its model's size, its examples, and a few steps on made-up ones."""
+"""Measure the cost of a run here: the size of its model, its examples, and a few steps on made-up ones."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def data_facts(run: Mapping[str, Any], root: Path) -> Mapping[str, Any]:
 
 
 def examples(run: Mapping[str, Any], root: Path) -> tuple[int, int]:
-    """Examples trained on, and scored, in an epoch. ``DataMissing`` where the data set is not here."""
+    """Examples trained on, and scored, in an epoch. ``DataMissing`` if the data set is not here."""
     data = registry.load("data", run["dataset"]).load(root, run)
     if task_of(run["dataset"]) == "classification":
         some = data.limited(run["limit_train"], run["limit_test"])
@@ -107,7 +107,7 @@ def measure(
         if gpu:
             torch.cuda.synchronize()
         seconds.append(time.perf_counter() - start)
-    name = torch.cuda.get_device_name() if gpu else f"a CPU, threads: {torch.get_num_threads()}"
+    name = torch.cuda.get_device_name() if gpu else f"a CPU with {torch.get_num_threads()} threads"
     memory = torch.cuda.max_memory_allocated() if gpu else fixed + kept * wanted // batch
     return Probe(name, not gpu, batch / statistics.median(seconds[1:]), memory)
 

@@ -1,4 +1,4 @@
-"""What results, checkpoints and data take of the disk."""
+"""The disk space of results, checkpoints and data."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Storage:
 
 @dataclass(frozen=True)
 class DataStorage:
-    """Bytes of a data set, ``None`` where it is not here, and in what form they are."""
+    """Bytes of a data set, ``None`` if it is not here, and in what form they are."""
 
     dataset: str
     size: int | None
@@ -36,7 +36,7 @@ class DataStorage:
 
 
 def results_storage(rows: Sequence[Row], keep: str) -> Storage:
-    """What the runs of rows whose cost is known take, where ``keep`` says what stays of each."""
+    """The disk space of runs with known cost; ``keep`` is what to keep of each."""
     weights = [row.cost.parameters * _BYTES for row in rows if row.cost for _ in range(row.runs)]
     passing = [_CHECKPOINTS * size for size in weights]
     stays = {"none": 0, "weights": sum(weights), "all": sum(weights) + sum(passing)}[keep]
@@ -44,7 +44,7 @@ def results_storage(rows: Sequence[Row], keep: str) -> Storage:
 
 
 def data_storage(settings: Mapping[str, Any], root: Path) -> DataStorage:
-    """What the data set of a run takes, or will take once it is packed."""
+    """The disk space of a run's data set, now or once it is packed."""
     name, facts = settings["dataset"], literals("data", settings["dataset"])
     files = data_files(settings, root)
     if "COUNTS" not in facts:

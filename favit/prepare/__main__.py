@@ -29,14 +29,14 @@ from favit.prepare.sources import Example, Found, Incomplete
 
 
 def prepare(dataset: str, root: Path, images: str, workers: int, a_shard: int) -> list[str]:
-    """Prepare one data set; returns what there is to say of it. Raises ``Incomplete``."""
+    """Prepare one data set; returns lines to print. Raises ``Incomplete``."""
     facts = literals("data", dataset)
     folder = (root / next(iter(facts["FILES"]))).parent
     try:
         ready = _index.read(folder)
     except (FileNotFoundError, ValueError):
         return _make(dataset, facts, folder, images, workers, a_shard)
-    return [f"{dataset}: ready already", *_remarks(ready)]
+    return [f"{dataset}: already prepared", *_remarks(ready)]
 
 
 def _verified(dataset: str, root: Path, workers: int) -> list[str]:
@@ -48,7 +48,9 @@ def _make(
     dataset: str, facts: Mapping[str, Any], folder: Path, images: str, workers: int, a_shard: int
 ) -> list[str]:
     if not folder.is_dir():
-        raise Incomplete(f"{folder} is not there: put or link the downloaded folders or archives into it")
+        raise Incomplete(
+            f"{folder} not found; create it and move or link the downloaded folders or archives into it"
+        )
     found = sources.find(folder)
     _check_counts(found, facts, folder)
     index, shards = _packed(dataset, found, folder, images, workers, a_shard)
@@ -57,7 +59,7 @@ def _make(
 
 
 def prepare_folder(folder: Path, options: argparse.Namespace, workers: int) -> list[str]:
-    """Prepare the pictures of a folder for ``dataset: image_folder``; returns what there is to say of them."""
+    """Prepare the pictures of a folder for ``dataset: image_folder``; returns lines to print."""
     try:
         ready = _index.read(folder)
     except (FileNotFoundError, ValueError):
@@ -74,7 +76,7 @@ def prepare_folder(folder: Path, options: argparse.Namespace, workers: int) -> l
         images = IN_PLACE if options.in_place else PACKED
         ready, _ = _packed(str(folder), found, folder, images, workers, options.shard)
     counts = ", ".join(f"{ready.parts[part].examples:,} for {_USE[part]}" for part in PARTS)
-    return [f"{folder}: {counts}", *(f"damaged, left out: {name}" for name in ready.left_out)]
+    return [f"{folder}: {counts}", *(f"skipped, damaged: {name}" for name in ready.left_out)]
 
 
 def _check_bits(folder: Path, names: Sequence[str]) -> None:
@@ -84,7 +86,7 @@ def _check_bits(folder: Path, names: Sequence[str]) -> None:
             with Image.open(folder / name) as image:
                 if image.mode.startswith(("I", "F")):
                     raise Incomplete(
-                        f"{folder / name} has more than 8 bits a pixel; convert such pictures first"
+                        f"{folder / name} has more than 8 bits per channel; convert such pictures first"
                     )
         except (OSError, SyntaxError):
             continue  # damaged: named and left out
@@ -128,7 +130,7 @@ _WORDS = {"classes": "classes", "train": "training images", "val": "validation i
 
 
 def _remarks(index: _index.Index) -> list[str]:
-    lists = {"damaged, left out": index.left_out, "CMYK": index.cmyk, "not a JPEG": index.not_jpeg}
+    lists = {"skipped, damaged": index.left_out, "CMYK": index.cmyk, "not a JPEG": index.not_jpeg}
     return [f"{what}: {name}" for what, names in lists.items() for name in names]
 
 
@@ -139,42 +141,53 @@ def parser() -> argparse.ArgumentParser:
         description=f"{__doc__}\n{sources.__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("datasets", nargs="*", help=f"of {', '.join(prepared())}")
+    parser.add_argument("datasets", nargs="*", help=f"data sets: {', '.join(prepared())} (default: all)")
     parser.add_argument(
-        "--data", default="data", type=Path, help="folder of the data sets; default: %(default)s"
+        "--data", default="data", type=Path, help="folder of the data sets (default: %(default)s)"
     )
     parser.add_argument(
-        "--in-place", action="store_true", help="check and index train/ and val/, and train from these files"
+        "--in-place",
+        action="store_true",
+        help="check and index the files of train/ and val/ instead of packing them; training then reads these files",
     )
     parser.add_argument(
         "--verify",
         action="store_true",
-        help="read all images of a prepared data set and compare them with its index; slow",
+        help="compare all images of a prepared data set with its index (slow)",
     )
     parser.add_argument(
         "--folder",
         action="append",
         default=[],
         type=Path,
-        help="a folder of pictures by class, for image_folder",
+        help="folder of pictures by class, for image_folder (may be repeated)",
     )
-    parser.add_argument("--scored", choices=("auto", "test", "val"), default="auto", help="as dataset.scored")
-    parser.add_argument("--test-share", type=float, default=0.2, help="as dataset.test_share")
-    parser.add_argument("--split-seed", type=int, default=0, help="as dataset.split_seed")
-    parser.add_argument("--workers", type=int, default=0, help="processes; default: one a core")
     parser.add_argument(
-        "--shard", type=int, default=pack.EXAMPLES_A_SHARD, help="images a shard; default: %(default)s"
+        "--scored",
+        choices=("auto", "test", "val"),
+        default="auto",
+        help="like dataset.scored (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--test-share", type=float, default=0.2, help="like dataset.test_share (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--split-seed", type=int, default=0, help="like dataset.split_seed (default: %(default)s)"
+    )
+    parser.add_argument("--workers", type=int, default=0, help="processes (default: one per core)")
+    parser.add_argument(
+        "--shard", type=int, default=pack.EXAMPLES_A_SHARD, help="images per shard (default: %(default)s)"
     )
     return parser
 
 
 def prepared() -> list[str]:
-    """The data sets that have to be prepared."""
+    """The data sets that need preparation."""
     return [name for name in registry.names("data") if "COUNTS" in literals("data", name)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Prepare the named data sets; names of others are passed over."""
+    """Prepare the named data sets; skip those that need no preparation."""
     options = parser().parse_args(arguments)
     workers = options.workers or len(os.sched_getaffinity(0))
     failed = False

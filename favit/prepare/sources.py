@@ -1,4 +1,4 @@
-"""Where the images of an ImageNet-like data set are, in any of the shapes in which it is handed on.
+"""Find the images of an ImageNet-like data set, in any form in which it is distributed.
 
 ``train/<synset>/*.JPEG`` or ``ILSVRC2012_img_train.tar`` (a tar of one tar a
 synset); ``val/<synset>/*.JPEG``, or ``val/*.JPEG`` or ``ILSVRC2012_img_val.tar``
@@ -23,7 +23,7 @@ _TRUTH, _META = "data/ILSVRC2012_validation_ground_truth.txt", "data/meta.mat"
 
 
 class Incomplete(RuntimeError):
-    """Something of the data set is not there; the message says what, in one line."""
+    """Part of the data set is missing; the message says what, in one line."""
 
 
 class Example(NamedTuple):
@@ -73,9 +73,7 @@ def _val(folder: Path, labels: dict[str, int]) -> list[Example]:
         sorted_in = _synset_folders(folder, "val")
         if sorted_in:
             if strange := sorted(set(sorted_in) - set(labels)):
-                raise Incomplete(
-                    f"{folder / 'train'} has no class {strange[0]}, which is in {folder / 'val'}"
-                )
+                raise Incomplete(f"class {strange[0]} of {folder / 'val'} is missing in {folder / 'train'}")
             return [e._replace(label=labels[s]) for s in sorted(sorted_in) for e in sorted_in[s]]
         flat = _files(folder / "val", "val")
     elif archive.is_file():
@@ -84,9 +82,11 @@ def _val(folder: Path, labels: dict[str, int]) -> list[Example]:
         raise Incomplete(f"{folder} has neither val/<synset>/*.JPEG, val/*.JPEG nor {archive.name}")
     truth = _ground_truth(folder)
     if len(truth) != len(flat):
-        raise Incomplete(f"{folder}: {len(flat):,} images in val, the development kit knows {len(truth):,}")
+        raise Incomplete(
+            f"{folder}: {len(flat):,} images in val, but the development kit lists {len(truth):,}"
+        )
     if strange := sorted(set(truth) - set(labels)):
-        raise Incomplete(f"{folder}: train has no class {strange[0]}, which the development kit names")
+        raise Incomplete(f"{folder}: class {strange[0]} of the development kit is missing in train")
     return [e._replace(label=labels[synset]) for e, synset in zip(flat, truth, strict=True)]
 
 
@@ -129,7 +129,7 @@ def _tar(archive: Path, offset: int = 0) -> Iterator[tarfile.TarFile]:
             with tarfile.open(fileobj=file) as tar:
                 yield tar
         except (tarfile.TarError, EOFError) as error:
-            raise Incomplete(f"{archive} is no tar archive, or cut short: {error}") from None
+            raise Incomplete(f"{archive} is not a tar archive or is incomplete: {error}") from None
 
 
 def _ground_truth(folder: Path) -> list[str]:
@@ -146,13 +146,13 @@ def _devkit(folder: Path) -> Callable[[str], bytes]:
         return lambda name: (unpacked / name).read_bytes()
     if not archive.is_file():
         raise Incomplete(
-            f"{folder / 'val'} is flat, so that {_DEVKIT} or {archive.name} is needed beside it; neither is there"
+            f"{folder / 'val'} has no folders of classes, so {_DEVKIT} or {archive.name} must be beside it"
         )
     with _tar(archive) as tar:
         wanted = {f"{_DEVKIT}/{name}": name for name in (_TRUTH, _META)}
         found = {wanted[m.name.removeprefix("./")]: tar.extractfile(m).read() for m in _named(tar, wanted)}  # type: ignore[union-attr]
     if absent := [name for name in (_TRUTH, _META) if name not in found]:
-        raise Incomplete(f"{archive} holds no {_DEVKIT}/{absent[0]}")
+        raise Incomplete(f"{archive} lacks {_DEVKIT}/{absent[0]}")
     return found.__getitem__
 
 

@@ -1,4 +1,4 @@
-"""Read all images of a prepared data set again: are they those that its index stands for?"""
+"""Read all images of a prepared data set again and compare them with its index."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ def verify(dataset: str, folder: Path, workers: int) -> list[str]:
             found = list(pool.map(look, _pieces(index, part, folder)))
             wrong = [piece for piece, same, _ in found if not same]
             if wrong:
-                more = f", and {len(wrong) - 1:,} more of {part}," if wrong[1:] else ""
+                more = f" and {len(wrong) - 1:,} more of {part}" if wrong[1:] else ""
                 raise Incomplete(
-                    f"{folder}: {wrong[0].name}{more} is not as it was prepared; prepare it again to train on what is "
-                    "there now"
+                    f"{folder}: {wrong[0].name}{more} changed since preparation; restore it, or prepare the data "
+                    "again to train on it as it is"
                 )
             images += index.parts[part].examples
             stats[part] = [stat for _, _, those in found for stat in those]
     for part, those in stats.items():
         _times.keep(folder, part, those)
-    return [f"{dataset}: {images:,} images are those that were prepared"]
+    return [f"{dataset}: all {images:,} images match the index"]
 
 
 def look(piece: Piece) -> tuple[Piece, bool, list[Stat]]:

@@ -1,4 +1,4 @@
-"""Which statements differ between two codes, and which others read what they define. Free of torch.
+"""The statements that differ between two codes, and those that read what they define. Free of torch.
 
 Source is compared statement by statement within each definition, without layout, comments and docstrings. What is
 found here has to be executed before equal numbers say anything of it.
@@ -43,7 +43,7 @@ class Statement:
 
     @property
     def place(self) -> str:
-        """For people: ``train/loop.py, line 12``."""
+        """The place to print: ``train/loop.py, line 12``."""
         return f"{self.module.partition('.')[2].replace('.', '/') or self.module}.py, line {self.line}"
 
 
@@ -64,7 +64,7 @@ def files(names: Iterable[str], reader: Reader) -> dict[str, Path]:
 
 
 def reached(those: Iterable[Statement], code: Code, reader: Reader) -> list[Statement]:
-    """Those of the statements that the code can execute, as far as its functions and classes are concerned."""
+    """The statements that the code can execute, judged by its functions and classes."""
     own: dict[str, set[str]] = {}
     found = []
     for statement in those:
@@ -80,7 +80,7 @@ def reached(those: Iterable[Statement], code: Code, reader: Reader) -> list[Stat
 
 
 def callers(code: Closure) -> dict[str, set[str]]:
-    """Of each module those from which it can be called: they import it, at a remove or not, or load it by name."""
+    """By module, the modules that can call it: they import it, directly or not, or load it by name."""
     named = {root for root in code.roots if root in code.modules}
     components = {root for root in named if not root.startswith(_TRAINING)}
     below = {name: set(module.imports) for name, module in code.modules.items()}

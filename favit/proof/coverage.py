@@ -79,7 +79,7 @@ def not_proved(
     every: Mapping[str, Iterable[Statement]],
     callers: Mapping[str, Iterable[str]],
 ) -> Iterator[str]:
-    """A reason for each statement whose equal numbers say nothing, by place.
+    """For each statement about which equal numbers prove nothing, the reason, with its place.
 
     ``every`` are all statements of the code by module, ``callers`` the modules that may call something in each.
     """

@@ -1,4 +1,4 @@
-"""Trains a few steps of one run with the code of one folder, and says every number and what was executed.
+"""Train a few steps of one run with the code of one folder; report every number and what was executed.
 
 Run by its path in a process of its own, never imported: ``python -P probe.py REQUEST ANSWER``. Whatever ``favit`` the
 request's folder holds is imported from there, so that this file knows no more of it than its outline: ``engine`` with
@@ -28,7 +28,7 @@ _SCORED = {
 
 
 class NotFinite(Exception):
-    """A number that says nothing: what is not a number stays so, whatever else changes."""
+    """A number is not finite, so equality proves nothing."""
 
 
 class Tracer:

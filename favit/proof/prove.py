@@ -35,7 +35,7 @@ _OWN_SOURCE = [sha256_of(path) for path in sorted(Path(__file__).parent.glob("*.
 
 
 class Unprovable(Exception):
-    """Why nothing can be proved; the message is one line."""
+    """Nothing can be proved; the message says why, in one line."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Side:
 
 @dataclass(frozen=True)
 class Proof:
-    """What came of running two codes: whether all numbers are equal, or why that says nothing."""
+    """The outcome of running two codes: all numbers are equal, or the reasons why nothing is proved."""
 
     reasons: tuple[
         str, ...
@@ -65,18 +65,18 @@ class Proof:
 
     @property
     def equal(self) -> bool:
-        """Whether it counts."""
+        """Whether the numbers are proved equal."""
         return not self.reasons
 
     @property
     def why(self) -> str:
-        """Why it does not, in short."""
+        """Why they are not, in short."""
         more = f" and {len(self.reasons) - 1} more" if self.reasons[1:] else ""
         return self.reasons[0] + more if self.reasons else ""
 
     @property
     def words(self) -> str:
-        """For people and footnotes."""
+        """The proof in words, for footnotes."""
         steps = f"{self.steps} steps and an evaluation equal to the bit on {self.device}"
         return f"proved: {steps}, {' and '.join(self.snapshots)}"
 
@@ -96,9 +96,11 @@ class Prover:
         """
         then = result.fingerprint.get("versions") or {}
         for package, before, now in differing(then, state.fingerprint.versions, state.fingerprint.policy):
-            raise Unprovable(f"{package} {before} -> {now} cannot be proved: only one of them is installed")
+            raise Unprovable(
+                f"{package} {before} -> {now} cannot be proved: only one of the versions is installed"
+            )
         if state.run.settings.get("compile"):
-            raise Unprovable("compiled code cannot be watched")
+            raise Unprovable("compiled code cannot be traced")
         new = self._today(state.run)
         reasons = []
         for name in [*(str(r.get("snapshot")) for r in reversed(result.accepted) if r.get("snapshot")), None]:
@@ -110,7 +112,7 @@ class Prover:
             if proof.equal:
                 return proof
             reasons.append(proof.why)
-        raise Unprovable(reasons[0] if reasons else "there is nothing to compare with")
+        raise Unprovable(reasons[0] if reasons else "no result to compare with")
 
     def _today(self, run: Run) -> Side:
         fingerprinter = self._results.fingerprinter
@@ -122,7 +124,9 @@ class Prover:
         folder = snapshot.folder_of(name, self._results.root)
         if not name or not folder.is_dir():
             raise Unprovable(
-                "its snapshot is gone" if result.content.get("snapshot") else "it names no snapshot"
+                "its snapshot is missing"
+                if result.content.get("snapshot")
+                else "its result names no snapshot"
             )
         return Side(folder, result.content["run"])
 
@@ -160,7 +164,7 @@ class Prover:
         try:
             proof = compare(old, new, state.run.task, self._data, device)
         except Unprovable as error:
-            self._say(f"{state.run['dataset']} {state.run.name}: nothing proved: {error}")
+            self._say(f"{state.run['dataset']} {state.run.name}: cannot be proved: {error}")
             return error
         write_atomic(self._folder / f"{key}.json", json.dumps(asdict(proof), indent=1) + "\n")
         seconds = (datetime.now(UTC) - began).total_seconds()
@@ -178,14 +182,14 @@ def gpu_here() -> str | None:
 
 
 def counts_for(proof: Proof, result: Result) -> str | None:
-    """Why a proof does not count for a result: it was made on another kind of device; None where it does."""
+    """Why a proof does not count for a result that was made on another kind of device; None if it does."""
     made = result.content.get("hardware") or {}
     device = (made.get("gpus") or [made.get("device", "unknown")])[0]
     processes = made.get("processes", 1)
     if device != proof.device:
         where = "a CPU" if proof.device == "cpu" else f"a {proof.device}"
-        return f"proved on {where} only, and it was made on {device}"
-    return f"proved with one process only, and it was made with {processes}" if processes != 1 else None
+        return f"proved on {where} only, but made on {device}"
+    return f"proved with one process only, but made with {processes}" if processes != 1 else None
 
 
 def check_snapshot(folder: Path) -> list[str]:
@@ -194,19 +198,19 @@ def check_snapshot(folder: Path) -> list[str]:
         facts = json.loads((folder / snapshot.FACTS).read_text())
         files, roots = dict(facts["files"]), [str(root) for root in facts["roots"]]
     except (OSError, ValueError, KeyError, TypeError):
-        raise Unprovable(f"{folder} is a snapshot of an older layout") from None
+        raise Unprovable(f"{folder} has an older layout of snapshots") from None
     for path in sorted(folder.rglob("*.py")):
         name = str(path.relative_to(folder))
         if name != "__main__.py" and name not in files:
             raise Unprovable(f"{path} was added to a snapshot")
     for name, digest in files.items():
         if not (folder / name).is_file() or sha256_of(folder / name) != digest:
-            raise Unprovable(f"{folder / name} was edited after it was kept")
+            raise Unprovable(f"{folder / name} was edited after the snapshot was taken")
     return roots
 
 
 def compare(old: Side, new: Side, task: str, data: Path, device: str) -> Proof:
-    """Run both codes and compare them. Raises ``Unprovable`` where one of them does not come to its end."""
+    """Run both codes and compare them. Raises ``Unprovable`` if one of them does not come to its end."""
     readers = [Reader(root=side.folder.resolve()) for side in (old, new)]
     every = [changes.statements(side.code, reader) for side, reader in zip((old, new), readers, strict=True)]
     wanted = [
@@ -220,7 +224,7 @@ def compare(old: Side, new: Side, task: str, data: Path, device: str) -> Proof:
         files = changes.files({s.module for s in statements}, reader)
         answer = _run(side, task, data, device, list(map(str, files.values())))
         if "error" in answer:
-            raise Unprovable(f"{word} code ends with {answer['error']}")
+            raise Unprovable(f"{word} code fails: {answer['error']}")
         answers.append((answer, files))
         check_snapshot(side.folder)
     unequal = _unequal(*(answer["numbers"] for answer, _ in answers))
@@ -264,7 +268,7 @@ def _run(side: Side, task: str, data: Path, device: str, trace: list[str]) -> di
                 command, cwd=scratch, env=environment, capture_output=True, text=True, timeout=_TIME_LIMIT_S
             )
         except subprocess.TimeoutExpired:
-            return {"error": f"no end within {_TIME_LIMIT_S / 60:.0f} minutes"}
+            return {"error": f"a timeout after {_TIME_LIMIT_S / 60:.0f} minutes"}
         try:
             return dict(json.loads(answer.read_text()))
         except (OSError, ValueError):

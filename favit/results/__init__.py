@@ -1,1 +1,1 @@
-"""What is on disk and what it means today: states, reasons, what is asked before work is repeated."""
+"""The results on disk and their state today: reasons to train again, and the question before that."""

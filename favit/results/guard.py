@@ -1,4 +1,4 @@
-"""Before anything is trained: keep settings and code, and ask before finished work is done again. Free of torch."""
+"""Before training: store settings and code, and ask before finished runs are trained again. Free of torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ MOST_UNASKED = 3
 
 
 class NeedsConfirmation(RuntimeError):
-    """Finished runs would be trained again, and more of them than go without asking; the message lists them."""
+    """More finished runs would be trained again than may be without asking; the message lists them."""
 
 
 def before_training(
@@ -33,10 +33,10 @@ def before_training(
     states: Iterable[State],
     later: Iterable[Sequence[Sequence[State]]] = (),
 ) -> str:
-    """Keep each run's settings and a snapshot of its code; returns the summary to show.
+    """Store each run's settings and a snapshot of its code; returns the summary to show.
 
-    later: runs that may follow when results are in, each time alternatives of which one will. They are kept as well,
-    and the question counts the most of them that may be trained again.
+    later: runs that may follow when results are in, as lists of alternatives of which one will. They are stored as
+    well, and the question counts the most of them that may be trained again.
 
     Raises ``NeedsConfirmation`` where a change of code or of defaults would
     retrain more than three finished runs and nobody has said ``retrain=yes``.
@@ -75,7 +75,7 @@ def snapshot_of(state: State, results: Results) -> Path:
 
 
 def write_request(state: State, results: Results, loggers: Sequence[Logger] = ()) -> None:
-    """Leave in the run's folder what its job will read: settings, the fingerprint that they had now, the code, loggers.
+    """Write what the run's job will read into its folder: settings, their fingerprint now, the code, loggers.
 
     Loggers stand here and not on the command line: a job whose command does not change can be adopted.
     """
@@ -95,7 +95,7 @@ def write_request(state: State, results: Results, loggers: Sequence[Logger] = ()
 
 
 def absent_data(root: Path, states: Iterable[State]) -> list[str]:
-    """A line for each data set, or file of the user's, that is not whole here, and how many of the runs that stops.
+    """A line for each data set or file that is incomplete here, and how many of the runs that stops.
 
     Their jobs would wait for their devices only to fail. Said and not refused, as the nodes may have what this machine
     has not; the other runs train.
@@ -110,7 +110,7 @@ def absent_data(root: Path, states: Iterable[State]) -> list[str]:
         if (problem := _absent(root, those[0].run.settings)) is not None:
             stopped[problem] = stopped.get(problem, 0) + len(those)
     return [
-        f"{problem}: {count} of {len(states)} runs will fail, unless their nodes have it"
+        f"{problem}: {count} of {len(states)} runs will fail unless the compute nodes have it"
         for problem, count in stopped.items()
     ]
 
@@ -121,7 +121,7 @@ def _absent_file(root: Path, files: tuple[tuple[str, Path], ...]) -> str | None:
 
 
 def missing_file(root: Path, settings: Mapping[str, Any]) -> str:
-    """What a dry run adds to the reason of a run whose file is not here: ``; nope.csv is missing in data``."""
+    """The addition to a dry run's reason if a file is missing: ``; nope.csv is missing in data``."""
     if "COUNTS" in literals("data", settings["dataset"]):
         return ""
     said = _absent_file(root, tuple(data_files(settings, root).items()))
@@ -129,21 +129,21 @@ def missing_file(root: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _absent(root: Path, settings: Mapping[str, Any]) -> str | None:
-    """What is missing of a run's data, in one line; None where they are whole."""
+    """What is missing of a run's data, in one line; None if they are complete."""
     files = data_files(settings, root)
     try:
         if "COUNTS" in literals("data", settings["dataset"]):
             _index.read(next(iter(files.values())).parent)
         elif said := _absent_file(root, tuple(files.items())):
             fetched = "SOURCES" in literals("data", settings["dataset"])
-            return said + (" (`snakemake data` fetches it)" if fetched else "")
+            return said + (" (get it with `snakemake data`)" if fetched else "")
     except (DataMissing, ValueError) as error:
         return str(error)
     return None
 
 
 def absent_loggers(config: Config) -> list[str]:
-    """A line for each logger whose package is not installed here: its rows would be lost, and no run fails of it."""
+    """A line for each logger whose package is not installed: runs train without it."""
     return [
         f"logger {logger.name}: {logger.package} is not installed here; runs train without it "
         "(pip install 'favit-probsparse[loggers]')"
@@ -153,7 +153,7 @@ def absent_loggers(config: Config) -> list[str]:
 
 
 def untracked(states: Iterable[State], results: Results) -> list[str]:
-    """A line for each place in the runs' mechanisms that reads what no fingerprint holds."""
+    """A line for each place where a mechanism of these runs reads something that no fingerprint covers."""
     codes = {state.fingerprint.code: results.fingerprinter.code(state.run) for state in states}
     found = [
         line
@@ -200,7 +200,7 @@ def _question(again: list[tuple[State, Result]], results: Results) -> str:
         for state, old in again
     }
     lines += [
-        "To find out whether their numbers would change: favit accept --prove "
+        "To check whether their numbers would change: favit accept --prove "
         f"(short trainings with old and new code: {len(proofs)})",
         "To train them again: --config retrain=yes. If the change is harmless: favit accept RUN... --why REASON",
     ]

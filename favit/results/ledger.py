@@ -1,4 +1,4 @@
-"""Which configuration asks for which results of a shared folder. Free of torch.
+"""A record of which configuration asks for which results of a shared folder. Free of torch.
 
 Several configurations may share a results folder: colleagues' checkouts, or a second file in one. Each leaves a note
 below ``<results>/.configurations`` of the settings that it asks for, and of all that it ever asked for, so that one
@@ -26,7 +26,7 @@ class Ledger:
         self._note = self._folder / f"{hashlib.sha256(self._file.encode()).hexdigest()[:16]}.json"
 
     def register(self, settings: Iterable[str]) -> None:
-        """Note what this configuration asks for now, by its digests of settings; written only where that is new."""
+        """Record what this configuration asks for now, by digests of settings, if it is new."""
         asks = sorted(set(settings))
         ever = sorted({*asks, *self.ever()})
         content = {"configuration": self._file, "asks": asks, "ever": ever}
@@ -37,11 +37,11 @@ class Ledger:
                 return  # who may not write here can neither train here nor prune
 
     def ever(self) -> frozenset[str]:
-        """All that this configuration has asked for so far."""
+        """Everything that this configuration has asked for so far."""
         return frozenset(_texts(_read(self._note), "ever"))
 
     def others(self) -> dict[str, str]:
-        """What other configurations ask for: digest of settings -> the file of one of them."""
+        """The results that other configurations ask for: digest of settings -> the file of one of them."""
         found: dict[str, str] = {}
         for note in sorted(self._folder.glob("*.json")):
             content = _read(note)

@@ -1,4 +1,4 @@
-"""What files were made from, recorded beside them: whether they are still today's. Free of torch.
+"""Records of what files were made from, to tell whether they are current. Free of torch.
 
 Times of files say little about that, and nothing after a copy or on a machine whose clock is wrong.
 """

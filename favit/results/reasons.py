@@ -19,11 +19,11 @@ _MOST_REASONS = 8
 
 
 def reason(state: State, fingerprinter: Fingerprinter) -> str:
-    """One line for a missing run: what differs from the nearest result, or that there is none."""
+    """Why a run is missing, in one line: what differs from the nearest result, or that there is none."""
     near = nearest(state)
     if near is None:
         return "never run before"
-    return "; ".join(differences(near, state, fingerprinter)) or "its result is not readable"
+    return "; ".join(differences(near, state, fingerprinter)) or "its result cannot be read"
 
 
 def nearest(state: State) -> Result | None:
@@ -51,7 +51,7 @@ def changed_settings(result: Result, run: Run) -> dict[str, tuple[Any, Any]]:
 
 
 def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> Iterator[str]:
-    """What keeps a result from counting today: settings, code, data, versions."""
+    """What makes a result invalid today: settings, code, data, versions."""
     then, now = result.fingerprint, state.fingerprint
     changed = changed_settings(result, state.run) if then["settings"] != now.settings else {}
     if changed:
@@ -67,7 +67,7 @@ def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> I
 
 
 def _changed_definitions(result: Result, state: State, fingerprinter: Fingerprinter) -> list[str]:
-    """The same for every result of one code: thousands may be stale at once."""
+    """Computed once for all results of the same code: thousands may be stale at once."""
     pair = (str(result.fingerprint.get("code")), state.fingerprint.code)
     if pair not in fingerprinter.differences:
         now = fingerprinter.code(state.run).definitions()
@@ -97,7 +97,7 @@ def _listed(items: list[str]) -> str:
 
 
 def line(state: State, fingerprinter: Fingerprinter) -> str:
-    """One run, one line."""
+    """The state of a run in one line."""
     name = f"{state.run['dataset']} {state.run.name}"
     if state.result is None:
         holder = holder_of(state.folder)
@@ -109,12 +109,12 @@ def line(state: State, fingerprinter: Fingerprinter) -> str:
 
 
 def summary(states: Iterable[State], fingerprinter: Fingerprinter) -> str:
-    """What would be trained and why, a line for each reason."""
+    """How many runs would be trained and why, a line for each reason."""
     states = list(states)
     counting = sum(s.counts for s in states)
     reasons = Counter(reason(s, fingerprinter) for s in states if not s.counts)
     lines = [f"{len(states)} runs: {counting} valid, {len(states) - counting} to train"]
     lines += [f"  {number} x {why}" for why, number in reasons.most_common(_MOST_REASONS)]
     if len(reasons) > _MOST_REASONS:
-        lines.append(f"  and {len(reasons) - _MOST_REASONS} other reasons; favit explain shows all of them")
+        lines.append(f"  and {len(reasons) - _MOST_REASONS} other reasons; favit explain lists all")
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which runs a person means: sweeps, groups, all, a run's name or folder, and ``key=value``. Free of torch."""
+"""Select runs by words: sweeps, groups, all, a run's name or folder, and ``key=value``. Free of torch."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from favit.sweeps.config import Config, ConfigError, SweepConfig
 from favit.sweeps.resolve import AXES, component_settings
 from favit.sweeps.runs import Run, runs, unique
 
-WORDS = "sweeps, groups, runs or folders, and key=value[,value] for those of them with such settings"
+WORDS = "sweeps, groups, runs or folders, and key=value[,value] to select among their runs"
 _FILTER = re.compile(r"([A-Za-z_][\w.]*)=(.*)", re.DOTALL)
 
 Filters = Mapping[str, Sequence[str]]  # key -> the values that are wanted, as text
@@ -50,7 +50,7 @@ def sweeps_with(config: Config, words: Iterable[str]) -> list[tuple[SweepConfig,
 
 
 def parted(words: Iterable[str], in_sweeps: Sequence[Run]) -> tuple[list[str], dict[str, list[str]]]:
-    """Words that stand for runs, and the others as filters. A run's name may hold ``=``, too."""
+    """Split words into those that name runs and ``key=value`` filters. The name of a run may contain ``=``, too."""
     targets: list[str] = []
     filters: dict[str, list[str]] = {}
     for word in words:
@@ -63,7 +63,7 @@ def parted(words: Iterable[str], in_sweeps: Sequence[Run]) -> tuple[list[str], d
 
 
 def filtered(found: Sequence[Run], filters: Filters) -> list[Run]:
-    """Those of the runs that have such settings. ``ConfigError`` where a key is unknown, or no run is left."""
+    """The runs with these settings. ``ConfigError`` if a key is unknown or no run is left."""
     left = list(found)
     for key, values in filters.items():
         there = [value for run in left if (value := setting_of(run, key)) is not None]
@@ -78,7 +78,7 @@ def filtered(found: Sequence[Run], filters: Filters) -> list[Run]:
 
 
 def setting_of(run: Run, key: str) -> Any:
-    """A setting's value, given or by default; None where the run has no such setting."""
+    """A setting's value, given or by default; None if the run has no such setting."""
     found = run.settings.get(key)
     if found is None and "." in key:
         declared = component_settings(run.settings).get(key)
@@ -87,7 +87,7 @@ def setting_of(run: Run, key: str) -> Any:
 
 
 def settings_of(run: Run) -> list[str]:
-    """The names of all that a run can be asked for by."""
+    """The names of all settings by which a run can be selected."""
     return sorted({*run.settings, *component_settings(run.settings)})
 
 
@@ -108,9 +108,9 @@ def _by_number(text: str) -> tuple[float, str]:
 
 
 def select(config: Config, wanted: str) -> list[Run]:
-    """The runs of a sweep, a group or ``all``, or those whose name or folder ``wanted`` is.
+    """The runs of a sweep, a group or ``all``, or those with ``wanted`` as their name or folder.
 
-    Raises ``ConfigError`` where it is none of these.
+    Raises ``ConfigError`` if it is none of these.
     """
     if wanted == "all" or wanted in config.sweeps or wanted in config.groups:
         return runs(config, wanted)

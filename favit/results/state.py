@@ -1,4 +1,4 @@
-"""What must run: each run's state, judged by the results on disk alone.
+"""The state of each run, judged by the results on disk alone.
 
 A run's results lie side by side under ``runs/<dataset>/<model>/<aggregator>/
 <encoding>/seed<seed>/``, one folder for each fingerprint, and every one of them
@@ -45,7 +45,7 @@ class State:
 
     @property
     def counts(self) -> bool:
-        """Whether its result may enter a table."""
+        """Whether there is a result that may enter a table."""
         return self.result is not None
 
 
@@ -60,7 +60,7 @@ class Results:
         self._index = Index(self._cache / "results.json", self.codes)
 
     def states(self, runs: Iterable[Run]) -> list[State]:
-        """The state of each run."""
+        """The states of these runs."""
         found = [self.state(run) for run in runs]
         self._index.save()
         self.fingerprinter.save()
@@ -92,7 +92,7 @@ class Results:
         return self.root.joinpath("runs", *axes)
 
     def _free_folder(self, run: Run, today: Fingerprint) -> Path:
-        """Where the run will be trained: never onto a file that stands for something else."""
+        """A folder to train the run in that holds no other result."""
         place = self.place(run)
         folder, tries = place / today.digest, 1
         while RunFolder(folder).is_finished:
@@ -132,14 +132,14 @@ class Results:
             assert record is not None
             yield f"accepted by {record['who']} on {record['when'][:10]}: {record['why']}"
         if today.data is None:
-            yield "data not on this machine; their digest is taken from the result"
+            yield "data not on this machine; trusted as recorded in the result"
         then = best.fingerprint.get("versions") or {}
         for package, version in today.versions.items():
             if then.get(package, version).partition("+")[0] != version.partition("+")[0]:
                 yield f"made with {package} {then[package]}"
         if duplicates:
             folders = ", ".join(r.folder.name for r in duplicates)
-            yield f"another valid result with other numbers exists: {folders}"
+            yield f"another valid result with different numbers exists: {folders}"
 
 
 def _same_versions(then: Mapping[str, str], today: Fingerprint) -> bool:

@@ -1,4 +1,4 @@
-"""Which tables and reports are today's, judged without making them. Free of torch."""
+"""Tell which tables and reports are current, without making them. Free of torch."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _ASSETS = (".csv", ".j2", ".json")
 
 
 def folder(config: Config) -> Path:
-    """Where tables lie."""
+    """The folder of the tables."""
     return config.results / "tables"
 
 
@@ -35,7 +35,7 @@ def files(config: Config, name: str) -> list[Path]:
 
 
 def note(config: Config, name: str) -> Path:
-    """Where it is recorded what a sweep's table was made from."""
+    """The file that records what a sweep's table was made from."""
     return folder(config) / f"{name}.json"
 
 

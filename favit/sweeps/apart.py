@@ -1,4 +1,4 @@
-"""Names that tell a sweep's runs apart. Free of torch."""
+"""Names that distinguish a sweep's runs. Free of torch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from favit.sweeps.resolve import Run, component_settings
 
 
 def told_apart(runs: Iterable[Run]) -> dict[str, Run]:
-    """By key, the runs with what tells each from those that would share its name: a rate, a horizon, a factor."""
+    """By key, each run with the settings that distinguish it from runs of the same name: a rate, a horizon."""
     namesakes: dict[tuple[Any, ...], dict[str, Run]] = {}
     for run in runs:
         namesakes.setdefault((run["dataset"], run.mechanism, run["seed"]), {})[run.key] = run

@@ -1,4 +1,4 @@
-"""Models that stand in every block of a sweep's table beside those of its matrix. Free of torch.
+"""Models added to every block of a sweep's table beside those of its matrix. Free of torch.
 
 ``beside: [repeat_last, dlinear]`` gives each block a row of each of them, trained with what its runs are trained with:
 the same data set, seeds and settings, but for those that belong to a mechanism. ``{model: dlinear, lr: 0.005}`` gives
@@ -54,14 +54,12 @@ def check(sweep: SweepConfig, own: set[str]) -> None:
     for model in sorted(own):
         for entry in entries(sweep, model):
             if "model" not in entry:
-                raise ValueError(f"beside: an entry names no model: {dict(entry)}")
+                raise ValueError(f"beside: entry without a model: {dict(entry)}")
             if wrong := [key for key in entry if key in ("dataset", "seed", "aggregator", "encoding")]:
-                raise ValueError(f"beside: {wrong[0]} is not an entry's to say; the matrix says it")
+                raise ValueError(f"beside: remove {wrong[0]} from the entry; it is that of the matrix")
             name = entry["model"]
             if not name.startswith(timm_names.WRITTEN) and _aggregates(name):
-                raise ValueError(
-                    f"beside: model '{name}' has an aggregator to choose; models of the matrix are rows by themselves"
-                )
+                raise ValueError(f"beside: model '{name}' needs an aggregator; put it into the matrix")
 
 
 def _aggregates(name: str) -> bool:

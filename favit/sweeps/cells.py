@@ -100,7 +100,7 @@ def _run(sweep: SweepConfig, combination: Mapping[str, Any]) -> Run:
 
 
 def _brought(sweep: SweepConfig, error: str) -> str:
-    """Where an error is about a setting of the recipe: that it is, and how to do without."""
+    """The addition to an error about a setting of the recipe: how to remove it."""
     for key in sweep.recipe.keys:
         if error.startswith(f"{key} "):
             return f" ({_recipe_brings(sweep, key)})"
@@ -108,11 +108,11 @@ def _brought(sweep: SweepConfig, error: str) -> str:
 
 
 def _recipe_brings(sweep: SweepConfig, key: str) -> str:
-    return f"recipe '{sweep.recipe.name}' brings it; settings: {{{key}: null}} leaves it out"
+    return f"from recipe '{sweep.recipe.name}'; settings: {{{key}: null}} removes it"
 
 
 def _check_text(key: str, value: Any) -> None:
-    """Numbers make labels, too; what is none, or YAML's reading of yes and no, is a slip."""
+    """``ValueError`` unless it is text or a number: YAML reads yes and no as other than text."""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or value != value:
         raise ValueError(f"{key} must be text, not {value!r}")
 
@@ -177,8 +177,8 @@ def _check_repetitions(placed: Iterable[Cell]) -> None:
         then = first.setdefault((cell.row, cell.group), now)
         if differing := sorted(k for k in {*then, *now} - {"seed"} if then.get(k) != now.get(k)):
             raise ValueError(
-                f"row '{cell.row}' has runs that differ by {', '.join(differing)} in one block; make rows or blocks "
-                "of it: an axis of the matrix, or table.rows"
+                f"row '{cell.row}' would average runs that differ in {', '.join(differing)}; make it an axis "
+                "of the matrix, or add it to table.rows"
             )
 
 
@@ -209,9 +209,9 @@ def _still_differing(rows: list[Cell], axes: list[str]) -> list[str]:
 
 
 def _check_used(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
-    """A component's setting reaches the rows whose component has it; one that reaches none is a slip."""
+    """``ValueError`` for a component's setting that no row has."""
     if not combinations:
-        raise ValueError("exclude leaves no run")
+        raise ValueError("exclude removes every run")
     _check_recipe_of_task(sweep, combinations)
     own = [key for key in sweep.settings if "." in key and key not in sweep.recipe.keys]
     if own:
@@ -238,19 +238,19 @@ def _component_settings(sweep: SweepConfig, combinations: list[dict[str, Any]]) 
 
 
 def _check_recipe_of_task(sweep: SweepConfig, combinations: list[dict[str, Any]]) -> None:
-    """A recipe for the other task brings settings that these runs do not have."""
+    """``ValueError`` for a recipe of the other task, whose settings these runs do not have."""
     named: set[Any] = {c.get("dataset", sweep.settings.get("dataset")) for c in combinations}
     for dataset in sorted(named & set(registry.names("data"))):
         task = task_of(dataset)
         for key in sweep.recipe.keys:
             if "." not in key and key not in (*AXES, *declared.training(task)):
-                raise ValueError(f"{key} is no setting of {task} ({_recipe_brings(sweep, key)})")
+                raise ValueError(f"{key} is not a setting of {task} ({_recipe_brings(sweep, key)})")
 
 
 def _check_table(
     sweep: SweepConfig, combinations: list[dict[str, Any]], placed: list[Cell], row_axes: list[str]
 ) -> None:
-    """Whatever a table's words name is there. Labels may name mechanisms that are in other sweeps only."""
+    """``ValueError`` for unknown names under ``table``. Labels may name mechanisms of other sweeps."""
     table, rows = sweep.table, list(dict.fromkeys(cell.row for cell in placed))
     rooms = {declared.room_of(cell.run["model"]) for cell in placed} - {"none"} | {"encodings"}
     mechanisms = sorted({name for room in rooms for name in registry.names(room)} | {*families()} - set(rows))
@@ -276,9 +276,9 @@ def _check_baseline(baseline: str, placed: list[Cell], row_axes: list[str]) -> N
     ]
     there, here = ({a: v for a, v in g if a in differing} for g in (nearest, without.group))
     raise ValueError(
-        f"table.baseline '{baseline}' stands in another block ({_named(there)}) than '{without.row}' "
-        f"({_named(here)}), which so has nothing to be compared with; table.rows: "
-        f"[{', '.join([*differing, *row_axes])}] puts them in one block, no baseline leaves the comparison out"
+        f"'{without.row}' ({_named(here)}) cannot be compared: table.baseline '{baseline}' is in another block "
+        f"({_named(there)}); put both in one block with table.rows: "
+        f"[{', '.join([*differing, *row_axes])}], or remove table.baseline"
     )
 
 

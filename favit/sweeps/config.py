@@ -31,7 +31,7 @@ _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 @dataclass(frozen=True)
 class TableConfig:
-    """How a sweep's table is headed, what makes a row of it, and what rows are compared with.
+    """A sweep's table: its caption, what makes a row, and what rows are compared with.
 
     rows: the axes that make a row; empty for the mechanism (aggregator, and encoding where it varies).
     pairing: whether seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (favit.analysis.comparisons).
@@ -50,10 +50,10 @@ class TableConfig:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Where a sweep's settings come from.
+    """The source of a sweep's settings.
 
-    note: what is to be known before it is trained with, said by the dry run. published: how it relates to what
-    published values were trained with, said in captions of tables that show some. changed: what the sweep
+    note: a warning about the recipe, printed by the dry run. published: how it relates to the recipe behind published
+    values, printed in captions of tables that show some. changed: what the sweep
     overrides, with None for what it leaves out. keys: the settings that come from the recipe.
     """
 
@@ -65,9 +65,11 @@ class Recipe:
 
     @property
     def said(self) -> str:
-        """The dry run's line about it; empty where there is nothing to say."""
+        """The dry run's line about the recipe; empty if there is nothing to say."""
         if not self.name:
-            return "no recipe is named; what the sweep does not set is as favit/train/settings.py has it"
+            return (
+                "no recipe named; settings that the sweep omits have the defaults of favit/train/settings.py"
+            )
         return f"recipe {self.name} {self.note}" if self.note else ""
 
 
@@ -137,9 +139,11 @@ def read(path: Path | str) -> Any:
         _check_given_once(yaml.compose(text, Loader=_LOADER), str(path))
         return yaml.load(text, Loader=_LOADER)
     except FileNotFoundError:
-        raise ConfigError(f"no configuration at {path}") from None
+        raise ConfigError(
+            f"configuration {path} not found; change to the project's folder or give another file"
+        ) from None
     except OSError as error:
-        raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise ConfigError(_yaml_error(str(path), error)) from None
     except UnicodeDecodeError as error:
@@ -156,7 +160,7 @@ def as_yaml(text: str) -> Any:
 
 
 def _yaml_error(source: str, error: yaml.YAMLError) -> str:
-    """``config.yaml, line 12: is not valid YAML: ...``, with where what is open began."""
+    """``config.yaml, line 12, is not valid YAML: ...``, with the line where the open part began."""
     problem, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
     said = [str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
     if problem is None or not said:
@@ -223,11 +227,11 @@ def _use(folders: Sequence[str], source: str) -> None:
 
 
 def _check_keys(value: Any, source: str, where: str = "") -> None:
-    """YAML reads some words as other than text: ``no``, ``on``, ``2026``."""
+    """Refuse keys that YAML does not read as text: ``no``, ``on``, ``2026``."""
     if isinstance(value, Mapping):
         for key, below in value.items():
             if not isinstance(key, str):
-                raise ConfigError(f"{source}: {where}key {key!r} must be text; put it in quotes")
+                raise ConfigError(f"{source}: {where}key {key!r} is not text; put it in quotes")
             _check_keys(below, source, f"{where.removesuffix(': ')}{'.' if where else ''}{key}: ")
     elif isinstance(value, list):
         for item in value:
@@ -272,7 +276,7 @@ def _check_left_out(name: str, own: Mapping[str, Any], brought: Mapping[str, Any
     for key, value in own.items():
         if value is None and key not in brought:
             raise ConfigError(
-                f"sweeps.{name}: settings.{key} is null, which leaves out what the recipe brings; "
+                f"sweeps.{name}: settings.{key} is null, which removes a setting of the recipe; "
                 f"{unknown(f'setting {key!r} of the recipe', key, sorted(brought))}"
             )
 
@@ -284,7 +288,9 @@ _WORDS = ("note", "published")
 def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepConfig], source: str) -> None:
     for group, members in groups.items():
         if group in sweeps or group in RESERVED:
-            raise ConfigError(f"{source}: groups.{group}: this name is taken")
+            raise ConfigError(
+                f"{source}: groups.{group}: a sweep or target already has this name; choose another"
+            )
         for member in members:
             if member not in sweeps:
                 raise ConfigError(
@@ -292,7 +298,7 @@ def _check_groups(groups: Mapping[str, list[str]], sweeps: Mapping[str, SweepCon
                 )
     for name in sweeps:
         if name in RESERVED:
-            raise ConfigError(f"{source}: sweeps.{name}: this name is taken by a target")
+            raise ConfigError(f"{source}: sweeps.{name}: a target already has this name; choose another")
 
 
 # The rules of the workflow: a sweep or a group of such a name would be another rule of it.
@@ -315,7 +321,7 @@ def _sentence(error: jsonschema.ValidationError) -> str:
     if error.validator == "minimum":
         return f"{where} must be at least {schema['minimum']}, not {error.instance!r}"
     if error.validator == "pattern":
-        return f"{prefix}the name {error.instance!r} may hold a-z, 0-9 and - only"
+        return f"{prefix}the name {error.instance!r} may contain only a-z, 0-9 and -"
     if error.validator == "uniqueItems":
         return f"{where} lists a value twice: {error.instance!r}"
     if error.validator == "type":

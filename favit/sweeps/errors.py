@@ -1,5 +1,5 @@
-"""What is wrong with a configuration, as one line for its writer."""
+"""The error for a wrong configuration."""
 
 
 class ConfigError(ValueError):
-    """Something in the configuration that its writer has to change; the message is one line."""
+    """Something is wrong in the configuration; the message says what, and what is allowed, in one line."""

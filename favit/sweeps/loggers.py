@@ -1,4 +1,4 @@
-"""``loggers`` in ``config.yaml``: where history rows go besides ``history.csv``. No result depends on it."""
+"""``loggers`` in ``config.yaml``: receivers of the rows of ``history.csv``. No result depends on them."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def loggers_of(written: Sequence[Any], source: str) -> tuple[Logger, ...]:
     for entry in written:
         logger = _logger(entry, source)
         if any((logger.name, logger.package) == (other.name, other.package) for other in found):
-            raise ConfigError(f"{source}: loggers: {logger.name} is there twice")
+            raise ConfigError(f"{source}: loggers: {logger.name} is listed twice")
         found.append(logger)
     return tuple(found)
 
@@ -85,7 +85,7 @@ def _name(name: str, source: str) -> str:
         for file in (Path(place), Path(source).parent / place):
             if file.is_file():
                 return f"{file}{colon}{function}"
-        raise ConfigError(f"{source}: loggers: there is no file {place}")
+        raise ConfigError(f"{source}: loggers: {place} not found")
     if colon and not wrong and all(part.isidentifier() for part in place.split(".")):
         return name
     near = near_names(name, NAMES, 1)

@@ -48,7 +48,7 @@ def _merged(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         own = value if isinstance(value, Mapping) else {axis: value}
         if not merged.keys().isdisjoint(own):
             raise ValueError(
-                f"matrix.{axis}: {', '.join(sorted(merged.keys() & own))} is given by another axis, too"
+                f"matrix.{axis}: {', '.join(sorted(merged.keys() & own))} is given by another axis, too; give it once"
             )
         merged.update(own)
     return merged

@@ -1,4 +1,4 @@
-"""How data sets and models are written in print. Free of torch."""
+"""Names of data sets and models in print. Free of torch."""
 
 from __future__ import annotations
 

@@ -30,7 +30,7 @@ class Published:
 
 
 def find(place: Mapping[str, Any], reference: str | None, metric: str) -> Published | None:
-    """The published value of a row for a run's data set and model; None where nothing was published.
+    """The published value of a row for a run's data set and model; None if nothing was published.
 
     A number published for one horizon or one length of the input is not shown beside others, as far as ``place``
     tells them; one without is shown beside all.

@@ -1,4 +1,4 @@
-"""Recipes that no sweep uses yet: their settings exist, and their values are allowed. Free of torch."""
+"""Check recipes that no sweep uses: their settings exist, and their values are allowed. Free of torch."""
 
 from __future__ import annotations
 

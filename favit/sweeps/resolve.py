@@ -1,4 +1,4 @@
-"""From what a configuration says of a run to its settings: flat, plain, sorted, checked. Free of torch."""
+"""Resolve a run of the configuration to its settings: flat, plain, sorted, checked. Free of torch."""
 
 from __future__ import annotations
 
@@ -42,13 +42,13 @@ class Run:
 
     @property
     def name(self) -> str:
-        """For people: ``favit_b0.probsparse.none.seed0``, or ``favit_b0.probsparse.none.lr=0.01.seed0``."""
+        """The run's name: ``favit_b0.probsparse.none.seed0``, or ``favit_b0.probsparse.none.lr=0.01.seed0``."""
         parts = [self.mechanism, *(f"{key}={value}" for key, value in self.apart), f"seed{self['seed']}"]
         return ".".join(parts)
 
     @property
     def mechanism(self) -> str:
-        """What each name begins with: ``favit_b0.probsparse.none``."""
+        """The beginning of each name: ``favit_b0.probsparse.none``."""
         return f"{self['model']}.{self['aggregator']}.{self['encoding']}"
 
     @property
@@ -58,10 +58,10 @@ class Run:
 
 
 def resolve(given: Mapping[str, Any], settings: Mapping[str, Any] | None = None) -> Run:
-    """Resolve what a combination and its sweep's settings say; ``ValueError`` names what is allowed."""
+    """Resolve a combination with its sweep's settings; ``ValueError`` names what is allowed."""
     merged = {**(settings or {}), **given}
     if "seed" not in merged:
-        raise ValueError("seed is not given, neither in the matrix nor in the settings")
+        raise ValueError("seed is missing; give it in the matrix or in settings")
     seed = declared.training("classification")["seed"].check("seed", merged.pop("seed"))
     own = frozenset(key for key in given if key != "seed")
     if "model" in merged:
@@ -110,7 +110,7 @@ def _resolved(
 
 
 def forget() -> None:
-    """Resolve anew: other components may stand under the same names."""
+    """Forget resolved settings: other components may have the same names now."""
     _resolved.cache_clear()
     _check_names.cache_clear()
 
@@ -131,8 +131,8 @@ def check_axes(axes: Mapping[str, Any], given: Iterable[str]) -> None:
             others = set(given) - set(AXES)
             near = sorted(other for other in others if meant(other, [axis]))
             near += difflib.get_close_matches(axis, others, n=1, cutoff=0.7)
-            hint = f"; is '{near[0]}' meant to be it?" if near else ""
-            raise ValueError(f"{axis} is not given, neither in the matrix nor in the settings{hint}")
+            hint = f"; did you mean {axis} by '{near[0]}'?" if near else ""
+            raise ValueError(f"{axis} is missing; give it in the matrix or in settings{hint}")
     _check_names(*(axes[axis] for axis in declared.NAMING))
 
 
@@ -169,7 +169,7 @@ def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> No
 def _check_without(model: str, aggregator: Any, encoding: Any) -> None:
     for axis, value in (("aggregator", aggregator), ("encoding", encoding)):
         if value != "none":
-            raise ValueError(f"model '{model}' has no {axis} to choose; write {axis}: none, not {value!r}")
+            raise ValueError(f"model '{model}' takes no {axis}; write {axis}: none, not {value!r}")
 
 
 def _encodes(encoding: str, task: str) -> bool:

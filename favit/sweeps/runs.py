@@ -26,7 +26,7 @@ def runs(config: Config, target: str = "all") -> list[Run]:
 
 
 def unique(found: Iterable[Run]) -> list[Run]:
-    """Each run once, in the order in which they are met, by that of its names that says most."""
+    """Each run once, in their order, by the most specific of its names."""
     known: dict[str, Run] = {}
     for run in found:
         if run.key not in known or len(run.apart) > len(known[run.key].apart):

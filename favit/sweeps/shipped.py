@@ -1,4 +1,4 @@
-"""Where the files lie that belong to ``favit`` and are no code: Snakefile, rules, schema, profile, configuration."""
+"""The folder of files that belong to ``favit`` but are not code: Snakefile, rules, schema, profile, configuration."""
 
 from __future__ import annotations
 

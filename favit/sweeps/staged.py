@@ -1,4 +1,4 @@
-"""What a sweep leaves to its results: how many seeds, and which of a grid's settings. As written, checked."""
+"""The parts of a sweep that depend on results: how many seeds, and which settings of a grid. As written, checked."""
 
 from __future__ import annotations
 
@@ -38,6 +38,6 @@ def rounds_of(name: str, matrix: Mapping[str, Any]) -> tuple[Mapping[str, list[A
 
 
 def tune_of(body: Mapping[str, Any]) -> Tune | None:
-    """``tune`` of a sweep, None where it has none."""
+    """``tune`` of a sweep, None if it has none."""
     tune = body.get("tune")
     return None if tune is None else Tune(tune["grid"], tuple(tune["seeds"]), tune.get("refit", False))

@@ -1,4 +1,4 @@
-"""All runs that a sweep may come to ask for, where results decide which: known before the first of them is trained.
+"""All runs that a sweep may ask for if results decide which; known before the first of them is trained.
 
 A *place* is a row in its group. Each has *options*, the settings that ``tune`` may choose for it, of which it has one
 where nothing is tuned; an option has its *candidates*, the runs by which it is judged, and its *cells*, the runs that
@@ -76,7 +76,7 @@ class Possible:
 
 
 def possible(sweep: SweepConfig) -> Possible:
-    """What a sweep may come to ask for. Raises ``ConfigError`` as ``cells`` does."""
+    """All runs that a sweep may ask for. Raises ``ConfigError`` as ``cells`` does."""
     try:
         found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
         if sweep.rounds is not None:
@@ -125,13 +125,13 @@ def _option(place: Place, values: Mapping[str, Any], tune: Tune) -> Option:
     run = of[0].run
     if run.task == "classification" and not run[SPLIT]:
         raise ValueError(
-            f"tune chooses by validation, and {SPLIT} is 0: name a share of the training images in settings, "
+            f"tune needs validation images, but {SPLIT} is 0; hold back a share of the training images in settings, "
             f"such as {SPLIT}: 0.1"
         )
     if run.task != "classification" and tune.refit:
         raise ValueError(
-            "tune.refit is for images; forecasting chooses each run's epoch by its validation part, which is "
-            "therefore never trained on"
+            "tune.refit is for images only: forecasting needs its validation part to choose the epoch of each run; "
+            "remove tune.refit"
         )
     candidates = tuple(_with(run, seed=seed) for seed in tune.seeds) if trained(run["model"]) else ()
     if tune.refit:
@@ -154,33 +154,35 @@ def _renamed(option: Option, named: Mapping[str, Run]) -> Option:
 
 
 def _check_grid(sweep: SweepConfig, tune: Tune) -> None:
-    """The grid is of settings, and nothing else gives them."""
+    """``ValueError`` for a grid of anything but settings, or of settings that are given elsewhere."""
     combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
     given = {key for combination in combinations for key in combination}
     for key in [*tune.grid, *([SPLIT] if tune.refit else [])]:
         if key in AXES or (key == SPLIT and key in tune.grid):
-            raise ValueError(f"tune.grid.{key}: a grid is of settings that one arm may have")
+            raise ValueError(f"tune.grid.{key} cannot be tuned; name settings of training or of a component")
         if key in given:
-            raise ValueError(f"tune: {key} is given by the matrix, too; a row's own value would stand")
+            raise ValueError(
+                f"tune: {key} is in the matrix, too, where its value would win; give it in one of them"
+            )
         if key in sweep.table.rows:
-            raise ValueError(f"tune: {key} makes rows (table.rows), so that none can be chosen for a row")
+            raise ValueError(f"tune: {key} is in table.rows, so each row has its own value; remove it there")
 
 
 def _check_rounds(sweep: SweepConfig, places: list[Place]) -> None:
     """Each place has all seeds, once, and something to be compared with."""
     if not sweep.table.baseline:
         raise ValueError(
-            "matrix.seed stops where differences to the baseline are decided: name one in table.baseline"
+            "matrix.seed with stop: decided needs a row to compare with; name it in table.baseline"
         )
     for place in places:
         seeds = [cell.run["seed"] for cell in place.options[0].cells]
         if not trained(model := place.options[0].cells[0].run["model"]):
             raise ValueError(
-                f"matrix.seed stops when decided, and '{model}' is not trained: no further seed decides anything; "
-                "list the seeds, or leave it out"
+                f"matrix.seed with stop: decided is pointless for '{model}', which is not trained; "
+                "list the seeds, or remove the model"
             )
         if seeds != sweep.matrix["seed"]:
             raise ValueError(
-                f"matrix.seed stops when decided, so each row has the same seeds; '{place.row}' has {seeds}: "
-                "leave seed out of exclude, include and the matrix's other axes"
+                f"matrix.seed with stop: decided gives each row the same seeds, but '{place.row}' has {seeds}; "
+                "remove seed from exclude, include and the other axes of the matrix"
             )

@@ -1,4 +1,4 @@
-"""Where training begins: all that a run's numbers depend on is reached from here and from the run's own names."""
+"""The entry point of training: everything that a run's numbers depend on is reached from here and its components."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from favit.train.settings import Optimisation, parse
 def trainer(
     run: Mapping[str, Any], data: Path, device: torch.device, world: World, workers: int, host: Host
 ) -> Trainer:
-    """What trains a run, from its beginning or, where its host has kept a state, from there.
+    """The trainer of a run, from its beginning or from the state that its host has kept.
 
     ``run`` holds its flat settings, ``data`` is the folder of data sets, ``workers`` reads what is not held in
     memory. Raises ``ValueError`` for what a user can get wrong, and ``DataMissing``.

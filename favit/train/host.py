@@ -1,4 +1,4 @@
-"""What a trainer asks of whoever runs it. Nothing that a host does may change a number."""
+"""The interface between a trainer and whoever runs it. Nothing that a host does may change a number."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Host(Protocol):
         ...
 
     def load(self) -> bytes | None:
-        """The newest packed state that this run can go on from; ``None`` where there is none."""
+        """The newest packed state that this run can go on from; ``None`` if there is none."""
         ...
 
     def save(self, position: int, state: bytes, history: Sequence[Row]) -> None:

@@ -83,7 +83,7 @@ class _Draws(TorchDispatchMode):
 
 
 def _address(tensor: Any) -> int:
-    """Where its numbers are; 0 where there are none yet."""
+    """Where its numbers are; 0 if there are none yet."""
     there = isinstance(tensor, Tensor) and not is_lazy(tensor)
     return tensor.untyped_storage().data_ptr() if there else 0
 

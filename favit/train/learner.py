@@ -21,7 +21,7 @@ Score = TypeVar("Score")
 
 
 class Learner:
-    """Takes steps, scores, and says what the rest of the run depends on.
+    """A model in training: takes steps, scores, and saves and restores its state.
 
     Generator states are no part of that: every draw follows from the run's seed and the step.
     """

@@ -1,4 +1,4 @@
-"""Which examples a step sees: the shuffled order of an epoch, shared out to the processes."""
+"""The examples of each step: the shuffled order of an epoch, divided among processes."""
 
 from __future__ import annotations
 

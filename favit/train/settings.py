@@ -1,4 +1,4 @@
-"""What training depends on: every setting with its type, default, bounds and meaning, declared once.
+"""The settings of training, each with its type, default, bounds and meaning.
 
 Read without torch by whoever checks a configuration; in training a run's flat settings are parsed into these
 once. A run's JSON always states all of them; paths, device and workers are none of them.
@@ -19,19 +19,19 @@ Parsed = TypeVar("Parsed")
 
 @dataclass(frozen=True)
 class Optimisation:
-    """What both tasks share: the optimizer, its schedule, and how numbers are computed."""
+    """Settings of both tasks: the optimizer, its schedule, and how numbers are computed."""
 
     seed: Annotated[int, AtLeast(0), AtMost(4294967295)] = 0
-    """Decides initial weights, order, augmentation, dropout and sampling."""
+    """Seed of initial weights, order, augmentation, dropout and sampling."""
     epochs: Annotated[int, AtLeast(1), AtMost(1000000)] = 300
-    """Passes through the training data."""
+    """Passes over the training data."""
     batch_size: Annotated[int, AtLeast(1), AtMost(1000000)] = 128
-    """Examples of one step, over all processes together."""
+    """Examples per step, over all processes together."""
     micro_batch_size: Annotated[int, AtLeast(0), AtMost(1000000), Neutral(0)] = 0
-    """Examples of a process that go through the model at a time, gradients being added up; 0: its whole share.
-    Steps stay those of batch_size but for rounding, and for batch norms, which see so many at a time."""
+    """Examples of a process per forward pass, with gradients accumulated over its share of a batch; 0: all of it.
+    Steps equal those of batch_size up to rounding, except for batch norms, which see only so many at a time."""
     activation_checkpointing: Annotated[bool, Neutral(False)] = False
-    """Compute each block's activations again in the backward pass instead of keeping them; the numbers are the same."""
+    """Recompute each block's activations in the backward pass instead of storing them; numbers stay the same."""
     optimizer: Literal[
         "adamw", "adam",
         "adabelief", "adadelta", "adafactor", "adafactorbv", "adafactorbvc", "adagrad", "adamax", "adamc",
@@ -44,109 +44,109 @@ class Optimisation:
         "nlars", "nmuon", "novograd", "novogradc", "novogradw", "radabelief", "radam", "radamlegacy",
         "radamw", "rmsprop", "rmsproptf", "rmsproptfc", "rmsproptfw", "sgd", "sgdc", "sgdp", "sgdw",
     ] = "adamw"  # fmt: skip
-    """The update rule: AdamW decays weights apart from the gradient, Adam through it. The others are timm's, with
-    its defaults: those that go on after a stop as if there had been none, on a CPU as on a GPU."""
+    """Update rule: AdamW decays weights separately from the gradient, Adam through it. The others are timm's, with its
+    defaults: those that resume exactly, on CPU and GPU."""
     lr: Annotated[float, AtLeast(0.0)] = 1e-3
-    """Highest learning rate of the schedule."""
+    """Peak learning rate of the schedule."""
     lr_batch: Annotated[int, AtLeast(0)] = 0
-    """Batch size that lr is meant for, with which it grows; 0: whatever it is."""
+    """Batch size that lr is meant for: lr is scaled by batch_size / lr_batch; 0: not scaled."""
     weight_decay: Annotated[float, AtLeast(0.0)] = 0.05
-    """Decay of weights, but not of biases, norms and encodings."""
+    """Weight decay, without biases, norms and encodings."""
     decay_all: bool = False
-    """Decay biases, norms and encodings, too."""
+    """Also decay biases, norms and encodings."""
     schedule: Literal["warmup_cosine", "deit_cosine", "halving", "constant"] = "warmup_cosine"
-    """How the learning rate changes from epoch to epoch."""
+    """Schedule of the learning rate over epochs."""
     warmup_epochs: Annotated[int, AtLeast(0)] = 10
-    """Epochs in which a cosine schedule rises to lr."""
+    """Epochs of warm-up, in which a cosine schedule rises to lr."""
     warmup_lr: Annotated[float, AtLeast(-1.0)] = -1.0
-    """Learning rate where the warm-up begins, which then reaches lr after warmup_epochs; -1: lr / warmup_epochs,
+    """Learning rate at the start of the warm-up, which then reaches lr after warmup_epochs; -1: lr / warmup_epochs,
     which reaches lr an epoch earlier."""
     cooldown_epochs: Annotated[int, AtLeast(0)] = 10
-    """Last epochs, which warmup_cosine trains at cooldown_lr; deit_cosine has none."""
+    """Last epochs, trained at cooldown_lr (warmup_cosine only)."""
     cooldown_lr: Annotated[float, AtLeast(-1.0)] = -1.0
-    """Learning rate of the cool-down, after the epoch at min_lr; -1: min_lr."""
+    """Learning rate of the cool-down; -1: min_lr."""
     min_lr: Annotated[float, AtLeast(0.0)] = 1e-5
     """Learning rate at the end of a cosine."""
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     """Number format of the forward pass (autocast); weights stay float32."""
     tf32: bool = False
-    """Let a GPU's matrix products and convolutions round their input to TF32."""
+    """Allow TF32 for matrix products and convolutions on a GPU."""
     compile: bool = False
     """Compile the model with torch.compile."""
     fused: bool = True
-    """Take the fused kernel of Adam and AdamW, on the CPU as on a GPU."""
+    """Use the fused kernel of Adam and AdamW, on CPU and GPU."""
     deterministic: bool = False
-    """Refuse operations that a GPU does not repeat bit for bit."""
+    """Fail on operations that a GPU does not repeat bit for bit."""
     ema: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
-    """Decay of the averaged weights that are scored instead; 0: none."""
+    """Decay of an exponential moving average of the weights, which is scored instead; 0: none."""
     clip_grad: Annotated[float, AtLeast(0.0)] = 0.0
-    """Largest norm of the gradient; 0: none."""
+    """Clip the norm of the gradient to this; 0: no clipping."""
 
 
 @dataclass(frozen=True)
 class Images:
-    """What image classification adds: size, augmentation and regularisation."""
+    """Settings of image classification: size, augmentation and regularisation."""
 
     image_size: Annotated[int, AtLeast(1), AtMost(4096)] = 224
-    """Pixels a side that the model sees."""
+    """Side of the images that the model sees, in pixels."""
     interpolation: Literal["bicubic", "bilinear"] = "bicubic"
-    """How images are resized."""
+    """Interpolation for resizing images."""
     crop_scale_min: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 1.0
-    """Least share of the image that a random resized crop keeps; 1: no crop, as in the test."""
+    """Smallest share of the image's area in a random resized crop; 1: no crop."""
     test_crop: Annotated[float, AtLeast(0.01), AtMost(1.0)] = 1.0
-    """Share of the resized test image that is kept in each direction, from its central square."""
+    """Share of the side of a resized test image that the central crop keeps."""
     normalise: Literal["dataset", "imagenet", "half"] = "dataset"
-    """Whose mean and deviation the pixels are standardised with: the training images', ImageNet's, or 0.5 and 0.5."""
+    """Mean and deviation to standardise pixels with: of the training images, of ImageNet, or 0.5 and 0.5."""
     repeats: Annotated[int, AtLeast(1)] = 1
-    """Repeated augmentation: times that an image comes in a row, augmented anew, in an epoch that stays as long."""
+    """Repeated augmentation: how often an image occurs in a row, each time augmented anew; epochs stay as long."""
     drop_last: bool = True
-    """Leave out the incomplete last batch of an epoch."""
+    """Drop the incomplete last batch of an epoch."""
     flip: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 0.0
-    """Probability of a mirror image."""
+    """Probability of a horizontal flip."""
     color_jitter: Annotated[float, AtLeast(0.0)] = 0.0
-    """Strength of brightness, contrast and saturation; not beside RandAugment."""
+    """Strength of random brightness, contrast and saturation; not with RandAugment."""
     randaugment: str = ""
-    """RandAugment as timm writes it: m9-mstd0.5-inc1."""
+    """RandAugment in timm's notation: m9-mstd0.5-inc1."""
     erasing: Annotated[float, AtLeast(0.0), AtMost(1.0)] = 0.0
-    """Probability of a box of noise."""
+    """Probability of random erasing with noise."""
     mixup: Annotated[float, AtLeast(0.0)] = 0.0
     """Alpha of mixup; 0: off."""
     cutmix: Annotated[float, AtLeast(0.0)] = 0.0
     """Alpha of CutMix; 0: off."""
     label_smoothing: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
-    """Share of the target that is spread over all classes."""
+    """Share of the target spread over all classes."""
     drop_path: Annotated[float, AtLeast(0.0), Below(1.0)] = 0.0
-    """Stochastic depth: the rate of the last block, rising to it linearly."""
+    """Stochastic depth: rate of the last block, to which it rises linearly."""
     channels_last: bool = False
-    """Keep images with the channels last in memory."""
+    """Store images in channels-last memory format."""
     limit_train: Annotated[int, AtLeast(0)] = 0
-    """So many training images from the beginning; 0: all."""
+    """Use only the first so many training images; 0: all."""
     limit_test: Annotated[int, AtLeast(0)] = 0
-    """So many test images from the beginning; 0: all."""
+    """Use only the first so many test images; 0: all."""
 
 
 @dataclass(frozen=True)
 class Validation:
-    """What is held back of the training images; apart from ``Images``, which is code of every run on images."""
+    """The validation part of the training images; apart from ``Images``, which is code of every run on images."""
 
     validation_split: Annotated[float, AtLeast(0.0), AtMost(0.5), Neutral(0.0)] = 0.0
-    """Share of each class's training images that validates in place of the test; 0: none, each epoch is tested."""
+    """Share of each class's training images held back for validation; 0: none, each epoch is tested."""
 
 
 @dataclass(frozen=True)
 class Forecasting:
-    """What forecasting adds: the lengths of a window, in steps of the series."""
+    """Settings of forecasting: the lengths of a window, in steps of the series."""
 
     input_length: Annotated[int, AtLeast(1), AtMost(100000)] = 64
-    """Steps that the model sees."""
+    """Steps of input."""
     label_length: Annotated[int, AtLeast(0), AtMost(100000)] = 48
-    """Last steps of the input that the decoder is given."""
+    """Last steps of the input, given to the decoder."""
     horizon: Annotated[int, AtLeast(1), AtMost(100000)] = 24
-    """Steps that are forecast."""
+    """Steps to forecast."""
     patience: Annotated[int, AtLeast(0)] = 3
-    """Epochs without a better validation error after which training ends; 0: never."""
+    """Stop after so many epochs without a better validation error; 0: never."""
     drop_last: Annotated[bool, Neutral(False)] = False
-    """Leave out the incomplete last batch of an epoch, which may be a single window and yet takes a whole step."""
+    """Drop the incomplete last batch of an epoch, which may be a single window but makes a full step."""
 
 
 def parse(kind: type[Parsed], run: Mapping[str, Any]) -> Parsed:

@@ -1,4 +1,4 @@
-"""What the loop needs to know of a task; ``favit.train.tasks.classification`` and ``.forecasting`` are two."""
+"""The interface of a task; ``favit.train.tasks.classification`` and ``.forecasting`` implement it."""
 
 from __future__ import annotations
 

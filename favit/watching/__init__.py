@@ -1,1 +1,1 @@
-"""What is being trained now, and when it will be done: from what runs write anyway. Free of torch."""
+"""The progress of training and when it will finish, from files that runs write anyway. Free of torch."""

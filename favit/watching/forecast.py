@@ -1,4 +1,4 @@
-"""How far a sweep is, and when it will be done if as many runs as now go on beside each other."""
+"""The progress of a sweep, and when it will finish if as many runs as now continue side by side."""
 
 from __future__ import annotations
 

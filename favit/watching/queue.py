@@ -1,4 +1,4 @@
-"""What the executor says of its jobs on a cluster: asked by its own command, as a person would."""
+"""The executor's jobs on a cluster, from the output of its own command."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _PATIENCE_S = 60.0
 
 
 def lines(project: Path = Path()) -> list[str]:
-    """Its jobs that failed, and how many there are in each state; empty where none were submitted from here."""
+    """Its jobs that failed, and how many there are in each state; empty if none were submitted from here."""
     if not (project / _FOLDER).is_dir() or importlib.util.find_spec(_PLUGIN) is None:
         return []
     try:
@@ -25,7 +25,7 @@ def lines(project: Path = Path()) -> list[str]:
             timeout=_PATIENCE_S,
         )
     except subprocess.TimeoutExpired:
-        return [f"queue: the cluster has not answered for {_PATIENCE_S:.0f} s"]
+        return [f"queue: no answer from the cluster for {_PATIENCE_S:.0f} s"]
     said = done.stdout.splitlines()
     if done.returncode != 0 or not said:
         last = (done.stderr.strip().splitlines() or ["no answer"])[-1]

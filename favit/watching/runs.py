@@ -1,4 +1,4 @@
-"""Where each run of a sweep stands, from its folder alone: epoch, scores, speed and time left."""
+"""The progress of each run of a sweep, from its folder alone: epoch, scores, speed and time left."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Progress:
 
     epoch of epochs are behind it. scores: those of the last epoch, as its log has them (``top1 93.24 top5 100``).
     speed: examples a second, with their unit. left: seconds, as the run expected after its last epoch, less the time
-    since; None where it has none behind it. seconds: what it took, where it is finished. said: the last line of its
+    since; None if it has none behind it. seconds: what it took, where it is finished. said: the last line of its
     log, where it stopped.
     """
 
@@ -59,7 +59,7 @@ class Progress:
 
 
 def progress(state: State, results: Results, now: float | None = None) -> Progress:
-    """How far a run is; ``now`` is the time in seconds, for tests."""
+    """The progress of a run; ``now`` is the time in seconds, for tests."""
     epochs = int(state.run["epochs"])
     if state.result is not None:
         standing: Standing = "diverged" if state.result.status == "diverged" else "finished"
@@ -117,7 +117,7 @@ def _from_log(
 
 
 def _end_of(log: Path) -> tuple[str, float]:
-    """The last lines of a log, and when it was written; empty where there is none yet."""
+    """The last lines of a log, and when it was written; empty if there is none yet."""
     try:
         with log.open("rb") as file:
             size = file.seek(0, 2)

@@ -1,4 +1,4 @@
-"""The screen of ``favit watch``: a line for each sweep and each run that is going, what stopped, and the queue."""
+"""The screen of ``favit watch``: a line for each sweep, each run in training and each stopped run, and the queue."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def lines(
         for run in stopped[:_MOST_STOPPED]:
             yield _cut(f"stopped  {_name(run)}  epoch {run.epoch}/{run.epochs}  {run.said}", width)
         if len(stopped) > _MOST_STOPPED:
-            yield f"and {len(stopped) - _MOST_STOPPED} more that stopped"
+            yield f"and {len(stopped) - _MOST_STOPPED} more stopped runs"
     if queue:
         yield ""
         yield from (_cut(line, width) for line in queue)

@@ -15,30 +15,43 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status."""
     parser = argparse.ArgumentParser(prog="python -m snakemake_executor_plugin_submitit")
     verbs = parser.add_subparsers(dest="verb", required=True)
-    listing = verbs.add_parser("status", help="what is queued, running and finished in a folder")
-    listing.add_argument("--all", action="store_true", help="show finished jobs too")
+    listing = verbs.add_parser("status", help="list the jobs of a folder")
+    listing.add_argument("--all", action="store_true", help="include finished jobs")
     listing.add_argument(
         "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
     )
-    listing.add_argument("--follow", action="store_true", help="show it again until all is over")
-    main_job = verbs.add_parser("submit", help="run Snakemake itself as a job: submit -- ITS ARGUMENTS")
-    main_job.add_argument("--stop", action="store_true", help="end that job and cancel its jobs")
-    main_job.add_argument("--partition", help="default: the first that jobs ask for")
-    main_job.add_argument("--account", help="default: the jobs'")
-    main_job.add_argument("--time", type=int, metavar="MINUTES", help="default: the partition's")
-    main_job.add_argument("--mem", type=int, metavar="MB", default=2000, help="default: %(default)s")
+    listing.add_argument("--follow", action="store_true", help="update the list until all jobs have ended")
+    main_job = verbs.add_parser("submit", help="run Snakemake itself as a job: submit -- ARGUMENTS")
+    main_job.add_argument(
+        "--stop", action="store_true", help="stop that job and cancel the jobs it submitted"
+    )
+    main_job.add_argument(
+        "--partition", help="partition for Snakemake (default: the first that its jobs ask for)"
+    )
+    main_job.add_argument("--account", help="account for Snakemake (default: that of its jobs)")
+    main_job.add_argument(
+        "--time", type=int, metavar="MINUTES", help="time limit (default: that of the partition)"
+    )
+    main_job.add_argument(
+        "--mem", type=int, metavar="MB", default=2000, help="memory for Snakemake (default: %(default)s)"
+    )
     main_job.add_argument(
         "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
     )
-    main_job.add_argument("arguments", nargs="*", help="what would follow `snakemake`, after --")
-    ending = verbs.add_parser("cancel", help="cancel single jobs, also of those that share an allocation")
-    ending.add_argument("jobs", nargs="+", metavar="JOB", help="as status names it; * and ? stand for others")
+    main_job.add_argument("arguments", nargs="*", help="arguments of snakemake, after --")
+    ending = verbs.add_parser("cancel", help="cancel single jobs, even if they share an allocation")
+    ending.add_argument("jobs", nargs="+", metavar="JOB", help="name as in status; * and ? are wildcards")
     ending.add_argument(
         "--folder", type=Path, default=Path(ExecutorSettings.folder), help="default: %(default)s"
     )
-    offers = verbs.add_parser("site", help="what this cluster offers, and profile lines for it")
+    offers = verbs.add_parser(
+        "site", help="show partitions, accounts and GPUs of this cluster, and lines for a profile"
+    )
     offers.add_argument(
-        "--profile", type=Path, default=Path("slurm"), help="compare it with that; default: %(default)s"
+        "--profile",
+        type=Path,
+        default=Path("slurm"),
+        help="profile to check against the cluster (default: %(default)s)",
     )
     options = parser.parse_args(arguments)
     try:
@@ -46,7 +59,7 @@ def main(arguments: list[str] | None = None) -> int:
             status.follow(options.folder, options.all)
         elif options.verb == "submit":
             if bool(options.arguments) == options.stop:
-                main_job.error("give Snakemake's arguments after --, or --stop")
+                main_job.error("give the arguments of snakemake after --, or --stop")
             request = submit.Request(options.partition, options.account, options.time, options.mem)
             stops = options.stop
             print(

@@ -54,15 +54,15 @@ class Adoption:
                     batch.fence(index)
                     unwanted.append((batch, index))
         if corrected:
-            self.say(f"{corrected} waiting jobs ask for something else by now; submitting them anew.")
+            self.say(f"{corrected} queued jobs now ask for other resources; submitting them again.")
         alone = [entry for entry in (*buried, *unwanted) if entry[0].pack is None]
         cancelled = self._live(alone)  # never a pack, in which others may run
         if live := self._live(unwanted):
-            self.say(f"Waiting until {len(live)} earlier jobs are gone that were cancelled or have changed.")
+            self.say(f"Waiting for {len(live)} earlier jobs to end, which were cancelled or have changed.")
         try:
             self.cluster.cancel([state.job_id for state in cancelled])
         except NoAnswer as trouble:
-            self.say(f"Earlier jobs could not be cancelled; they are waited for all the same: {trouble}")
+            self.say(f"Could not cancel earlier jobs, waiting for them to end: {trouble}")
         end = time.monotonic() + STOP_PATIENCE_S
         while self._live(unwanted) and time.monotonic() < end:
             time.sleep(1)
@@ -151,7 +151,7 @@ class Adoption:
                 return self.cluster.states(self._batches)
             except NoAnswer as trouble:
                 self.say(
-                    f"Jobs of an earlier start may still run, and the cluster does not answer. Asking again: {trouble}"
+                    f"Jobs of an earlier start may still run, but the cluster does not answer. Trying again: {trouble}"
                 )
                 time.sleep(pause)
                 pause = min(2 * pause, 60.0)

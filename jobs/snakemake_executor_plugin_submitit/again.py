@@ -1,4 +1,4 @@
-"""Submit a task again whose start SLURM ended without giving it back to the queue. That is no failure.
+"""Submit a task again if SLURM ended it without requeueing it; that is not a failure.
 
 So it is where PreemptMode is CANCEL, and where a node fails under a job that may not be requeued. The
 task gets a place in a new batch. What is known of its earlier starts goes with it, so that starts in a

@@ -29,8 +29,9 @@ def back_up(job: Any, workflow: Any) -> dict[str, str]:
     made = {}
     persistence = workflow.persistence
     for member in job if job.is_group() else [job]:
-        was_submitted = bool(persistence.external_jobids(member))
-        for path in updated_files(member):
+        updated = list(updated_files(member))
+        was_submitted = bool(updated and persistence.external_jobids(member))  # which reads a file
+        for path in updated:
             backup = persistence._get_backup_path(path)
             if was_submitted and backup.exists():
                 persistence.restore_output(path)

@@ -44,17 +44,12 @@ class Command:
     tmpdir: bool = False  # whether TMPDIR and its like are set to the node's temporary folder
 
 
-def is_plain(job: Any, workflow: Any) -> bool:
-    """Return whether the job's shell command may run without a nested Snakemake around it."""
-    return not why_nested(job, workflow)
-
-
 def why_nested(job: Any, workflow: Any) -> list[str]:
     """List the reasons for which the job needs a nested Snakemake; none if its shell command may run alone."""
     if job.is_group():
         return ["it is a group of jobs"]
     if not job.is_shell:
-        return ["it is no shell command"]
+        return ["it has no shell command"]
     return [*_uses(job), *_unknown_flags(job), *_surroundings(job, workflow), *_command_trouble(job)]
 
 
@@ -100,10 +95,10 @@ def _surroundings(job: Any, workflow: Any) -> list[str]:
 
 
 def _command_trouble(job: Any) -> list[str]:
-    found = []
-    if "<TBD>" in job.shellcmd:
-        found.append("its command is known on the node only")
-    if len(job.shellcmd.encode()) > LONGEST_COMMAND:
+    found, text = [], job.shellcmd  # Snakemake makes it anew whenever it is asked
+    if "<TBD>" in text:
+        found.append("its command is known only on the node")
+    if len(text.encode()) > LONGEST_COMMAND:
         found.append(f"its command is longer than {LONGEST_COMMAND} bytes")
     return found
 

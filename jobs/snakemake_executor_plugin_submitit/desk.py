@@ -128,7 +128,9 @@ class Desk:
 
     def _tell_unsealed(self, batch: Batch, trouble: str) -> None:
         if trouble != self._told:
-            self.say(f"Jobs ({batch.label}) cannot be written down, and so not submitted yet: {trouble}")
+            self.say(
+                f"Jobs ({batch.label}) cannot be recorded on disk, so they are not submitted yet: {trouble}"
+            )
             self._told = trouble
 
     def unsubmitted(self) -> list[Ticket]:

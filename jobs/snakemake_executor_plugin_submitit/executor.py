@@ -102,7 +102,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     def _once(self, message: str) -> str:
         """Return the message, or a pointer to it where it was given already: a rule's jobs are wrong alike."""
         if message in self._refusals:
-            return "refused for the same reason as a job above"
+            return "same error as for a job above"
         self._refusals.add(message)
         return message
 
@@ -123,12 +123,12 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
         if why := command.why_nested(job, self.workflow):
             parameters = resources.with_nested(parameters)
             self._explain(job, "runs as a nested Snakemake", why)
-        if packs.wanted(job, self.settings) > 1 and (why := packs.why_not(job, parameters, self.settings)):
-            self._explain(job, "is not packed", why)
+        if packs.wanted(job, self.settings) > 1 and (alone := packs.why_not(job, parameters, self.settings)):
+            self._explain(job, "is not packed", alone)
         group, batch = self._open_batch(array, parameters, packs.describe(job, parameters, self.settings))
         updated = back_up(job, self.workflow)
         job.register(batch.token)
-        task = self._task(job, key, array, parameters, updated)
+        task = self._task(job, key, parameters, updated, nested=bool(why))
         task.argv = command.shorten(task.argv, batch.files.command(key))
         batch.tasks.append(task)
         ticket = Ticket(job, batch, len(batch.tasks) - 1, self._logs(job, task.log))
@@ -163,18 +163,18 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             old.close(index)
             moved.append(f"{ticket.task.label} ({ended})")
         if moved:
-            self._say(f"Ended by SLURM, and submitted again: {', '.join(moved)}.")
+            self._say(f"Killed by SLURM and submitted again: {', '.join(moved)}.")
 
     def _task(
-        self, job: Any, key: str, array: str, parameters: dict[str, Any], updated: dict[str, str]
+        self, job: Any, key: str, parameters: dict[str, Any], updated: dict[str, str], nested: bool
     ) -> Task:
         """Describe the job for its allocation; for a plain command make what it needs to find."""
-        if command.is_plain(job, self.workflow):
+        if nested:
+            what = command.nested(job, self.format_job_exec(job), self.workflow)
+        else:
             self._prepare(job)
             what = command.plain(job)
-        else:
-            what = command.nested(job, self.format_job_exec(job), self.workflow)
-        log = ExecutorFolder(Path(self.settings.folder)).log(array, job_label(job))
+        log = ExecutorFolder(Path(self.settings.folder)).log(array_label(job), job_label(job))
         return describe(job, key, what, log, parameters, updated, self._request(job))
 
     def _explain(self, job: Any, what: str, why: list[str]) -> None:
@@ -227,7 +227,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             try:
                 self._tick()
             except OSError as error:  # the disk may come back
-                self._say(f"The jobs could not be watched just now; trying again: {error}")
+                self._say(f"Could not check the jobs, trying again: {error}")
         for info in active_jobs:
             ticket = (info.aux or {})["ticket"]
             info.external_jobid = ticket.job_id or None
@@ -306,9 +306,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             submitted = [t for t in self._tickets.values() if not t.over and id(t) not in dropped]
             if self.settings.keep_running or main_job.keeps_running():
                 if submitted:
-                    self._say(
-                        f"{len(submitted)} jobs stay with the cluster; the same command takes them over."
-                    )
+                    self._say(f"{len(submitted)} jobs keep running; the same command takes them over.")
                 return
             # Whole arrays where there are any: nobody else's tasks are in them, and the command stays short.
             ids = {array for t in submitted for array in t.batch.arrays()} | {t.array for t in submitted}
@@ -326,7 +324,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             for ticket in tickets:
                 ticket.batch.end(ticket.index)
         except OSError as error:
-            self._say(f"Cancelled jobs could not be marked as such, so one may still start: {error}")
+            self._say(f"Could not mark cancelled jobs as such, so one may still start: {error}")
 
     def shutdown(self) -> None:
         try:
@@ -342,7 +340,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
     def _lease_lost(self) -> None:
         self._stopping = True
         error = WorkflowError(
-            "Another sweep has taken over this folder. This one stops and leaves the jobs to it."
+            "Another sweep has taken over this folder; this one stops and leaves the jobs to it."
         )
         self.workflow.scheduler.executor_error_callback(error)
 

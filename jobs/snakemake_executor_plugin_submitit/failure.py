@@ -1,4 +1,4 @@
-"""Write what a person reads when a job has failed: one block that says why."""
+"""Format the report of a failed job: one block that says why."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ GPU_MEMORY_WORDS = (
     "cuda error: out of memory",
     "resource_exhausted: out of memory",  # XLA
 )
-GPU_MEMORY = "its GPU's memory was used up, which asking for more mem_mb does not change"
+GPU_MEMORY = "out of GPU memory; more mem_mb does not help"
 START = "== "  # begins the lines of the allocation's own in a log
 
 WORDS = {
@@ -33,12 +33,12 @@ WORDS = {
     "TIMEOUT": "ran into its time limit without stopping in time",
     "CANCELLED": "cancelled",
     "NODE_FAIL": "its node failed",
-    "BOOT_FAIL": "its node did not start",
+    "BOOT_FAIL": "its node did not boot",
     "DEADLINE": "missed its deadline",
-    "PREEMPTED": "preempted, and not requeued by this cluster",
-    "LOST": "no longer known to the cluster, and without a verdict",
+    "PREEMPTED": "preempted and not requeued",
+    "LOST": "lost: the cluster no longer knows it, and it left no verdict",
     "COMPLETED": "ended without leaving a verdict (was the node's disk full, or this folder not shared?)",
-    "FAILED": "ended without leaving a verdict; its command was never started, or was killed with it",
+    "FAILED": "ended without leaving a verdict: its command never started, or was killed with it",
 }
 UNTOLD = ("LOST", "COMPLETED", "FAILED")  # whose words are about a verdict that is not there
 

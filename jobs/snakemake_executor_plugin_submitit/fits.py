@@ -53,7 +53,7 @@ def too_much(asked: Mapping[str, Any], partitions: Sequence[Partition]) -> list[
         ("GPUs", float(gpus), float(max(gpu_count(p.gres) for p in ours)), " on a node"),
     )
     return [
-        f"{wanted:.0f} {unit} are asked for, and {where} has at most {most:.0f}{place}"
+        f"{wanted:.0f} {unit} requested, but {where} has at most {most:.0f}{place}"
         for unit, wanted, most, place in compared
         if wanted > most
     ]

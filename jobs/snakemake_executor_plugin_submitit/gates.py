@@ -1,4 +1,4 @@
-"""How many jobs may go to the queue just now, where association or QOS limit that.
+"""The number of jobs that may be submitted now, if association or QOS limit it.
 
 Nothing is asked before a submission was refused. Then the limit is asked once, and jobs are submitted
 as jobs of ours end: many at a time if they are short, soon if they are long. While others of the user's

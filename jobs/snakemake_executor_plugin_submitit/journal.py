@@ -1,4 +1,4 @@
-"""Keep a record of what was submitted, from which a new main process takes over.
+"""A record of submitted jobs, from which a new main process takes over.
 
 There is one folder for each batch, named by a random token that SLURM gets as the jobs' comment;
 `allocation/folder.py` lists the files in it.

@@ -97,7 +97,7 @@ class Lease:
                     return
                 os.utime(self.path)
             except OSError as error:  # a full or slow disk: try again
-                self._say(f"The lease {self.path} could not be renewed; trying again: {error}")
+                self._say(f"Could not renew the lease {self.path}, trying again: {error}")
 
     def _outwait(self) -> dict[str, Any] | None:
         """Return the lease of a holder that has gone, None if there is none. Raises WorkflowError if it lives."""
@@ -117,7 +117,7 @@ class Lease:
             if not told:
                 self._say(
                     f"A sweep on {holder.get('host')} (process {holder.get('pid')}) held this folder and may be "
-                    f"gone. Waiting at most {self.stale_s:.0f} s to be sure."
+                    f"dead. Waiting up to {self.stale_s:.0f} s to be sure."
                 )
                 told = True
             if time.monotonic() - begun > 2 * self.stale_s:
@@ -155,6 +155,6 @@ def already_running(holder: dict[str, Any]) -> str:
     """Tell who holds the folder, and what to do."""
     return (
         f"another sweep runs in this folder: process {holder.get('pid')} on {holder.get('host')} "
-        f"({holder.get('user')}, since {holder.get('since')}). Wait until it is done, or end it; "
+        f"({holder.get('user')}, since {holder.get('since')}). Wait for it to finish, or stop it; "
         "`python -m snakemake_executor_plugin_submitit status` shows its jobs."
     )

@@ -1,4 +1,4 @@
-"""Put jobs of equal resources into one allocation, side by side, each followed by itself.
+"""Run jobs of equal resources side by side in one allocation, each with its own log and result.
 
 A batch of packed jobs describes each of them as if it were alone. Only the request to SLURM is a pack's: as many
 CPUs, GPUs and as much memory as its members have together, for as long as it takes them in rounds.
@@ -36,7 +36,7 @@ def why_not(job: Any, parameters: Mapping[str, Any], settings: ExecutorSettings)
     """List the reasons for which a job that should be packed gets an allocation of its own."""
     found = []
     if settings.cluster != "slurm":
-        found.append("this machine shares its CPUs and GPUs out by itself")
+        found.append("packs are for SLURM; this machine assigns its CPUs and GPUs itself")
     if job.is_group():
         found.append("it is a group of jobs")
     if parameters.get("nodes", 1) * (parameters.get("ntasks_per_node") or 1) > 1:
@@ -136,7 +136,7 @@ class Leftovers:
             self.cluster.cancel_waiting(arrays)
         except NoAnswer as trouble:
             self.say(
-                f"Packs with nothing left to do could not be cancelled, and leave by themselves: {trouble}"
+                f"Could not cancel packs with nothing left to do; they will end by themselves: {trouble}"
             )
 
 

@@ -1,4 +1,4 @@
-"""Say why jobs wait that will not start by themselves: one line for each array and reason."""
+"""Report why jobs wait that will not start by themselves: one line for each array and reason."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ class Reasons:
         who += f" ({tickets[0].batch.label}, {ids})"
         verb = "is" if len(tickets) == 1 else "are"
         if HELD.match(reason):
-            return f"{who} {verb} held: {reason}. `scontrol release {ids}` lets go."
+            return f"{who} {verb} held: {reason}. Release with `scontrol release {ids}`."
         allowed = self.cluster.allows(tickets[0].batch, reason)
         more = f" {allowed}." if allowed else ""
         if NEVER.match(reason):
-            return f"{who} cannot start as requested: {reason}.{more} Correct the request and start again."
-        return f"{who} {verb} kept waiting by a limit: {reason}.{more}"
+            return f"{who} cannot start as requested: {reason}.{more} Change the request and start again."
+        return f"{who} {verb} waiting because of a limit: {reason}.{more}"

@@ -167,9 +167,9 @@ def gpus(get: Reader, settings: ExecutorSettings) -> Parameters:
     """Return the request for GPUs, by number or as generic resources."""
     gres, count, model = get.text("gres", None), get.whole("gpu", None), get.text("gpu_model", None)
     if gres is not None and count is not None:
-        raise WorkflowError("a rule may name gpu or gres, not both")
+        raise WorkflowError("a rule may set gpu or gres, not both")
     if model is not None and count is None:
-        raise WorkflowError("resource gpu_model needs gpu, the number of GPUs")
+        raise WorkflowError("resource gpu_model needs gpu, too: the number of GPUs")
     if count is None and gres is None:
         gres, count = settings.gres, settings.gpus
     if gres is not None:
@@ -190,6 +190,6 @@ def check_names(resources: Mapping[str, Any]) -> None:
         near = difflib.get_close_matches(name, valid, n=1, cutoff=0.85)
         if name.startswith("slurm_") or near:
             hint = f" (did you mean {near[0]}?)" if near else ""
-            raise WorkflowError(f"unknown resource {name!r}{hint}; known are {', '.join(valid)}")
+            raise WorkflowError(f"unknown resource {name!r}{hint}; valid: {', '.join(valid)}")
     if resources.get("clusters"):
-        raise WorkflowError("resource clusters: jobs can only go to the cluster that SLURM_CONF names")
+        raise WorkflowError("remove resource clusters: jobs go to the cluster of SLURM_CONF only")

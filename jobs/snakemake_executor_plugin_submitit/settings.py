@@ -19,13 +19,13 @@ POLL_FLOOR_VARIABLE = "SNAKEMAKE_SUBMITIT_POLL_SECONDS"  # an administrator's fl
 
 # sbatch options that would break what the executor does with them, and why.
 OURS = {
-    "array": "the executor makes the arrays (submitit-array-parallelism says how many tasks run at once)",
-    "clusters": "jobs can only go to the cluster that SLURM_CONF names",
+    "array": "the executor makes the arrays; set submitit-array-parallelism to limit the tasks that run at once",
+    "clusters": "jobs go to the cluster of SLURM_CONF only",
     "wrap": "the executor writes the script",
-    "test-only": "nothing would be submitted; `snakemake -n` shows what would be",
+    "test-only": "nothing would be submitted; use `snakemake -n` for a dry run",
     "output": "the executor's logs are in its folder, and a rule's own under `log:`",
     "error": "the executor's logs are in its folder, and a rule's own under `log:`",
-    "signal": "submitit-signal-delay-s says when jobs are warned",
+    "signal": "the executor sends the signal; set submitit-signal-delay-s",
 }
 
 
@@ -36,7 +36,7 @@ def option(default: Any, text: str, **metadata: Any) -> Any:
 
 @dataclass
 class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the interface has no types
-    """What a profile can say about allocations, their limits and how they are watched."""
+    """Settings of the executor: allocations, their limits, and how they are watched."""
 
     cluster: str = option(
         "slurm", "Where jobs run: slurm, local (this machine) or debug (one at a time, here)."
@@ -45,68 +45,73 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
         ".snakemake/submitit", "Folder for the journal, logs and job scripts; must be shared."
     )
 
-    partition: Optional[str] = option(None, "Partition(s), where a rule names none (slurm_partition).")
-    account: Optional[str] = option(None, "Account, where a rule names none (slurm_account).")
+    partition: Optional[str] = option(None, "Partition(s) of rules without slurm_partition.")
+    account: Optional[str] = option(None, "Account of rules without slurm_account.")
     qos: Optional[str] = option(None, "Quality of service.")
-    gpus: Optional[int] = option(None, "GPUs per node, where a rule names none (gpu).")
+    gpus: Optional[int] = option(None, "GPUs per node, for rules without gpu.")
     gres: Optional[str] = option(None, "Generic resources, such as gpu:a100:1.")
-    cpus: Optional[int] = option(None, "CPUs per task; without it a rule's threads.")
-    mem: Optional[str] = option(None, "Memory per node, such as 16GB, where a rule names none (mem_mb).")
-    time: Optional[int] = option(None, "Time limit in minutes, where a rule names none (runtime).")
-    constraint: Optional[str] = option(None, "Node features that a job needs.")
-    exclude: Optional[str] = option(None, "Nodes to keep away from.")
-    nodes: Optional[int] = option(None, "Nodes of an allocation.")
-    tasks: Optional[int] = option(None, "Tasks per node of an allocation.")
+    cpus: Optional[int] = option(None, "CPUs per task (default: threads of the rule).")
+    mem: Optional[str] = option(None, "Memory per node, such as 16GB, for rules without mem_mb.")
+    time: Optional[int] = option(None, "Time limit in minutes, for rules without runtime.")
+    constraint: Optional[str] = option(None, "Node features that jobs need.")
+    exclude: Optional[str] = option(None, "Nodes to exclude.")
+    nodes: Optional[int] = option(None, "Nodes per allocation.")
+    tasks: Optional[int] = option(None, "Tasks per node.")
     setup: Optional[str] = option(
-        None, "Shell lines for the start of each job, such as 'module load cuda'; separate lines by ';;'."
+        None, "Shell lines to run before each job, such as 'module load cuda'; separate lines by ';;'."
     )
     extra: Optional[str] = option(None, "Further sbatch options, such as '--reservation=course --nice=100'.")
 
-    array_parallelism: int = option(256, "How many tasks of one array may run at once.")
-    signal_delay_s: int = option(120, "How long before the time limit a job is warned (SIGUSR2), in seconds.")
-    max_requeues: int = option(5, "How many requeues in a row without progress a job may have.")
-    requeue_wait: bool = option(False, "Let requeued jobs wait two minutes, as SLURM does when left alone.")
+    array_parallelism: int = option(256, "Tasks of one array that may run at once.")
+    signal_delay_s: int = option(120, "Seconds before the time limit at which a job is warned (SIGUSR2).")
+    max_requeues: int = option(5, "Requeues in a row without progress after which a job fails.")
+    requeue_wait: bool = option(
+        False, "Let requeued jobs wait two minutes, as SLURM does by default, instead of starting at once."
+    )
     busy_exit_codes: str = option(
         "",
-        "Exit codes, comma-separated, by which a job says that another process does its work: requeued later.",
+        "Exit codes, comma-separated, that mean that another process does the job's work: it is requeued.",
     )
-    memory_factor: float = option(2.0, "How much more memory a retry gets after an out-of-memory kill.")
+    memory_factor: float = option(
+        2.0, "Factor by which memory grows for a retry after an out-of-memory kill."
+    )
 
     poll_s: float = option(
         POLL_FLOOR_S,
-        "Shortest time between two questions to SLURM, in seconds; at least 5, or what the administrator "
-        f"put into {POLL_FLOOR_VARIABLE}. Between long jobs' changes it grows to a minute.",
+        "Shortest time between two queries of SLURM, in seconds; at least 5, or what the administrator "
+        f"set in {POLL_FLOOR_VARIABLE}. While nothing changes it grows to a minute.",
     )
-    patience_s: float = option(
-        900.0, "How long SLURM may refuse to answer a submission before the jobs count as failed, in seconds."
-    )
+    patience_s: float = option(900.0, "Seconds after which jobs fail if SLURM answers no submission.")
     lease_s: float = option(
-        180.0, "When a sweep on another host that shows no sign of life counts as gone, in seconds."
+        180.0, "Seconds without a sign of life after which a sweep on another host counts as dead."
     )
-    heartbeat_s: float = option(15.0, "How often a running job shows that it lives, in seconds.")
-    keep_running: bool = option(False, "On Ctrl-C leave submitted jobs running; the next start adopts them.")
+    heartbeat_s: float = option(15.0, "Seconds between signs of life of a running job.")
+    keep_running: bool = option(
+        False, "On Ctrl-C leave submitted jobs running; the next start takes them over."
+    )
     keep_days: float = option(
-        14.0, "Delete logs and job files of finished jobs after so many days (-1: never)."
+        14.0, "Days after which logs and job files of finished jobs are deleted (-1: never)."
     )
 
     pack: int = option(
         1,
-        "Put up to so many jobs of equal resources into one allocation, side by side, where a rule does not say "
-        "(pack); each is followed by itself.",
+        "Jobs of equal resources to run side by side in one allocation, for rules without pack; "
+        "each still succeeds or fails by itself.",
     )
     pack_rounds: int = option(
-        4, "How many jobs, one after the other, an allocation of packed jobs asks time for in each place."
+        4,
+        "Packed jobs to run one after another in each place of an allocation, which asks for the time of all.",
     )
     pack_wait_s: float = option(
-        5.0, "How long a pack with places left waits for more jobs before it is submitted, in seconds."
+        5.0, "Seconds for which an incomplete pack waits for more jobs before it is submitted."
     )
     jobs_per_gpu: int = option(
-        1, "How many packed jobs share a GPU, and the CPUs and memory that one of them asks for."
+        1, "Packed jobs that share a GPU, and the CPUs and memory that one of them asks for."
     )
 
     explain_nested: bool = option(
         False,
-        "Say for each rule why its jobs need a nested Snakemake (seconds and 125 MB a job), or are not packed.",
+        "Explain for each rule why its jobs need a nested Snakemake (seconds and 125 MB per job), or are not packed.",
     )
     local_cpus: Optional[int] = option(None, "CPUs that local jobs may use together (default: all).")
     local_gpus: Optional[str] = option(
@@ -139,7 +144,7 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
             codes = [0]
         if not all(0 < code < 126 for code in codes):
             raise WorkflowError(
-                f"submitit-busy-exit-codes: {self.busy_exit_codes!r} is not a list of numbers from 1 to 125"
+                f"submitit-busy-exit-codes: give numbers from 1 to 125, such as 3,4, not {self.busy_exit_codes!r}"
             )
         return codes
 
@@ -149,11 +154,9 @@ class ExecutorSettings(ExecutorSettingsBase):  # type: ignore[misc]  # the inter
         for word in shlex.split(text if text is not None else self.extra or ""):
             name, equals, value = word.removeprefix("--").partition("=")
             if not word.startswith("--") or not name:
-                raise WorkflowError(
-                    f"sbatch options must be written --name=value or --flag, which {word!r} is not"
-                )
+                raise WorkflowError(f"cannot read the sbatch option {word!r}; write --name=value or --flag")
             if name in OURS:
-                raise WorkflowError(f"sbatch option --{name} cannot be given: {OURS[name]}")
+                raise WorkflowError(f"remove the sbatch option --{name}: {OURS[name]}")
             options[name] = value if equals else True
         return options
 
@@ -184,6 +187,6 @@ def several_clusters() -> None:
     """Raise WorkflowError if the environment sends sbatch and squeue to clusters that may differ."""
     if os.environ.get("SBATCH_CLUSTERS") or "," in os.environ.get("SLURM_CLUSTERS", ""):
         raise WorkflowError(
-            "SBATCH_CLUSTERS, or SLURM_CLUSTERS with several names, is set: jobs would go where squeue does not "
-            "look. Unset it; jobs can only go to the cluster that SLURM_CONF names."
+            "SBATCH_CLUSTERS, or SLURM_CLUSTERS with several names, is set: squeue would not see the jobs. "
+            "Unset it; jobs go to the cluster of SLURM_CONF only."
         )

@@ -1,4 +1,4 @@
-"""Tell what this cluster has, with profile lines for it: `python -m snakemake_executor_plugin_submitit site`."""
+"""Show what this cluster has, with lines for a profile: `python -m snakemake_executor_plugin_submitit site`."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ def describe(profile: Path = Path("slurm")) -> str:
         lines += [f"  {a.account}{f' (qos {a.qos})' if a.qos else ''}" for a in charged] or ["  none"]
     except NoAnswer as trouble:
         charged = []
-        lines.append(f"Accounts: not known ({trouble})")
+        lines.append(f"Accounts: unknown ({trouble})")
     return "\n".join([*lines, *compared(listed, profile), "", *profile_lines(listed, charged)])
 
 
@@ -114,7 +114,7 @@ def compared(listed: list[Partition], profile: Path) -> list[str]:
         for who, asked in profile_requests(profile).items()
         for objection in too_much(asked, listed)
     ]
-    return [f"Jobs would never start with {profile}:", *lines] if lines else []
+    return [f"With {profile} some jobs would never start:", *lines] if lines else []
 
 
 def limits(reason: str, parameters: Mapping[str, Any]) -> str:

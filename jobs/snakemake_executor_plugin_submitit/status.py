@@ -105,7 +105,7 @@ def follow(folder: Path, show_all: bool = False, pause_s: float = 10.0) -> None:
 def overview(folder: Path, show_all: bool = False) -> str:
     """Return what `status` prints about the plugin's folder (`.snakemake/submitit`)."""
     if not folder.exists():
-        return f"No jobs were submitted from here ({folder} does not exist)."
+        return f"No jobs have been submitted from here ({folder} does not exist)."
     batches = list(Journal(folder).batches())
     states: dict[tuple[str, int], State] = {}
     notes = []

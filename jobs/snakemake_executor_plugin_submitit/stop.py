@@ -15,13 +15,13 @@ Entry = tuple[Batch, int]
 
 
 def cancel(folder: Path, names: Iterable[str]) -> str:
-    """Cancel the open jobs whose names match, and say what was done. Raises NoAnswer.
+    """Cancel the open jobs whose names match and return what was done. Raises NoAnswer.
 
     A job that shares its allocation is fenced: it stops within a heartbeat, and its neighbours go on. One that
     has an allocation of its own is cancelled with that.
     """
     if not folder.exists():
-        return f"No jobs were submitted from here ({folder} does not exist)."
+        return f"No jobs have been submitted from here ({folder} does not exist)."
     opened = list(Journal(folder).open_tasks().values())
     lines, chosen = [], list[Entry]()
     for name in names:
@@ -32,7 +32,7 @@ def cancel(folder: Path, names: Iterable[str]) -> str:
         ]
         chosen += found
         if not found:
-            lines.append(f"{name}: no such job is queued or running.")
+            lines.append(f"{name}: no job of this name is queued or running.")
     for cluster in {batch.cluster for batch, _ in chosen}:
         ours = [entry for entry in chosen if entry[0].cluster == cluster]
         made = make_cluster(ExecutorSettings(cluster=cluster))

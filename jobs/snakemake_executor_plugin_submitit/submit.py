@@ -31,7 +31,7 @@ LEASE_S = ExecutorSettings.lease_s
 
 
 class NotSubmitted(Exception):
-    """Nothing was started; the message says why and how to go on."""
+    """Snakemake was not submitted; the message says why and what to do."""
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class MainJobs:
         try:
             path.mkdir(mode=0o700)
         except FileExistsError:
-            raise NotSubmitted("Snakemake is being submitted from here by another process.") from None
+            raise NotSubmitted("Another process is submitting Snakemake from here right now.") from None
         return MainFolder(path)
 
     def line(self) -> str:
@@ -93,7 +93,7 @@ def submit(folder: Path, arguments: Sequence[str], request: Request) -> str:
     """Submit Snakemake with these arguments as a job and return what to print. Raises NotSubmitted and NoAnswer."""
     jobs = MainJobs(folder)
     if (found := jobs.live()) is not None:
-        raise NotSubmitted(f"Snakemake runs from here already, as job {found[1].array}. {how_to_go_on()}")
+        raise NotSubmitted(f"Snakemake already runs from here as job {found[1].array}. {how_to_go_on()}")
     if holder := holder_alive(folder / "lease.json", LEASE_S):
         raise NotSubmitted(holder)
     asked = wanted(arguments)
@@ -118,7 +118,7 @@ def submit(folder: Path, arguments: Sequence[str], request: Request) -> str:
         answer = call("sbatch", str(main.script), timeout=120)
     except NoAnswer as refusal:
         write_json(main.ended, f"not submitted: {str(refusal).splitlines()[-1]}")
-        raise NotSubmitted(f"SLURM refuses the job that would run Snakemake: {refusal}") from None
+        raise NotSubmitted(f"SLURM refused the job for Snakemake: {refusal}") from None
     job = answer.split()[-1]
     main.job.write_text(job)
     return f"Submitted Snakemake as job {job}; its log is {main.log}.\n{how_to_go_on()}"
@@ -205,7 +205,7 @@ def stop(folder: Path) -> str:
     """End the submitted Snakemake and cancel its jobs; return what to print. Raises NoAnswer."""
     jobs = MainJobs(folder)
     if not jobs.folders():
-        return "Snakemake was not submitted from here."
+        return "No Snakemake job was submitted from here."
     for main in jobs.folders():
         main.stop.touch()  # it does not begin again
     if (found := jobs.live()) is not None:
@@ -218,7 +218,7 @@ def stop(folder: Path) -> str:
         if jobs.live() is not None:
             call("scancel", job, timeout=60)
     cancelled = cancel_open(folder)
-    more = f", and cancelled {cancelled} jobs that it had left" if cancelled else ""
+    more = f" and cancelled {cancelled} jobs that it had left" if cancelled else ""
     return f"Stopped Snakemake{more}."
 
 

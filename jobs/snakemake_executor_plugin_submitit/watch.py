@@ -104,7 +104,7 @@ class Watch:
             self._silence += 1
             pause = min(self.floor_s * 2**self._silence, LONGEST_INTERVAL_S)
             if self._silence == 1:
-                self.say(f"The cluster does not answer. Asking again: {trouble}")
+                self.say(f"The cluster does not answer, trying again: {trouble}")
             self._next_poll = time.monotonic() + pause
             return
         if self._silence:
@@ -143,7 +143,7 @@ class Watch:
             ended = self.cluster.ended(lost)
         except NoAnswer as trouble:
             self._accounting_missing = "not on PATH" in str(trouble)
-            self.say(f"Accounting does not answer ({trouble}). Going by squeue alone.")
+            self.say(f"Accounting does not answer ({trouble}); using squeue alone.")
             return
         for ticket in tickets:
             if (state := ended.get(ticket.id)) is not None:
@@ -175,7 +175,7 @@ class Watch:
                 for ticket in late:
                     ticket.hurried_at = now
             except NoAnswer as trouble:
-                self.say(f"Requeued jobs start two minutes late, for SLURM did not let them go: {trouble}")
+                self.say(f"Requeued jobs start two minutes late, as SLURM did not release them: {trouble}")
 
     def _release(self, tickets: list[Ticket]) -> None:
         """Let go what SLURM holds because a node failed to start it: nobody else would."""
@@ -184,7 +184,7 @@ class Watch:
             try:
                 self.cluster.release([t.job_id for t in held])
             except NoAnswer as trouble:
-                self.say(f"{len(held)} jobs that a node failed to start are held still: {trouble}")
+                self.say(f"{len(held)} jobs that a node failed to start are still held: {trouble}")
                 return
             for ticket in held:
                 ticket.releases += 1

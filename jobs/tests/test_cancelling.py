@@ -52,7 +52,7 @@ def test_a_full_disk_keeps_nothing_running(
     monkeypatch.setattr(RemoteExecutor, "shutdown", full)
     with pytest.raises(OSError, match="No space"):
         executor.cancel()
-    marks = "said Cancelled jobs could not be marked as such, so one may still start"
+    marks = "said Could not mark cancelled jobs as such, so one may still start"
     assert happened == ["scancel 7 8", "said Cancelled 2 jobs.", marks, "lease released"]
 
 

@@ -45,7 +45,7 @@ def workflow(without: SharedFSUsage | None = None, precommand: str = "") -> Any:
     ("given", "reason"),
     [
         ({"is_group": lambda: True}, "it is a group of jobs"),
-        ({"is_shell": False}, "it is no shell command"),
+        ({"is_shell": False}, "it has no shell command"),
         ({"is_containerized": True}, "its rule uses container"),
         ({"rule_conda_env": "env.yaml"}, "its rule uses conda"),
         ({"rule_env_modules": ["cuda"]}, "its rule uses envmodules"),
@@ -59,7 +59,7 @@ def workflow(without: SharedFSUsage | None = None, precommand: str = "") -> Any:
         ({"rule_resources": {"tmpdir": SimpleNamespace(raw="/scratch")}}, "its rule uses resources.tmpdir"),
         ({"output": [file("o", "pipe")]}, "an output is pipe()"),
         ({"input": [file("i", "pipe")]}, "an input is pipe()"),
-        ({"shellcmd": "ls <TBD>"}, "its command is known on the node only"),
+        ({"shellcmd": "ls <TBD>"}, "its command is known only on the node"),
         ({"shellcmd": "x" * 100_001}, "its command is longer than 100000 bytes"),
     ],
 )
@@ -80,7 +80,7 @@ def test_all_reasons_are_listed() -> None:
 
 @pytest.mark.parametrize("name", ["protected", "touch", "directory", "ensure", "report", "update", "temp"])
 def test_plain_in_spite_of_these_flags(name: str) -> None:
-    assert command.is_plain(job(output=[file("o", name)], input=[file("i", "ancient")]), workflow())
+    assert not command.why_nested(job(output=[file("o", name)], input=[file("i", "ancient")]), workflow())
 
 
 def test_a_command_that_is_too_long_for_an_argument_goes_into_a_file(tmp_path: Path) -> None:

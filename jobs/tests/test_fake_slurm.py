@@ -42,7 +42,7 @@ def test_few_calls_for_many_jobs(on_fake_slurm: Callable[[str], Any], fake_slurm
     assert "--job-name=sweep.a" in script and "--array=0-7%8" in script and "--requeue" in script
     assert "--comment" not in script and "--wckey" not in script and "--signal=B:USR2@120" in script
     assert "srun" not in script and re.search(
-        r"^exec .*allocation .* \$\(\(8 \+ SLURM_ARRAY_TASK_ID\)\)$", script, re.M
+        r"^exec .*allocation/__main__.py .* \$\(\(8 \+ SLURM_ARRAY_TASK_ID\)\)$", script, re.M
     )
 
 

@@ -29,7 +29,7 @@ def elsewhere(folder: Path) -> None:
 def test_second_is_told_who_holds_it(tmp_path: Path) -> None:
     first = lease(tmp_path)
     first.acquire()
-    with pytest.raises(WorkflowError, match=rf"process {os.getpid()} on .*Wait until it is done"):
+    with pytest.raises(WorkflowError, match=rf"process {os.getpid()} on .*Wait for it to finish"):
         lease(tmp_path).acquire()
     first.release()
     second = lease(tmp_path)

@@ -251,7 +251,7 @@ def test_several_clusters_end_in_one_clear_line(
     w = local(rule)
     w.env |= env
     text = w.fail("1.a", "2.a", "3.a")
-    assert text.count("the cluster that SLURM_CONF names") == 1
+    assert text.count("the cluster of SLURM_CONF") == 1
 
 
 def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,7 +260,7 @@ def test_several_clusters_in_the_environment(monkeypatch: pytest.MonkeyPatch) ->
     for name, value in (("SLURM_CLUSTERS", "a,b"), ("SBATCH_CLUSTERS", "a")):
         monkeypatch.delenv("SLURM_CLUSTERS", raising=False)
         monkeypatch.setenv(name, value)
-        with pytest.raises(WorkflowError, match="the cluster that SLURM_CONF names"):
+        with pytest.raises(WorkflowError, match="the cluster of SLURM_CONF"):
             several_clusters()
 
 

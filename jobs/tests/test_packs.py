@@ -309,7 +309,7 @@ def test_one_member_is_cancelled_by_name(
     (fake_slurm.folder / "jobs").mkdir()
     said = stop.cancel(journal.folder, ["run0", "run1", "other"])
     assert said.splitlines() == [
-        "other: no such job is queued or running.",
+        "other: no job of this name is queued or running.",
         "run0: cancelled.",
         "run1: cancelled.",
     ]

@@ -46,8 +46,8 @@ def waiting(reason: str, name: str = "PENDING") -> list[Any]:
         ("DependencyNeverSatisfied", "cannot start"),
         ("QOSMaxWallDurationPerJobLimit", "cannot start"),
         ("AssocMaxCpuPerJobLimit", "cannot start"),
-        ("QOSMaxJobsPerUserLimit", "kept waiting by a limit"),
-        ("JobHeldUser", "are held: JobHeldUser. `scontrol release 12` lets go."),
+        ("QOSMaxJobsPerUserLimit", "waiting because of a limit"),
+        ("JobHeldUser", "are held: JobHeldUser. Release with `scontrol release 12`."),
         ("launch failed requeued held", "are held"),
         ("JobHoldMaxRequeue", "are held"),
     ],
@@ -73,8 +73,8 @@ def test_ordinary_waiting_is_not_told(reason: str) -> None:
     ("asked", "objections"),
     [
         ({"time": 60, "nodes": 3, "cpus_per_task": 16, "mem": "64000M"}, []),
-        ({"time": 61}, ["61 minutes are asked for, and partition small has at most 60"]),
-        ({"nodes": 4}, ["4 nodes are asked for, and partition small has at most 3"]),
+        ({"time": 61}, ["61 minutes requested, but partition small has at most 60"]),
+        ({"nodes": 4}, ["4 nodes requested, but partition small has at most 3"]),
         ({"cpus_per_task": 8, "ntasks_per_node": 3}, ["24 CPUs"]),
         ({"mem": "100GB"}, ["102400 MB"]),
         ({"gpus_per_node": 1}, ["1 GPUs"]),
@@ -101,5 +101,5 @@ def test_site_compares_the_profile(
     )
     assert main(["site", "--profile", str(tmp_path)]) == 0
     text = capsys.readouterr().out
-    assert "by default: 600 minutes are asked for, and partition small has at most 60" in text
-    assert "for rule big: 8 GPUs are asked for" in text
+    assert "by default: 600 minutes requested, but partition small has at most 60" in text
+    assert "for rule big: 8 GPUs requested" in text

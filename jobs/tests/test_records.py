@@ -225,7 +225,7 @@ def test_site_prints_lines_to_paste(
         }
     }  # fmt: skip
     fake_slurm.behave(sacctmgr=["error sacctmgr: error: connection refused"])
-    assert main(["site"]) == 0 and "Accounts: not known" in capsys.readouterr().out
+    assert main(["site"]) == 0 and "Accounts: unknown" in capsys.readouterr().out
     fake_slurm.behave(sinfo=["error sinfo: error: no controller"])
     assert main(["site"]) == 1
 

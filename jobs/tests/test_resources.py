@@ -49,7 +49,7 @@ def test_memory_floor_raises_the_request_only() -> None:
     ("resources", "says"),
     [
         ({"slurm_partiton": "x"}, "did you mean slurm_partition"),
-        ({"slurm_licence": "x"}, "known are slurm_partition, slurm_account"),
+        ({"slurm_licence": "x"}, "valid: slurm_partition, slurm_account"),
         ({"run_time": 3}, "did you mean runtime"),
         ({"runtime": "soon"}, "whole number"),
         ({"gpu": -1}, "whole number"),

@@ -65,7 +65,7 @@ def test_submitted_followed_and_refused_twice(login: Any, fake_slurm: Any) -> No
     ]
     w.until(lambda: (w.folder / "began").exists() and len(w.read("began").split()) == 3)
     again = submitted(login)
-    assert again.returncode == 1 and "runs from here already, as job 100." in again.stderr
+    assert again.returncode == 1 and "already runs from here as job 100." in again.stderr
     assert "job 100 is running on here" in login("status").stdout
     (w.folder / "go").touch()
     followed = login("status", "--follow")

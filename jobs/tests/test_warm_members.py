@@ -34,6 +34,10 @@ for line in open(sys.argv[1]):
         os._exit(9)
     if do == "quiet":
         sys.exit(0)
+    if do == "large":
+        held = bytearray(150 << 20)
+        held[::4096] = held[::4096]
+        time.sleep(60)
     while do == "wait" and not told:
         time.sleep(0.05)
     if do == "hang":
@@ -88,12 +92,14 @@ def test_few_processes_for_many_runs(warm: WarmRun) -> None:
 
 
 def test_a_process_that_dies_takes_one_run_with_it(warm: WarmRun) -> None:
-    """So does one that ends without a word. What they had not come to begins in another."""
-    warm.describe_lines(["ok", "crash", "ok", "quiet", "ok", "ok"], slots=1)
+    """So does one that ends without a word, or grows too large. What they had not come to begins in another."""
+    warm.describe_lines(["ok", "crash", "ok", "quiet", "ok", "large", "ok", "ok"], slots=1, memory_mb=100)
     warm.run()
-    assert warm.codes() == [0, 9, 0, 1, 0, 0]
+    assert warm.codes() == [0, 9, 0, 1, 0, 137, 0, 0]
     assert "ended without saying how this job ended" in warm.read("logs/run3.log")
-    assert sorted(warm.began()) == sorted(f"r{i}" for i in range(6)), "none twice"
+    large = warm.verdict(5)
+    assert large is not None and large.out_of_memory and "its share" in large.reason
+    assert sorted(warm.began()) == sorted(f"r{i}" for i in range(8)), "none twice"
 
 
 def test_what_is_warned_goes_back_and_on(warm: WarmRun) -> None:

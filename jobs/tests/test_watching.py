@@ -390,7 +390,7 @@ def test_held_after_a_failed_launch_is_let_go_a_few_times(following: Following) 
 def test_what_a_person_holds_stays_held(following: Following) -> None:
     following.all_are("PENDING", "JobHeldUser")
     following.run(30)
-    assert following.cluster.released == [] and "`scontrol release 10` lets go" in following.said[0]
+    assert following.cluster.released == [] and "Release with `scontrol release 10`" in following.said[0]
 
 
 def test_one_question_for_hundreds(tmp_path: Path, clock: Clock, cluster: Scripted) -> None:

@@ -166,7 +166,7 @@ def test_runs_that_will_not_do_are_answered(tmp_path: Path, capsys: pytest.Captu
         return capsys.readouterr().err
 
     assert "a finished run" in answer(tmp_path)
-    assert "a run of FaViT is needed" in answer(finished_run(tmp_path / "series", model="informer"))
+    assert "give a run of FaViT" in answer(finished_run(tmp_path / "series", model="informer"))
     bare = finished_run(tmp_path / "bare")
     (bare / "weights.pt").unlink()
     assert "--keep weights" in answer(bare)

@@ -146,9 +146,9 @@ def test_the_table_says_when_and_why_and_shows_the_intervals_of_the_looks() -> N
     lines = {line.row.id: line for line in table_of(finished()).lines}
     assert [lines[row].averaged for row in ("full", "probsparse", "delta_v")] == [6, 6, 3]
     assert lines["delta_v"].notes == (
-        "stopped after 3 seeds of up to 6: MSE differs from the baseline's first 3",
+        "stopped after 3 seeds of up to 6: MSE differs from that of the baseline's first 3 seeds",
     )
-    assert lines["probsparse"].notes == ("not decided after 6 seeds, the most that the sweep has",)
+    assert lines["probsparse"].notes == ("undecided after 6 seeds, the maximum",)
     level = Design(3, 6, 4).level  # two rows, MSE and MAE
     a, b = (Sample(np.array(SCORES[row][:3])) for row in ("delta_v", "full"))
     by_hand = compare(a, b, paired=False, confidence=1 - level)
@@ -206,7 +206,7 @@ def test_first_the_candidates_then_the_chosen_setting_with_the_sweeps_own_seeds(
     assert {(r["lr"], r["seed"], r["validation_split"]) for r in new} == {(1e-3, 0, 0.0), (1e-3, 1, 0.0)}
     note = sentence(next(iter(second.choices.values())))
     assert (
-        note == "lr 0.001 chosen of 3 by validation Top-1 60.00 of seeds 100, 101, 6 runs, 0.6 device hours"
+        note == "lr 0.001 chosen from 3 by validation Top-1 60.00 of seeds 100, 101, 6 runs, 0.6 device hours"
     )
 
 
@@ -258,7 +258,7 @@ def test_series_are_chosen_by_the_error_of_the_epoch_that_is_scored() -> None:
             disk.finish(option.candidates[0], metrics={"mse": -error, "mae": 0.0}, best=best)
         choice = choose(place, disk.states)
         assert choice.option is not None and choice.option.values == {"lr": 1e-3}
-    with pytest.raises(ValueError, match="no top1 of a validation part"):
+    with pytest.raises(ValueError, match="no validation top1"):
         validation_score({"status": "finished", "metrics": {"top1": 1.0}}, "classification")
 
 

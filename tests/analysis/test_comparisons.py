@@ -74,7 +74,7 @@ def test_a_score_that_is_no_number_is_said_where_another_is_one():
     results = [_plain(row, s, top1=70.0 + s, top5=90.0) for row in "ab" for s in range(2)]
     results[0] = _plain("a", 0, top1=float("nan"), top5=90.0)
     line = make(_two(), results).lines[0]
-    assert line.notes == ("seed 0 without a finite Top-1, left out there",)
+    assert line.notes == ("seed 0 without a finite Top-1, excluded there",)
     assert line.scores["top1"].n == 1
 
 
@@ -90,7 +90,9 @@ def test_stars_of_both_metrics_of_a_block_are_one_family(series):
     table = make(series, results)
     scores = [line.scores[key] for line in table.lines[1:] for key in ("mse", "mae")]
     assert [score.p for score in scores] == holm([score.difference.p for score in scores])
-    assert "all comparisons of this table, MSE and MAE together; other tables are not" in to_markdown(table)
+    assert "all comparisons of this table, MSE and MAE together, but not for other tables" in to_markdown(
+        table
+    )
     assert table.lines[1].scores["mse"].more_seeds == 0
 
 
@@ -112,7 +114,7 @@ def test_one_seed_with_predictions_has_the_interval_of_its_trained_model(runs, i
     assert table.lines[0].scores["top1"].p is None
     text = to_markdown(table)
     assert "CI: 95 % interval over test examples, of this trained model only" in text
-    assert "Holm" not in text and "Further seeds" not in text and "No CI" not in text
+    assert "Holm" not in text and "Additional seeds" not in text and "No CI" not in text
     assert "this trained model only" not in text.partition("1,000-class")[2], "all are so: no footnotes"
     assert _read(table)["Top-1 difference interval over"][0] == "examples, these trained models only"
 
@@ -130,7 +132,7 @@ def test_one_seed_each_that_predicts_the_same_varies_in_nothing(runs, images):
         np.savez(results[1].predictions, **file)
     results[1].metrics["metrics"].update(results[0].metrics["metrics"])
     text = to_markdown(make(images, results))
-    assert "No CI: nothing varies" in text and "one seed, and" not in text
+    assert "No CI: scores do not vary" in text and "one seed, and" not in text
 
 
 def test_errors_that_are_no_numbers_are_no_examples(runs, series):

@@ -65,9 +65,11 @@ def test_what_is_said() -> None:
     more = seeds_for(detectable(0.3, 3, 0.0125) / 2, 0.3, 0.0125)
     assert more is not None
     assert f"of {detectable(0.3, 3, 0.0125):.2g} points with 80% probability" in said and "a guess" in said
-    assert f"{more} seeds a row: {(more - 3) * 5} more runs, {(more - 3) * 5 * 2.0:.1f} device hours" in said
-    assert "3 can seldom" not in said and "3 seeds can seldom decide anything" in said and "p >= 0.25" in said
+    assert (
+        f"{more} seeds per row, {(more - 3) * 5} more runs, {(more - 3) * 5 * 2.0:.1f} device hours" in said
+    )
+    assert "3 can rarely" not in said and "3 seeds can rarely settle anything" in said and "p >= 0.25" in said
     one = "\n".join(sentences(metric, "Digits", 1, 5, Spread(0.3, 4), 0.0125, None, False))
     assert "detects: nothing" in one and "1 seed can" in one
     many = "\n".join(sentences(metric, "Digits", 6, 2, Spread(0.3), 0.05, None, True))
-    assert "seldom" not in many and "as stated" in many
+    assert "rarely" not in many and "as given" in many

@@ -91,12 +91,15 @@ def test_runs_that_are_still_going_are_marked(mixed, images, tmp_path):
     results = _with_history(list(mixed))
     place = next(i for i, run in enumerate(results) if run.state == "running")
     (tmp_path / "history.csv").write_text("epoch,test_top1\n1,30.5\n2,31.5\n")
-    assert "still going" not in learning_curves.draw(Section(make(images, results), results), Path()).caption
+    assert (
+        "still in training"
+        not in learning_curves.draw(Section(make(images, results), results), Path()).caption
+    )
     results[place] = replace(results[place], folder=tmp_path)
     plot = learning_curves.draw(Section(make(images, results), results), Path())
     [line] = [x for x in plot.figure.axes[0].get_lines() if str(x.get_gid()).startswith("going")]
     assert (line.get_gid(), list(line.get_ydata())) == ("going avg_pool", [30.5, 31.5])
-    assert line.get_markerfacecolor() == "none" and "1 run still going" in plot.caption
+    assert line.get_markerfacecolor() == "none" and "1 run still in training" in plot.caption
     (label,) = [t.get_text() for t in plot.figure.legends[0].get_texts() if "_child" in t.get_text()] or ("",)
     assert label == ""  # it is no entry of the legend
 
@@ -239,7 +242,7 @@ def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, no_
     assert all(source.startswith("data:") for source in sources.found)
     assert "url(" not in page and "@import" not in page
     assert page.count('<img class="lines"') >= 6  # dark on a dark page
-    assert "Partial: 26 of 30 runs are in." in page
+    assert "Partial: 26 of 30 runs are done." in page
     assert "keep: weights" in page  # why a figure is not there
     assert "linear &amp; 100 % {#1}" in page  # escaped, not executed
     alone = (tmp_path / "report" / "images.html").read_text(encoding="utf-8")
@@ -252,7 +255,7 @@ def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, no_
 
 def test_a_study_that_has_not_begun_has_a_report(images, no_encodings, tmp_path):
     path = report.write([Section(make(images, []), [])], tmp_path, tmp_path)
-    assert "Partial: 0 of 0 runs are in." in path.read_text(encoding="utf-8")
+    assert "Partial: 0 of 0 runs are done." in path.read_text(encoding="utf-8")
 
 
 # Runs when the page has loaded: what is broken, as text in the document that Chromium dumps.

@@ -67,25 +67,25 @@ def notes(config: Config) -> dict[int, set[str]]:
 def test_stale_runs_say_what_differs(config: Config, tmp_path: Path) -> None:
     finish(config, 24)
     changed = configured(tmp_path, epochs=5)
-    assert notes(changed)[24] == {"2 of 2 runs out of date and left out (settings: epochs 3 -> 5)"}
+    assert notes(changed)[24] == {"2 of 2 runs out of date and excluded (settings: epochs 3 -> 5)"}
     finish(config, 48, code="0" * 64)
     assert notes(config)[48] == {
-        "2 of 2 runs out of date and left out (code: (the result does not say which))"
+        "2 of 2 runs out of date and excluded (code: (the result does not say which))"
     }
 
 
 def test_another_horizons_result_is_not_a_stale_one(config: Config) -> None:
     """Results of all horizons lie side by side."""
     finish(config, 24)
-    assert notes(config) == {24: set(), 48: {"2 of 2 runs not there yet"}}
+    assert notes(config) == {24: set(), 48: {"2 of 2 runs not finished yet"}}
 
 
 def test_accepted_and_diverged_runs_say_so(config: Config) -> None:
     (state, *_) = finish(config, 24, code="0" * 64)
     favit("accept", [str(state.folder), "--why", "reworded", "--config", str(_written(config))])
-    assert any("counted although out of date (accepted by" in note for note in notes(config)[24])
+    assert any("included although out of date (accepted by" in note for note in notes(config)[24])
     finish(config, 48, {"status": "diverged", "diverged_at_step": 7, "metrics": {}})
-    assert notes(config)[48] == {"seeds 0, 1 diverged at step 7 and left out"}
+    assert notes(config)[48] == {"seeds 0, 1 diverged at step 7 and excluded"}
 
 
 def _written(config: Config) -> Path:

@@ -83,7 +83,7 @@ def test_unequal_seeds_are_paired_where_two_are_shared():
     assert (score.difference.estimate, score.difference.seeds, score.difference.paired) == (0.75, 2, True)
     assert (score.difference.low, score.difference.high) == pytest.approx(theirs.confidence_interval(0.95))
     assert "+0.75<sup>a</sup>" in to_markdown(table)
-    assert "<sup>a</sup> Δ over the 2 seeds that this row and the baseline share." in to_markdown(table)
+    assert "<sup>a</sup> Δ over the 2 seeds shared with the baseline." in to_markdown(table)
     frame = _read(table)
     assert list(frame[["Top-1 difference paired", "Top-1 difference seeds"]].loc[1]) == [1, 2]
 
@@ -138,7 +138,7 @@ def test_one_seed_shows_its_value_without_spread_or_interval():
     assert (score.mean, score.std, score.n, score.difference.estimate) == (72.0, None, 1, 2.0)
     assert score.difference.low is None
     text = to_markdown(table)
-    assert "No CI: one seed, and no predictions" in text
+    assert "No CI: one seed, and predictions" in text
     assert "± " not in text and "deviation" not in text and "| Top-1 (%) |" in text
     assert "ours" not in text + to_latex(table)
 
@@ -149,7 +149,7 @@ def test_equal_values_make_nobody_best_and_claim_nothing():
     assert [line.scores["top1"].place for line in table.lines] == [0, 0]
     assert table.lines[1].scores["top1"].p is None
     assert "nan" not in to_csv(table).lower()
-    assert "No CI: nothing varies" in to_markdown(table)
+    assert "No CI: scores do not vary" in to_markdown(table)
     assert "one seed" not in to_markdown(table) and "Bold" not in to_markdown(table)
 
 
@@ -160,7 +160,7 @@ def test_nan_and_diverged_seeds_are_left_out_and_said(runs, images):
     results[2].metrics["status"] = "diverged"
     line = make(images, results).lines[0]
     assert line.scores["top1"].values == tuple(good)
-    assert line.notes == ("seed 2 diverged and left out", "seed 1 without a finite score, left out")
+    assert line.notes == ("seed 2 diverged and excluded", "seed 1 without a finite score, excluded")
 
 
 def test_only_valid_and_accepted_runs_are_averaged(mixed, images):
@@ -168,19 +168,19 @@ def test_only_valid_and_accepted_runs_are_averaged(mixed, images):
     lines = {(g.key["model"], line.row.id): line for g in table.groups for line in g.lines}
     assert lines["favit_b0", "linear"].averaged == 2  # the stale one is not in
     assert lines["favit_b0", "linear"].notes == (
-        "1 of 3 runs out of date and left out (code of favit.models.favit changed)",
+        "1 of 3 runs out of date and excluded (code of favit.models.favit changed)",
     )
     assert lines["favit_b0", "pointwise_conv"].averaged == 3
     assert lines["favit_b0", "pointwise_conv"].notes == (
-        "seed 0 counted although out of date (reworded docstring)",
+        "seed 0 included although out of date (reworded docstring)",
     )
     assert lines["favit_b0", "avg_pool"].notes == (
         "1 of 3 runs still running",
-        "seed 1 diverged at step 7 and left out",
+        "seed 1 diverged at step 7 and excluded",
     )
-    assert lines["favit_b2", "probsparse"].notes == ("1 of 3 runs not there yet",)
+    assert lines["favit_b2", "probsparse"].notes == ("1 of 3 runs not finished yet",)
     assert table.partial
-    assert to_markdown(table).startswith("Partial: 26 of 30 runs are in.")
+    assert to_markdown(table).startswith("Partial: 26 of 30 runs are done.")
 
 
 def test_a_superseded_result_is_no_remark(runs, images):
@@ -317,7 +317,7 @@ def test_predictions_widen_the_interval(runs, images):
     assert "seeds and test examples together" in to_markdown(make(images, results))
     assert "interval over seeds," in to_markdown(make(images, bare))
     part = make(images, [*bare, *(runs.image("linear", s, 50) for s in range(3)), *results[:3]][3:])
-    assert "test examples where predictions of both rows are there" in to_markdown(part)
+    assert "test examples where both rows have predictions" in to_markdown(part)
 
 
 def test_variance_is_that_of_a_bootstrap_of_the_stored_predictions(runs, images):
@@ -367,7 +367,7 @@ def test_what_is_not_trained_is_one_exact_run_without_seeds(runs, series):
     exact = runs.series("pope", 0, 0.5, exact=True, randomness=None)
     table = make(series, [exact, *(runs.series("vanilla", s, 0.6) for s in range(3))])
     text = to_markdown(table)
-    assert "Not trained, so one exact run without seeds: PoPE." in text
+    assert "Not trained, hence one run without seeds: PoPE." in text
     (line,) = [line for line in text.splitlines() if line.startswith("| PoPE ")]
     assert line.split("|")[2].strip() == "–"
     difference = table.lines[1].scores["mse"].difference
@@ -381,7 +381,7 @@ def test_open_differences_say_how_many_seeds_would_settle_them():
     more = table.lines[1].scores["top1"].more_seeds
     assert 1 <= more < 100
     assert (
-        f"of the size seen (80 % power, the uncertainty of its spread counted): B: {more:.0f}."
+        f"of the observed size (80 % power, with the uncertainty of its spread): B: {more:.0f}."
         in to_markdown(table)
     )
 
@@ -391,7 +391,7 @@ def test_a_sweep_that_has_not_begun_has_a_table(tmp_path, images):
     for results in (missing, []):
         paths = write(make(images, results), tmp_path, "empty")
         assert [p.suffix for p in paths] == [".csv", ".tex", ".md"]
-        assert (tmp_path / "empty.md").read_text().startswith(f"Partial: 0 of {len(results)} runs are in.")
+        assert (tmp_path / "empty.md").read_text().startswith(f"Partial: 0 of {len(results)} runs are done.")
         assert len(pd.read_csv(tmp_path / "empty.csv")) == len(results) // 5
 
 

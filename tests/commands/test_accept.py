@@ -84,7 +84,7 @@ def test_copies_of_one_result_are_one(config: Path) -> None:
 def test_a_named_folder_of_other_data_is_refused(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = result("old", 1.5, code="a" * 16, data={"own.csv": "0" * 64})
     assert favit("accept", [str(folder), *WHY]) == 1
-    assert "no finished result has its settings and data" in capsys.readouterr().err
+    assert "no finished result has the settings and data of this run" in capsys.readouterr().err
 
 
 def test_beside_a_valid_result_no_other_is_accepted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -79,7 +79,7 @@ def test_an_export_has_what_its_tables_rest_on(exported: Path, made: Config) -> 
             assert path.replace("metrics.json", name) in there
     assert not any(path.endswith((".pt", ".safetensors")) or ".cache" in path for path in there)
     readme = (exported / "README.md").read_text()
-    assert "5 runs of 6" in readme and "{" not in readme.replace("{n", "")
+    assert "5 of 6 runs" in readme and "{" not in readme.replace("{n", "")
     assert set(json.loads((exported / "manifest.json").read_text())) == there - {"manifest.json"}
     assert bundle.check(exported) == len(there) - 1
     # The README's own check, without favit
@@ -109,7 +109,7 @@ def test_an_export_that_is_not_whole_is_refused(
         assert text.count("\n") == 1
         return text
 
-    assert "is there already" in said(
+    assert "already exists" in said(
         "export", "series", "--to", str(exported), "--config", str(made.results.parent / "config.yaml")
     )
     (tmp_path / "empty").mkdir()
@@ -119,7 +119,7 @@ def test_an_export_that_is_not_whole_is_refused(
     before = readme.read_bytes()
     try:
         readme.write_bytes(before + b" ")
-        assert "README.md is not what was exported" in said("reproduce", str(exported), "--here")
+        assert "README.md was changed after the export" in said("reproduce", str(exported), "--here")
         readme.unlink()
         assert "README.md is missing" in said("reproduce", str(exported), "--here")
     finally:
@@ -129,7 +129,7 @@ def test_an_export_that_is_not_whole_is_refused(
     )
     with zipfile.ZipFile(tmp_path / "evil.zip", "w") as file:
         file.writestr("../evil", "x")
-    assert "leads out of it" in said("reproduce", str(tmp_path / "evil.zip"))
+    assert "points outside of it" in said("reproduce", str(tmp_path / "evil.zip"))
     assert not (tmp_path.parent / "evil").exists()
 
 
@@ -169,7 +169,7 @@ def test_what_became_of_the_numbers(exported: Path, tmp_path: Path) -> None:
         verdict = again.judge(run, moved, seeds)
         assert verdict.outcome == place and "scores, predictions" in verdict.words
     other = again.judge(run, copy_of(run, tmp_path / "alone", 1.01), seeds[:1])
-    assert other.outcome == "neither" and "one seed tells nothing" in other.words
+    assert other.outcome == "neither" and "with one seed there is no interval" in other.words
 
 
 def test_the_lock_has_torch_and_what_it_needs() -> None:

@@ -60,7 +60,10 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["explian"]) == 2
     assert "did you mean 'explain'" in capsys.readouterr().err
     assert main(["explain", "--config", "nowhere.yaml"]) == 1
-    assert capsys.readouterr().err == "no configuration at nowhere.yaml\n"
+    assert (
+        capsys.readouterr().err
+        == "configuration nowhere.yaml not found; change to the project's folder or give another file\n"
+    )
 
 
 def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:

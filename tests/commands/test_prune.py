@@ -127,7 +127,7 @@ def test_stale_results_are_not_looked_for_on_a_dirty_tree(
     finish(states(config)[0], code="0" * 16)
     monkeypatch.setattr(prune, "commit_of", lambda folder, files: "1234567+changes")
     assert favit("prune", ["--config", str(written), "--stale", "--yes"]) == 1
-    assert "not committed" in capsys.readouterr().err
+    assert "uncommitted" in capsys.readouterr().err
     monkeypatch.setattr(prune, "commit_of", lambda folder, files: "1234567")
     assert favit("prune", ["--config", str(written), "--stale", "--yes"]) == 0
 
@@ -148,11 +148,14 @@ def test_results_of_another_configuration_in_the_folder_stay(
     said = capsys.readouterr().out
     assert not ours.exists() and "1 results, 0 unfinished runs" in said
     assert theirs.exists() and both.folder.exists() and nobody_s.folder.exists()
-    assert f"2 results are left: {tmp_path / 'theirs.yaml'} asks for them\n" in said
-    assert "1 results are left: this configuration never asked for them" in said
+    assert f"kept 2 results: {tmp_path / 'theirs.yaml'} asks for them\n" in said
+    assert "kept 1 results that this configuration never asked for" in said
     (tmp_path / "theirs.yaml").rename(tmp_path / "moved.yaml")
     assert favit("prune", ["--config", str(written), "--yes", "--unknown"]) == 0
-    assert "asks for them, which is not there: its note lies in .configurations" in capsys.readouterr().out
+    assert (
+        "asks for them, a file that no longer exists; its entry is in .configurations"
+        in capsys.readouterr().out
+    )
     assert theirs.exists() and not nobody_s.folder.exists()
 
 
@@ -174,9 +177,7 @@ def test_under_another_torch_stale_is_refused(
     old = finish(states(config)[2], code="0" * 16)
     assert favit("prune", ["--config", str(written), "--stale", "--yes"]) == 1
     said = capsys.readouterr().err
-    assert (
-        "2 stale results were made with other versions, such as torch 1.2.3" in said and said.count("\n") == 1
-    )
+    assert "2 stale results are of other versions (torch 1.2.3;" in said and said.count("\n") == 1
     assert all(folder.exists() for folder in (*folders, old))
     assert favit("prune", ["--config", str(written), "--stale", "--yes", "--other-versions"]) == 0
     assert not any(folder.exists() for folder in (*folders, old))

@@ -97,8 +97,8 @@ def test_settings_come_in_the_order_of_the_file(write: Write, star: str) -> None
 @pytest.mark.parametrize(
     ("argument", "words"),
     [
-        ("n: float = 2 * 0.5", ["2 * 0.5", "write out"]),
-        ("n: int = LIMIT", ["LIMIT", "write out"]),
+        ("n: float = 2 * 0.5", ["2 * 0.5", "write a literal"]),
+        ("n: int = LIMIT", ["LIMIT", "write a literal"]),
         ("n: int = int('3')", ["int('3')"]),
         ("n: str = f'a'", ["f'a'"]),
         ("n: int = None", ["None"]),
@@ -125,8 +125,8 @@ def test_settings_come_in_the_order_of_the_file(write: Write, star: str) -> None
         ("n: Annotated[int, AtLeast()] = 5", ["AtLeast()", "AtMost"]),
         ("n: Annotated[int, AtLaest(1)] = 5", ["AtLaest(1)", "AtLeast"]),
         ("n: Annotated[int, AtLeast] = 5", ["AtLeast", "with a number"]),
-        ("n: Annotated[int, AtLeast('1')] = 5", ["a number"]),
-        ("n: Annotated[str, AtLeast(1)] = 'x'", ["of a number"]),
+        ("n: Annotated[int, AtLeast('1')] = 5", ["bounds are numbers"]),
+        ("n: Annotated[str, AtLeast(1)] = 'x'", ["bounds are numbers"]),
         ("n: Annotated[int, print] = 5", ["print"]),
         ("n: 'int +' = 5", ["'int +'"]),
         ("n: list[int] = 5", ["list[int]"]),
@@ -177,12 +177,12 @@ def test_inherited_signatures_are_not_followed(write: Write, text: str) -> None:
         ("if True:\n    class Aggregator: pass\n", "under a condition"),
         (
             "class Aggregator:\n    if True:\n        def __init__(self, *, n: int = 1): pass\n",
-            "written|write it out",
+            "written|write it as def",
         ),
-        ("class Aggregator:\n    __init__ = make()\n", "write it out"),
+        ("class Aggregator:\n    __init__ = make()\n", "write it as def"),
         (
             "from dataclasses import dataclass\n@dataclass\nclass Aggregator:\n    n: int = 1\n",
-            "write it out",
+            "write it as def",
         ),
         ("class Aggregator(:\n", "mine.py, line 1"),
         ("class Aggregator: pass\n\x00", "mine.py"),

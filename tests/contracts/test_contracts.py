@@ -214,13 +214,13 @@ def test_the_command_names_what_does_not_hold(write: Any, capsys: pytest.Capture
         "encodings/mine", GOOD_ENCODING.replace("(self.one.device)[:, None]", "(self.one.device)[1:, None]")
     )
     assert main.main(["check", "mine", "--config", "/nowhere"]) == 2 - 1
-    assert "no component is called 'mine'" in capsys.readouterr().err
+    assert "no component or folder 'mine'" in capsys.readouterr().err
     assert main.main(["check", str(file.parents[1]), "--config", "/nowhere"]) == 1
     said = capsys.readouterr().out
     assert (
         re.search(r"FAILED  encoding\(length\) gives \(length, dim\)", said) and "1 steps give (0, 8)" in said
     )
-    assert "1 component, 8 checks: 2 do not hold" in said
+    assert "1 component, 8 checks: 2 failed" in said
     file.write_text(GOOD_ENCODING)
     assert main.main(["check", str(file.parents[1]), "--config", "/nowhere"]) == 0
-    assert "all hold" in capsys.readouterr().out
+    assert "all passed" in capsys.readouterr().out

@@ -118,8 +118,8 @@ def test_without_the_folder_nothing_is_found(lab: Path) -> None:
             "VARIANTS = ('favit_b0',)\n",
             r"model 'favit_b0' exists twice: .*favit.py and .*other.py",
         ),
-        ("aggregators/my-agg.py", "", r"'my-agg' is no name for a component"),
-        ("helpers.py", "", r"helpers.py lies in no folder of components.*aggregators, attention, encodings"),
+        ("aggregators/my-agg.py", "", r"'my-agg' is not a valid name"),
+        ("helpers.py", "", r"helpers.py is not in a folder of components.*aggregators, attention, encodings"),
         ("aggregator/x.py", "", r"did you mean 'aggregators'"),
     ],
 )
@@ -138,10 +138,10 @@ def test_a_name_in_two_folders_and_a_folder_that_is_none(lab: Path, tmp_path: Pa
     with pytest.raises(ConfigError, match="'median' exists twice in aggregators"):
         parse({"components": [str(lab), str(second.parent)], "sweeps": SWEEPS})
     with pytest.raises(
-        ConfigError, match=r"nowhere is no folder; .*aggregators, attention, encodings, models, data"
+        ConfigError, match=r"nowhere is not a folder; .*aggregators, attention, encodings, models, data"
     ):
         parse({"components": [str(tmp_path / "nowhere")], "sweeps": SWEEPS})
-    with pytest.raises(ConfigError, match="holds the built-in components"):
+    with pytest.raises(ConfigError, match="has the built-in components"):
         parse({"components": [str(ROOT / "favit")], "sweeps": SWEEPS})
 
 
@@ -158,19 +158,19 @@ def test_init_fills_an_empty_folder_only_and_goes_on_after_an_interruption(
         "workflow/rules/train.smk",
         "my_lab/README.md",
     } <= laid
-    assert main.main(["init", str(made)]) == 1 and "laid out already" in capsys.readouterr().err
+    assert main.main(["init", str(made)]) == 1 and "already holds a project" in capsys.readouterr().err
     (made / "Snakefile").unlink()  # the last one: as if it had been killed
     (made / "workflow" / "rules" / "data.smk").unlink()
     assert main.main(["init", str(made)]) == 0
     assert {str(p.relative_to(made)) for p in made.rglob("*") if p.is_file()} == laid
     (made / "Snakefile").unlink()
     (made / "config.yaml").write_text("mine")
-    assert main.main(["init", str(made)]) == 1 and "config.yaml is there" in capsys.readouterr().err
+    assert main.main(["init", str(made)]) == 1 and "it has config.yaml" in capsys.readouterr().err
     assert (made / "config.yaml").read_text() == "mine" and not (made / "Snakefile").exists()
     full = tmp_path / "full"
     full.mkdir()
     (full / "paper.tex").write_text("")
-    assert main.main(["init", str(full)]) == 1 and "paper.tex is there" in capsys.readouterr().err
+    assert main.main(["init", str(full)]) == 1 and "it has paper.tex" in capsys.readouterr().err
     assert [p.name for p in full.iterdir()] == ["paper.tex"]
     assert not [p for p in tmp_path.iterdir() if p.name.startswith(".")], "nothing half-made is left"
 
@@ -209,4 +209,4 @@ def test_one_run_by_itself_is_told_the_folder(
     assert train(arguments) == 1 and "absent.json cannot be read" in capsys.readouterr().err
     assert complete({**bare, "schedule": "constant"}, tmp_path)["run"]["aggregator"] == "nearby"
     assert train([*arguments[:-1], str(tmp_path / "nowhere")]) == 1
-    assert "nowhere is no folder" in capsys.readouterr().err
+    assert "nowhere is not a folder" in capsys.readouterr().err

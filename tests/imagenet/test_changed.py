@@ -51,12 +51,12 @@ def test_a_job_refuses_images_that_were_overwritten(
     assert str(prepared) in str(told.value) and "`favit prepare --verify miniature`" in str(told.value)
     assert prepare(tmp_path, "--verify") == 1
     said = capsys.readouterr().err
-    assert "is not as it was prepared" in said and said.count("\n") == 1
+    assert "changed since preparation" in said and said.count("\n") == 1
     prepared.write_bytes(before)
     with pytest.raises(ValueError, match="not the size or time"):
         load(prepared)
     assert prepare(tmp_path, "--verify") == 0
-    assert "miniature: 31 images are those that were prepared" in capsys.readouterr().out
+    assert "miniature: all 31 images match the index" in capsys.readouterr().out
     load(prepared)
 
 

@@ -63,17 +63,17 @@ def test_from_folders_to_the_table(project: Project) -> None:
 
     project.snakemake("data")  # leaves what is to be had by hand to people
     told = project.snakemake("prepare", check=False)
-    assert told.returncode != 0 and f"data/{folder.name} is not there: put or link" in told.stderr
+    assert told.returncode != 0 and f"data/{folder.name} not found; create it" in told.stderr
     told = project.snakemake("images", check=False)
     assert told.returncode != 0
     assert "index.json not found; make it with `snakemake prepare`" in told.stderr
-    assert "runs will fail, unless their nodes have it" in told.stderr
+    assert "runs will fail unless the compute nodes have it" in told.stderr
 
     miniature.build(folder)
     done = project.snakemake("prepare")
     assert f"CMYK: {miniature.train_name(miniature.CMYK)}" in done.stdout
-    assert f"damaged, left out: {miniature.train_name(miniature.CORRUPT)}" in done.stdout
-    assert "miniature: ready already" in project.snakemake("prepare").stdout
+    assert f"skipped, damaged: {miniature.train_name(miniature.CORRUPT)}" in done.stdout
+    assert "miniature: already prepared" in project.snakemake("prepare").stdout
 
     project.snakemake("images", "--cores", "2")
     (result,) = project.results()

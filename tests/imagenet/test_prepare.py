@@ -62,9 +62,9 @@ def test_what_is_odd_is_named_and_not_fatal(data: Path, capsys: pytest.CaptureFi
     assert index.not_jpeg == (miniature.train_name(miniature.PNG),)
     assert prepare(data) == 0
     said = capsys.readouterr().out
-    assert "miniature: ready already" in said
+    assert "miniature: already prepared" in said
     for words in (
-        f"damaged, left out: {corrupt_val}",
+        f"skipped, damaged: {corrupt_val}",
         f"CMYK: {index.cmyk[0]}",
         f"not a JPEG: {index.not_jpeg[0]}",
     ):
@@ -229,13 +229,16 @@ def break_devkit(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("broken", "said"),
     [
-        (break_nothing, "is not there: put or link"),
+        (break_nothing, "not found; create it and move or link"),
         (break_train, "has neither train/<synset>/*.JPEG nor ILSVRC2012_img_train.tar"),
-        (break_synset, "no class n02105855, which the development kit names"),
+        (break_synset, "class n02105855 of the development kit is missing in train"),
         (break_image, "23 of 24 training images"),
         (break_val, "neither val/<synset>/*.JPEG, val/*.JPEG nor ILSVRC2012_img_val.tar"),
-        (break_val_image, "8 images in val, the development kit knows 9"),
-        (break_devkit, "is flat, so that ILSVRC2012_devkit_t12 or ILSVRC2012_devkit_t12.tar.gz is needed"),
+        (break_val_image, "8 images in val, but the development kit lists 9"),
+        (
+            break_devkit,
+            "has no folders of classes, so ILSVRC2012_devkit_t12 or ILSVRC2012_devkit_t12.tar.gz must be",
+        ),
     ],
 )
 def test_what_is_missing_is_said_in_one_line(

@@ -52,7 +52,7 @@ def test_each_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     runs = [run("timm/vgg11"), run("timm/vgg11", seed=1), run("timm/vgg11", lr=0.5)]
     for _ in range(2):
         said = buildable.check(runs, Cache(tmp_path / "buildable.json"))
-        assert said == ["timm/vgg11 takes no drop_path: 0.1 does not reach it"]
+        assert said == ["timm/vgg11 does not support drop_path; 0.1 is ignored"]
     assert len(calls) == 1
     pool = resolve(
         {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
@@ -69,5 +69,5 @@ def test_what_cannot_be_built_is_one_line(tmp_path: Path, monkeypatch: pytest.Mo
         buildable.check([run("timm/vgg11")], Cache(tmp_path / "buildable.json"))
     failed = subprocess.CompletedProcess([], 1, "", "Traceback\nModuleNotFoundError: No module named 'timm'")
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: failed)
-    with pytest.raises(ConfigError, match="cannot be looked at here: ModuleNotFoundError"):
+    with pytest.raises(ConfigError, match="cannot check timm's models here: ModuleNotFoundError"):
         buildable.check([run("timm/vgg16")], Cache(tmp_path / "buildable.json"))

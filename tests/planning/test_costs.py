@@ -95,4 +95,4 @@ def test_a_row_s_model_is_built_once(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(probe.build, "model", counted)
     cost = costs.cost_of_run(run_of(), costs.Layout(1, 0, 1), "cpu", tmp_path, [])
     assert len(built) == 1 and cost.parameters == probe.parameters(built[0])
-    assert cost.pace.measured_on_cpu and "measured here, on a CPU" in cost.pace.source
+    assert cost.pace.measured_on_cpu and "measured here on a CPU" in cost.pace.source

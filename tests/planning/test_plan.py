@@ -31,8 +31,8 @@ def said_of(sweep: str, folder: Path, capsys: pytest.CaptureFixture[str], **chan
 def test_a_sweep_without_results_is_measured(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     said = said_of("both", tmp_path, capsys)
     assert "images: 2 of 2 runs to train, each on 1 CPU process\n" in said
-    assert "  1 x digits favit_b0, max_pool: " in said and "measured here, on a CPU" in said
-    assert said.count(" of memory a device (measured here") == 4
+    assert "  1 x digits favit_b0, max_pool: " in said and "measured here on a CPU" in said
+    assert said.count(" of memory per device (measured here") == 4
     assert "  1 x seattle_weather informer, full: " in said and "data: seattle_weather, " in said
     assert said.count("results: ") == said.count("2 runs: ") == 2
 
@@ -41,25 +41,25 @@ def test_storage_is_of_weights_checkpoints_and_data(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of models of a million parameters: four bytes each, and eight times that in two checkpoints with moments."""
-    cost = costs.Cost(1.0, Pace(9, "measured here, on a CPU", measured_on_cpu=True), 10**6)
+    cost = costs.Cost(1.0, Pace(9, "measured here on a CPU", measured_on_cpu=True), 10**6)
     monkeypatch.setattr(costs, "cost_of_run", lambda *_: cost)
     images = dict(TINY["sweeps"]["images"], resources={"gpus": 4, "nodes": 2})
     images["matrix"] = {**images["matrix"], "dataset": ["imagenet1k"], "seed": [0, 1]}
     said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={}, keep="weights")
     assert "4 of 4 runs to train, each on 8 GPUs of 2 nodes" in said
-    assert "2 x imagenet1k favit_b0, max_pool: 1.0 h each, 9 examples/s a device" in said
-    assert "4 runs: 4.0 h one after the other, 32.0 device hours" in said
+    assert "2 x imagenet1k favit_b0, max_pool: 1.0 h each, 9 examples/s per device" in said
+    assert "4 runs: 4.0 h one after another, 32.0 device hours" in said
     assert "results: 16.0 MB (keep: weights)" in said
-    assert "up to 32.0 MB a run while it trains, 128.0 MB if all do at once" in said
-    assert "data: imagenet1k, about 154.6 GB packed" in said and "not prepared here yet" in said
-    assert "will have GPUs and this was a CPU" in said
+    assert "up to 32.0 MB per run during training, 128.0 MB if all run at once" in said
+    assert "data: imagenet1k, about 154.6 GB once packed" in said and "not prepared yet" in said
+    assert "will have GPUs, but a CPU was measured" in said
 
 
 def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     images = dict(TINY["sweeps"]["images"])
     images["matrix"] = {**images["matrix"], "dataset": ["cifar100"]}
     said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
-    assert said.count("unknown, data file") == 2 and "data: cifar100, not here yet" in said
+    assert said.count("unknown, data file") == 2 and "data: cifar100, not downloaded yet" in said
 
 
 def test_a_sweep_that_results_decide_is_told_with_what_may_follow(

@@ -1,4 +1,3 @@
-# ruff: noqa: E501
 """`favit accept --prove`: for which results a proof counts, what stays on record, and what goes wrong on the way."""
 
 from __future__ import annotations
@@ -128,9 +127,9 @@ def test_other_settings_are_another_proof(place: Path, compared: Compared) -> No
 @pytest.mark.parametrize(
     ("hardware", "said"),
     [
-        ({"device": "cuda", "gpus": ["NVIDIA A100"], "processes": 1}, "proved on a CPU only, and it was made on NVIDIA A100"),
-        ({**CPU, "processes": 2}, "proved with one process only, and it was made with 2"),
-        ({}, "proved on a CPU only, and it was made on unknown"),
+        ({"device": "cuda", "gpus": ["NVIDIA A100"], "processes": 1}, "proved on a CPU only, but made on NVIDIA A100"),
+        ({**CPU, "processes": 2}, "proved with one process only, but made with 2"),
+        ({}, "proved on a CPU only, but made on unknown"),
     ],
 )  # fmt: skip
 def test_a_proof_on_another_device_is_for_a_person_to_judge(
@@ -180,11 +179,14 @@ def test_what_was_accepted_is_proved_from_the_code_that_it_was_accepted_for(
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
-        (lambda f: (f / "favit/train/loop.py").write_text("x = 1\n"), "loop.py was edited after it was kept"),
+        (
+            lambda f: (f / "favit/train/loop.py").write_text("x = 1\n"),
+            "loop.py was edited after the snapshot was taken",
+        ),
         (lambda f: (f / "favit/train/extra.py").write_text("x = 1\n"), "extra.py was added to a snapshot"),
-        (lambda f: (f / "favit/train/loop.py").unlink(), "loop.py was edited after it was kept"),
-        (lambda f: (f / "snapshot.json").write_text('{"commit": null}'), "is a snapshot of an older layout"),
-        (shutil.rmtree, "its snapshot is gone"),
+        (lambda f: (f / "favit/train/loop.py").unlink(), "loop.py was edited after the snapshot was taken"),
+        (lambda f: (f / "snapshot.json").write_text('{"commit": null}'), "has an older layout of snapshots"),
+        (shutil.rmtree, "its snapshot is missing"),
     ],
 )
 def test_a_snapshot_that_is_not_whole_proves_nothing(
@@ -219,7 +221,7 @@ def test_a_result_that_names_no_snapshot_or_other_versions(
     (folder / "metrics.json").write_text(json.dumps(content))
     assert favit("accept", ["--prove"]) == 1
     out = capsys.readouterr().out
-    assert "1 x it names no snapshot" in out and "1 x torch 1.2.3 -> " in out and compared == []
+    assert "1 x its result names no snapshot" in out and "1 x torch 1.2.3 -> " in out and compared == []
 
 
 def test_compiled_code_is_not_watched(
@@ -228,7 +230,7 @@ def test_compiled_code_is_not_watched(
     configure({**MATRIX, "compile": [True]})
     finish(*states())
     assert (
-        favit("accept", ["--prove"]) == 1 and "3 x compiled code cannot be watched" in capsys.readouterr().out
+        favit("accept", ["--prove"]) == 1 and "3 x compiled code cannot be traced" in capsys.readouterr().out
     )
 
 
@@ -240,13 +242,13 @@ def test_a_code_that_ends_with_an_error_is_told_once_and_tried_again(
 
     def fails(*words: Any) -> Proof:
         tries.append(words)
-        raise Unprovable("the result's code ends with DataMissing: data file own.csv not found")
+        raise Unprovable("the result's code fails: DataMissing: data file own.csv not found")
 
     monkeypatch.setattr(prove, "compare", fails)
     finish(*states())
     for number in (1, 2):
         assert favit("accept", ["--prove"]) == 1 and len(tries) == number
-        assert "3 x the result's code ends with DataMissing" in capsys.readouterr().out
+        assert "3 x the result's code fails: DataMissing" in capsys.readouterr().out
     assert not (place / "results/.proofs").exists()
 
 
@@ -302,7 +304,7 @@ def test_what_was_accepted_before_and_cannot_be_read_is_not_lost(
     before = (damaged / "accepted.json").read_bytes()
     assert favit("accept", words) == 1
     said = "".join(capsys.readouterr())
-    assert f"{damaged / 'accepted.json'}" in said and "mend or move it" in said
+    assert f"{damaged / 'accepted.json'}" in said and "repair or move it" in said
     assert (damaged / "accepted.json").read_bytes() == before and len(records(whole)) == 1
     (damaged / "accepted.json").rename(damaged / "damaged.json")
     assert favit("accept", words) == 0 and len(records(damaged)) == 1
@@ -344,7 +346,7 @@ def test_without_why_and_without_proof_nothing_is_accepted(
     for words in ([], ["s"], ["--why", "x"]):
         with pytest.raises(SystemExit):
             favit("accept", words)
-        assert "name RUN... and say --why, or --prove" in capsys.readouterr().err
+        assert "give RUN... with --why REASON, or --prove" in capsys.readouterr().err
 
 
 def test_the_question_before_retraining_offers_a_proof(place: Path) -> None:

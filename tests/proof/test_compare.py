@@ -122,7 +122,7 @@ def test_what_changes_a_number_is_not_proved(place: Path, tmp_path: Path, name: 
 @pytest.mark.parametrize(
     ("edit", "why"),
     [
-        (("train/learner.py", "        return loss.detach()", "        return undefined"), "today's code ends with NameError"),
+        (("train/learner.py", "        return loss.detach()", "        return undefined"), "today's code fails: NameError"),
         (("train/learner.py", ").sum()\n        self._scaler", ').sum() * float("nan")\n        self._scaler'), "ends with"),
         (("train/engine.py", "import torch", "import os; os._exit(3)\nimport torch"), "exit status 3"),
     ],
@@ -136,5 +136,5 @@ def test_what_does_not_come_to_its_end_proves_nothing(
 
 def test_not_a_number_on_both_sides_proves_nothing(place: Path, tmp_path: Path) -> None:
     run = resolve({**RUN.settings, "lr": 1e30})
-    with pytest.raises(Unprovable, match="the result's code ends with"):
+    with pytest.raises(Unprovable, match="the result's code fails: "):
         proof(place, tmp_path / "source", HARMLESS[0], run=run)

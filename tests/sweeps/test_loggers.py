@@ -48,7 +48,7 @@ def test_names_options_and_files_of_ones_own(tmp_path, monkeypatch) -> None:
     ("written", "words"),
     [
         (["tensorbord"], "did you mean 'tensorboard'"),
-        (["nowhere.py"], "no file nowhere.py"),
+        (["nowhere.py"], "nowhere.py not found"),
         (["nowhere.py:f g"], "unknown logger"),
         (["my-lab:f"], "unknown logger"),
         ([7], "each is a name"),
@@ -57,7 +57,7 @@ def test_names_options_and_files_of_ones_own(tmp_path, monkeypatch) -> None:
         ([{"wandb": "study"}], "must be a mapping of options"),
         ([{"wandb": {"when": date(2026, 1, 1)}}], "may hold text, numbers"),
         ([{"wandb": {"alpha": float("nan")}}], "may hold text, numbers"),
-        (["wandb", {"wandb": {"project": "a"}}], "wandb is there twice"),
+        (["wandb", {"wandb": {"project": "a"}}], "wandb is listed twice"),
         ("tensorboard", "loggers must be a list"),
         ([""], "unknown logger"),
     ],

@@ -118,10 +118,10 @@ def test_equal_runs_of_two_sweeps_are_one() -> None:
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "dataset": ["ETTh1"]}}, ["'ETTh1'", "etth1"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": []}}, ["seed", "empty"]),
         ({"matrix": {**{k: [v] for k, v in FORECAST.items()}, "seed": [-1]}}, ["seed", "at least 0"]),
-        ({"matrix": {"dataset": ["etth1"], "seed": [0]}}, ["model is not given"]),
+        ({"matrix": {"dataset": ["etth1"], "seed": [0]}}, ["model is missing"]),
         ({"recipe": "favti"}, ["recipe", "favti"]),
         ({"matrx": {}}, ["'matrx'", "'matrix'"]),
-        ({"exclude": [{"seed": 0}]}, ["leaves no run"]),
+        ({"exclude": [{"seed": 0}]}, ["removes every run"]),
         ({"table": {"captoin": "x"}}, ["'captoin'", "'caption'"]),
         ({"table": {"baseline": "ful"}}, ["baseline", "'ful'", "'full'"]),
         ({"table": {"labels": {"ful": "Full attention"}}}, ["labels", "'ful'", "'full'"]),
@@ -167,7 +167,7 @@ IMAGES = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "e
         ({"model.d_model": 65}, ["model 'informer'", "multiple of n_heads", "d_model is 65", "n_heads is 8"]),
         ({"dataset": "csv"}, ["dataset.path is ''"]),
         ({"dataset": "csv", "dataset.path": "a.csv", "dataset.train": 0.9}, ["dataset.validation (0.1)"]),
-        ({"aggregator": "cross_terms"}, ["cross_terms", "encoding is 'none'", "legendre"]),
+        ({"aggregator": "cross_terms"}, ["cross_terms", "the encoding is 'none'", "legendre"]),
     ],
 )
 def test_what_each_may_be_but_not_together_is_refused(settings: dict[str, Any], words: list[str]) -> None:
@@ -282,13 +282,13 @@ def axes_of(**changes: Any) -> dict[str, Any]:
         ({"exclude": [{"seed": "0"}]}, ["unknown seed '0'", "0"]),
         (
             {"matrix": {"agregator" if k == "aggregator" else k: v for k, v in axes_of().items()}},
-            ["aggregator is not given", "'agregator'"],
+            ["aggregator is missing", "'agregator'"],
         ),
         ({"matrix": axes_of(seed=[0, 0])}, ["seed", "twice"]),
         ({"matrix": axes_of(row=[{"aggregator": "full"}])}, ["aggregator", "another axis"]),
         (
             {"matrix": {"dataset": ["etth1"], "seed": [0]}, "settings": {"model.d_model": 8}},
-            ["model is not given"],
+            ["model is missing"],
         ),
         ({"resources": {"cpu": 1}}, ["'cpu'", "'cpus'"]),
         ({"resources": {"gpus": -1}}, ["gpus", "at least 0"]),

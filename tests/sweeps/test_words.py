@@ -46,6 +46,17 @@ def test_words_of_other_programs_are_understood(word: str, meant: str) -> None:
     assert f"did you mean '{meant}'?" in answer({**FULL, word: [1]})
 
 
+def test_the_valid_names_begin_with_the_nearest() -> None:
+    every = ["dlinear", "favit_b0", "informer", "linear", "nlinear"]
+    said = nearest.unknown("model 'linnear'", "linnear", every)
+    assert said.startswith("unknown model 'linnear'; did you mean 'linear'? Valid: linear, ")
+    assert said.partition("Valid: ")[2].split(", ")[-2:] == ["favit_b0", "informer"], (
+        "and end with the farthest"
+    )
+    assert sorted(said.partition("Valid: ")[2].split(", ")) == every, "each once"
+    assert nearest.unknown("model 'x'", "x", every).endswith("; valid: " + ", ".join(every)), "none is near"
+
+
 def test_words_that_are_near_in_meaning_name_what_is_there() -> None:
     known = {*AXES, *declared.training("classification"), *declared.training("forecasting")}
     assert set(nearest._MEANT) <= known
@@ -54,7 +65,7 @@ def test_words_that_are_near_in_meaning_name_what_is_there() -> None:
 
 
 def test_an_axis_by_another_name_is_recognised() -> None:
-    assert "is 'attention' meant to be it?" in answer({**FORECAST, "attention": ["full"]})
+    assert "did you mean aggregator by 'attention'?" in answer({**FORECAST, "attention": ["full"]})
 
 
 @pytest.mark.parametrize(
@@ -126,7 +137,7 @@ def test_a_sweep_without_a_recipe_says_that_defaults_hold() -> None:
             "sweeps": {"s": {"matrix": FULL}, "t": {"matrix": FULL, "recipe": "r"}},
         }
     )
-    assert "no recipe is named" in config.sweeps["s"].recipe.said
+    assert "no recipe named" in config.sweeps["s"].recipe.said
     assert config.sweeps["t"].recipe.said == ""
 
 

@@ -139,7 +139,7 @@ def test_other_numbers_of_processes_go_on_and_say_so(tmp_path: Path) -> None:
     lives = together(tmp_path / "run", wanted, 2, {0: (2, signal.SIGTERM)})
     assert [life.wait() for life in lives] == [4, 4]
     alone = straight(tmp_path / "run", wanted)
-    assert "the checkpoint is from 2 processes, this is 1" in alone.output
+    assert "the checkpoint was written by 2 processes, now there are 1" in alone.output
 
 
 @pytest.mark.slow

@@ -56,7 +56,7 @@ def test_a_second_process_that_may_wait_finds_the_result(tmp_path: Path) -> None
     second = Life(tmp_path / "run", wanted, "--wait")
     assert (first.wait(), second.wait()) == (0, 0), first.output + second.output
     said = second.output.splitlines()
-    assert len(said) == 2 and "waiting for it" in said[0] and "nothing to do" in said[1]
+    assert len(said) == 2 and said[0].endswith("; waiting") and "nothing to do" in said[1]
 
 
 def test_a_result_that_the_workflow_removed_is_put_back(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_a_newer_life_fences_the_older(tmp_path: Path) -> None:
     older.until(lambda: (run / "train.log").exists() and "epoch 1/3" in (run / "train.log").read_text())
     newer = Life(run, wanted, "--keep", "weights", prepare=slow_down, given=(0.0, "7", 1))
     assert older.wait() == 3, older.output
-    assert "another process has taken this run over" in older.output
+    assert "another process has taken over this run" in older.output
     assert newer.wait() == 0, newer.output
     assert "resumed at epoch 2" in newer.output
     assert_same_result(tmp_path / "straight", run)
@@ -120,7 +120,7 @@ def test_a_full_disk_ends_it_with_one_line_and_the_last_checkpoint(tmp_path: Pat
     )
     assert life.wait() == 5
     errors = [line for line in life.output.splitlines() if "  epoch " not in line]
-    assert len(errors) == 1 and os.strerror(number) in errors[0] and "checkpoint there is intact" in errors[0]
+    assert len(errors) == 1 and os.strerror(number) in errors[0] and "checkpoint is intact" in errors[0]
     assert len(list((tmp_path / "full").glob("checkpoint-*.pt"))) == 1
     assert not list((tmp_path / "full").glob(".*.tmp"))
     again = straight(tmp_path / "full", wanted)
@@ -131,8 +131,8 @@ def test_a_full_disk_ends_it_with_one_line_and_the_last_checkpoint(tmp_path: Pat
 @pytest.mark.parametrize(
     ("so_manieth", "number", "sentence"),
     [
-        (1, errno.EROFS, "there is no checkpoint to go on from yet"),
-        (2, errno.EIO, "the last checkpoint there is intact"),
+        (1, errno.EROFS, "there is no checkpoint to resume from yet"),
+        (2, errno.EIO, "the last checkpoint is intact"),
     ],
 )
 def test_a_disk_that_fails_gets_one_line(tmp_path: Path, so_manieth: int, number: int, sentence: str) -> None:
@@ -149,18 +149,15 @@ def test_what_is_said_of_a_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     error = OSError(number, os.strerror(number))
     assert disk.failed(error, tmp_path)
     (tmp_path / "checkpoint-0000000001.pt").write_bytes(b"torn")
-    assert disk.words(error, tmp_path).endswith("; there is no checkpoint to go on from yet")
+    assert disk.words(error, tmp_path).endswith("; there is no checkpoint to resume from yet")
     checkpoints.save(RunFolder(tmp_path), 0, "a", b"state", {})
-    assert (
-        disk.words(error, tmp_path)
-        == f"{os.strerror(number)}: {tmp_path}; the last checkpoint there is intact"
-    )
+    assert disk.words(error, tmp_path) == f"{os.strerror(number)}: {tmp_path}; the last checkpoint is intact"
 
     def fail(self: Path) -> bytes:
         raise error
 
     monkeypatch.setattr(Path, "read_bytes", fail)
-    assert "cannot be told" in disk.words(error, tmp_path)
+    assert "cannot tell whether" in disk.words(error, tmp_path)
 
 
 def test_an_error_elsewhere_is_not_the_disk_s(tmp_path: Path) -> None:
@@ -267,14 +264,14 @@ FINGERPRINT = {"digest": "0", "settings": digests.short_digest({**RUN, "lr": 1.0
     ("content", "sentence"),
     [
         ([RUN], "one JSON object"),
-        ({"run": RUN}, "needs a fingerprint"),
-        ({"run": [1], "fingerprint": FINGERPRINT}, "another run's"),
-        ({"run": RUN, "fingerprint": "0"}, "needs a fingerprint"),
-        ({"run": RUN, "fingerprint": {"digest": 3}}, "needs a fingerprint"),
-        ({"run": RUN, "fingerprint": FINGERPRINT}, "another run's"),
+        ({"run": RUN}, "fingerprint is missing"),
+        ({"run": [1], "fingerprint": FINGERPRINT}, "does not match the settings"),
+        ({"run": RUN, "fingerprint": "0"}, "fingerprint is missing"),
+        ({"run": RUN, "fingerprint": {"digest": 3}}, "fingerprint is missing"),
+        ({"run": RUN, "fingerprint": FINGERPRINT}, "does not match the settings"),
         ({**RUN, "lr": [1]}, "lr must be"),
         ({**RUN, "dataset": 7}, "unknown data set '7'"),
-        ({}, "seed is not given"),
+        ({}, "seed is missing"),
         ("{torn", "not JSON"),
         (b"\xff", "not JSON"),
     ],
@@ -295,8 +292,8 @@ def test_a_malformed_request_gets_one_line(
     [
         (".", "out", ". cannot be read: Is a directory"),
         ("absent.json", "out", "absent.json cannot be read: No such file"),
-        ("run.json", "run.json", "--out run.json cannot be a folder"),
-        ("run.json", "run.json/below", "--out run.json/below cannot be a folder"),
+        ("run.json", "run.json", "cannot create the folder --out run.json"),
+        ("run.json", "run.json/below", "cannot create the folder --out run.json/below"),
     ],
 )
 def test_paths_of_the_wrong_kind_get_one_line(

@@ -54,7 +54,7 @@ def test_another_node_keeps_it_until_it_goes_stale(tmp_path: Path) -> None:
         lease(tmp_path, stale_after=0.3).acquire()
     time.sleep(0.4)
     ours = lease(tmp_path, stale_after=0.3).acquire()
-    with pytest.raises(Fenced, match="another process has taken this run over"):
+    with pytest.raises(Fenced, match="another process has taken over this run"):
         theirs.check()
     ours.check()
     ours.release()

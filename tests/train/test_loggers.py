@@ -104,7 +104,7 @@ def test_a_row_that_was_being_given_at_a_kill_is_not_given_again(tmp_path, own, 
     once = "(run.folder / 'was').touch(exist_ok=False), os.kill(os.getpid(), 9)"
     dies = f"row['epoch'] == 2 and not (run.folder / 'was').exists() and ({once})"
     [line] = live([own(at_row=dies)], 3)
-    assert "ended with -9" in line and "the run goes on without it" in line
+    assert "exited with status -9" in line and "the run continues without it" in line
     assert live([own(at_row=dies)], 4) == []
     assert _epochs(tmp_path) == [1, 3, 4]
 
@@ -115,7 +115,7 @@ def test_a_row_that_was_being_given_at_a_kill_is_not_given_again(tmp_path, own, 
         ("raise OSError(28, 'No space left on device')", "pass", "No space left"),
         ("pass", "1 / (row['epoch'] - 2)", "ZeroDivisionError"),
         ("sys.exit(3)", "pass", "SystemExit: 3"),
-        ("pass", "os.kill(os.getpid(), signal.SIGSEGV)", "ended with -11"),
+        ("pass", "os.kill(os.getpid(), signal.SIGSEGV)", "status -11"),
         ("return 7", "pass", "returns int"),
         ("raise ValueError('two' + chr(10) + 'lines')", "pass", "ValueError: two lines"),
     ],
@@ -154,7 +154,7 @@ def test_one_that_hangs_holds_nothing_up_and_is_ended_with_all_that_it_started(
         "(run.folder / 'pids').write_text(f'{os.getpid()} {os.fork() or time.sleep(999)}') or time.sleep(999)"
     )
     [line] = live([own(at_row=hangs)], 400, "finished", note="x" * 1000)  # more than a pipe holds
-    assert "did not come to its end" in line
+    assert "did not finish" in line
     for pid in (tmp_path / "run" / "pids").read_text().split():
         while _is_alive(int(pid)):  # a signal takes its time; asleep it would stay for 999 s
             os.sched_yield()

@@ -27,7 +27,7 @@ def test_a_trace_of_some_steps(tmp_path: Path) -> None:
     events = json.loads((tmp_path / "traced" / "trace.json").read_text())["traceEvents"]
     steps = [e for e in events if e.get("name") == "Optimizer.step#Adam.step"]
     assert len(steps) == TRACED
-    assert f"a trace of some steps is in {tmp_path / 'traced' / 'trace.json'}" in life.output
+    assert f"wrote a trace of some steps to {tmp_path / 'traced' / 'trace.json'}" in life.output
     assert not (tmp_path / "plain" / "trace.json").exists()
     losses = [
         [r["train_loss"] for r in csv.DictReader((tmp_path / n / "history.csv").open())] for n in wanted

@@ -192,7 +192,7 @@ def test_the_previous_checkpoint_serves_where_the_last_is_torn(tmp_path: Path, t
     content[len(content) // 2] ^= 1
     last.write_bytes(content)
     again = straight(tmp_path / "torn", wanted)
-    assert f"{last.name} is not used: it is torn" in again.output
+    assert f"skipped checkpoint {last.name}: incomplete" in again.output
     assert "resumed at epoch" in again.output
     assert_same_result(tmp_path / "straight", tmp_path / "torn")
 
@@ -206,7 +206,7 @@ def test_a_foreign_checkpoint_is_told_and_not_used(tmp_path: Path) -> None:
     life = Life(tmp_path / "both", theirs, prepare=signal_after_step, given=(6, signal.SIGTERM))
     assert life.wait() == 4
     again = straight(tmp_path / "both", ours)
-    assert "is not used: it belongs to another run (ffffffffffff, this is 0123456789ab)" in again.output
+    assert ": it belongs to another run (ffffffffffff, this is 0123456789ab)" in again.output
     assert "resumed" not in again.output
     assert_same_result(tmp_path / "straight", tmp_path / "both")
 

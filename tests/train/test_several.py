@@ -104,7 +104,7 @@ def test_one_that_fails_harms_no_other(tmp_path: Path) -> None:
     life = Lives(tmp_path, wanted, prepare=fail)
     assert life.wait() == 1, life.output
     assert life.ended() == {"dies": 139, "raises": 1, "good": 0, "wrong": 1, "absent": 1}
-    assert f"{tmp_path / 'dies'}: ended by SIGSEGV" in life.output
+    assert f"{tmp_path / 'dies'}: killed by SIGSEGV" in life.output
     assert "RuntimeError: a fault" in (tmp_path / "raises" / "train.log").read_text()
     reason = (tmp_path / "wrong" / "train.log").read_text()
     assert reason.count("\n") == 1 and f"{tmp_path / 'wrong'}: {reason}" in life.output
@@ -183,7 +183,7 @@ def test_a_snapshot_trains_a_list_of_its_own_runs(tmp_path: Path) -> None:
     done = subprocess.run([*command, *options], capture_output=True, text=True)
     assert done.returncode == 1, done.stderr
     assert [json.loads(line)["exit_code"] for line in done.stdout.splitlines()] == [0, 0, 1]
-    assert "prepared for snapshot 0000000000000000, and this is " in done.stderr
+    assert "prepared for snapshot 0000000000000000, but this is " in done.stderr
     assert all(state.counts for state in Results(config, Fingerprinter(config.data)).states(runs(config)))
 
 
@@ -193,14 +193,14 @@ GOOD = '{"run": "a.json", "out": "a"}'
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
-        ("", "names no run"),
+        ("", "lists no runs"),
         (f"{GOOD}\n\n{{", "line 3 is not JSON"),
         (f"{GOOD}\n[1]", "line 2 must be "),
         (f"{GOOD}\n" + '{"run": "b.json"}', "line 2 must be "),
         ('{"run": "b.json", "out": "b", "keep": "all"}', "line 1 must be "),
         ('{"run": "b.json", "out": 7}', "line 1: out must be a path, not 7"),
-        (f"{GOOD}\n" + '{"run": "b.json", "out": "c/../a"}', "lines 1 and 2 have the same folder"),
-        (f"{GOOD}\n{GOOD}", "lines 1 and 2 have the same folder"),
+        (f"{GOOD}\n" + '{"run": "b.json", "out": "c/../a"}', "lines 1 and 2: both have the folder"),
+        (f"{GOOD}\n{GOOD}", "lines 1 and 2: both have the folder"),
         (b"\xff", "is not text"),
         (None, "cannot be read: No such file"),
     ],
@@ -224,7 +224,7 @@ def test_a_command_line_that_does_not_fit(arguments: list[str], capsys: pytest.C
 
 
 def test_a_list_is_trained_by_one_process(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit, match="leave --nodes and --processes out"):
+    with pytest.raises(SystemExit, match="remove --nodes and --processes"):
         launch.launch(["--runs=x", "--processes", "2"])
     assert process.main(["--runs", "absent"]) == 1
     assert capsys.readouterr().err == "absent cannot be read: No such file or directory\n"
@@ -238,6 +238,6 @@ def test_a_run_of_another_snapshot_is_refused(tmp_path: Path, monkeypatch: pytes
     request.check_snapshot("run.json", wanted)
     monkeypatch.setenv("FAVIT_SNAPSHOT", f"results/snapshots/{'a' * 16}")
     with pytest.raises(
-        ValueError, match="prepared for snapshot bbbbbbbbbbbbbbbb, and this is aaaaaaaaaaaaaaaa"
+        ValueError, match="prepared for snapshot bbbbbbbbbbbbbbbb, but this is aaaaaaaaaaaaaaaa"
     ):
         request.check_snapshot("run.json", wanted)

@@ -191,10 +191,10 @@ def test_out_of_memory_in_parts_and_in_scoring(monkeypatch: pytest.MonkeyPatch) 
         "the largest micro_batch_size that fits is 5"
     )
     monkeypatch.setattr(memory, "_fits", lambda trainer, n: True)
-    assert "scoring may be what does not" in memory.advice(trainer, run)
+    assert "scoring may be what needs more" in memory.advice(trainer, run)
     monkeypatch.setattr(memory, "_fits", lambda trainer, n: False)
-    assert "not even one example at a time fits" in memory.advice(trainer, run)
-    assert "without compile" in memory.advice(trainer, {**run, "compile": True})
+    assert "not even one example fits" in memory.advice(trainer, run)
+    assert "compile: false" in memory.advice(trainer, {**run, "compile": True})
 
 
 def scarce(examples: int) -> None:

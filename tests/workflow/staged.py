@@ -93,11 +93,11 @@ def check_the_end(project: Project) -> None:
         rate = min((0.001, 0.01), key=lambda lr: validation[aggregator, lr])
         assert (aggregator, rate, 0) in trained
         assert (
-            f"lr {rate} chosen of 2 by validation MSE {validation[aggregator, rate]:.3f}" in tables["tuned"]
+            f"lr {rate} chosen from 2 by validation MSE {validation[aggregator, rate]:.3f}" in tables["tuned"]
         )
     own = {key for key in trained if key[2] != 100 and key[1] == 0.001}
     seeds = {seed for _, _, seed in own}
     assert (
         seeds in ({0, 1}, {0, 1, 2}) and {(a, 0.001, s) for a in ("full", "probsparse") for s in seeds} <= own
     )
-    assert ("stopped after" in tables["seeds"]) or ("not decided after 3 seeds" in tables["seeds"])
+    assert ("stopped after" in tables["seeds"]) or ("undecided after 3 seeds" in tables["seeds"])

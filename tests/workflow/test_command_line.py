@@ -25,10 +25,10 @@ def test_a_target_that_is_none_is_answered_with_the_nearest(tiny: Project) -> No
     done = tiny.snakemake("-n", "serise", check=False)
     last = (done.stdout + done.stderr).strip().splitlines()[-1]
     assert done.returncode == 1
-    assert last.startswith("no target 'serise'; did you mean 'series'? snakemake --list names all ")
+    assert last.startswith("no target 'serise'; did you mean 'series'? snakemake --list shows all ")
     done = tiny.snakemake("-n", "xyzzyqwv", check=False)
     last = (done.stdout + done.stderr).strip().splitlines()[-1]
-    assert last.startswith("no target 'xyzzyqwv'; there are ") and "no_such_target" not in last
+    assert last.startswith("no target 'xyzzyqwv'; valid: ") and "no_such_target" not in last
     # What is there is not asked about: a file, a rule, a group, or a path that some rule may make
     assert tiny.snakemake("-n", "both").returncode == 0
     done = tiny.snakemake("-n", "results/tables/nope.csv", check=False)

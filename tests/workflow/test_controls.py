@@ -44,5 +44,5 @@ def test_controls_stand_in_the_table_that_they_are_trained_for(project) -> None:
         if row["trained_with"] == "zero" and row["fused_by"] == "shuffled":
             assert float(row["logits_moved_percent"]) == 0, "zeros are the same in every image"
     page = (project.root / "results" / "report.html").read_text()
-    assert "What trained models make of their aggregators" in page
-    assert "is measured by" not in page
+    assert "How trained models use their aggregators" in page
+    assert "make it with" not in page

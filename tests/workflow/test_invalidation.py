@@ -363,7 +363,7 @@ def test_a_duplicate_with_other_numbers_is_shown_in_the_table(restored: Project)
     content["metrics"]["mse"] += 1
     twin.write_text(json.dumps(content))
     restored.snakemake("series")
-    assert "other numbers exists: colleague" in (restored.root / "results/tables/series.md").read_text()
+    assert "different numbers exists: colleague" in (restored.root / "results/tables/series.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -204,7 +204,7 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     assert {p.name for p in folder.iterdir()} == {
         "Snakefile", "config.yaml", "workflow", "slurm", "workstation", "my_lab", ".gitignore",
     }  # fmt: skip
-    assert "laid out already" in installed.run("favit", "init", check=False)
+    assert "already holds a project" in installed.run("favit", "init", check=False)
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["components"] == ["my_lab"] and "cifar100-aggregators" in config["sweeps"]
     for name, text in FILES.items():

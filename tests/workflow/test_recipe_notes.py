@@ -73,7 +73,7 @@ def test_a_caption_says_which_recipe_and_what_published_values_compare(sweep: st
     assert f"Recipe: {recipe}." in said
     after = said[next(i for i, s in enumerate(said) if s.startswith("Published:")) + 1]
     assert after == SHIPPED["recipes"][recipe]["published"] and after.endswith(
-        "so ours minus published compares recipes, too."
+        "so ours minus published also compares recipes."
     )
 
 
@@ -84,7 +84,7 @@ def test_a_caption_says_what_a_sweep_changes_of_its_recipe() -> None:
     del raw["sweeps"]["demo-digits"]["recipe"]
     raw["sweeps"]["demo-digits"]["settings"] = {"epochs": 3, "warmup_epochs": 0, "cooldown_epochs": 0}
     assert not [s for s in legend(raw, "demo-digits") if "Recipe" in s]
-    assert not [s for s in legend(SHIPPED, "demo-digits") if "compares recipes" in s]
+    assert not [s for s in legend(SHIPPED, "demo-digits") if "also compares recipes" in s]
 
 
 def test_every_recipe_of_images_with_published_rows_says_what_they_compare() -> None:

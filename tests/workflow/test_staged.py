@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 def test_the_main_process_is_killed_after_each_stage(project: Project) -> None:
     project.configure(configuration())
     dry = project.snakemake("-n", "all")
-    assert "tuned: 4 runs are asked for now; up to 2 may follow" in dry.stdout + dry.stderr
-    assert "seeds: 4 runs are asked for now; up to 2 may follow" in dry.stdout + dry.stderr
+    assert "tuned: 4 runs to train now; up to 2 more may follow" in dry.stdout + dry.stderr
+    assert "seeds: 4 runs to train now; up to 2 more may follow" in dry.stdout + dry.stderr
     # --nolock: a process that was killed leaves its lock.
     stages = kill_after_each_stage(project, ["--cores", "1", "--nolock", "--rerun-incomplete", "all"])
     assert stages >= 3

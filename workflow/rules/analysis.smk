@@ -51,7 +51,7 @@ def code_alone(wildcards):
 def with_all_four_terms(wildcards):
     """The configured runs whose attention has all four terms, by their metrics."""
     if not ALL_FOUR_TERMS:
-        raise WorkflowError("no sweep has the aggregator cross_terms with all four terms")
+        raise WorkflowError("no sweep has the aggregator cross_terms with terms: all; add one to config.yaml")
     anew_if_outdated("term_variance", VARIANCE, ALL_FOUR_TERMS)
     return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
 
@@ -92,7 +92,7 @@ def metrics_of(analysis):
     def found(wildcards):
         files, words, _ = TRAINED[analysis]
         if not trained(analysis):
-            raise WorkflowError(f"no run {words} is finished and has kept its weights (keep: weights); train one first")
+            raise WorkflowError(f"no finished run {words} has kept its weights; train one with keep: weights")
         anew_if_outdated(analysis, files, trained(analysis))
         return [str(state.folder / METRICS) for state in trained(analysis)]
 
@@ -112,7 +112,7 @@ rule position_similarity:
     input:
         code_alone,
     message:
-        "How alike positions look, by encoding and distance"
+        "Similarity of positions by encoding and distance"
     params:
         python=sys.executable,
         out=str(ANALYSES),
@@ -130,7 +130,7 @@ rule term_variance:
     input:
         with_all_four_terms,
     message:
-        "Variance of attention's four terms"
+        "Variance of the four terms of attention"
     params:
         python=sys.executable,
         out=str(ANALYSES),
@@ -150,7 +150,7 @@ rule aggregator_use:
     input:
         metrics_of("aggregator_use"),
     message:
-        "What trained models make of their aggregators"
+        "How trained models use their aggregators"
     threads: config.get("resources", {}).get("cpus", 1)
     resources:
         mem_mb=config.get("resources", {}).get("mem_mb", 4000),
@@ -171,7 +171,7 @@ rule kept_keys:
     input:
         metrics_of("kept_keys"),
     message:
-        "How far apart the samples are that ProbSparse keeps"
+        "Distance between the samples that ProbSparse keeps"
     threads: config.get("resources", {}).get("cpus", 1)
     resources:
         mem_mb=config.get("resources", {}).get("mem_mb", 4000),
@@ -192,7 +192,7 @@ rule trained_encodings:
     input:
         metrics_of("trained_encodings"),
     message:
-        "What learned encodings have become"
+        "Learned encodings after training"
     params:
         python=sys.executable,
         out=str(ANALYSES),

@@ -1,4 +1,4 @@
-# What the sweeps ask for and what is already there: every rule asks this file.
+# What the sweeps ask for and which results exist: every rule uses this file.
 #
 # The result on disk decides what must run. Snakemake is made to agree by what it is offered: a run with a
 # valid result is a plain existing file that no rule makes, so no trigger can touch it; a run without one is a
@@ -94,8 +94,8 @@ if workflow.is_main_process:
                 logger.info(f"{_sweep.name}: {_said}")
             for _key in unused(_sweep):
                 logger.info(
-                    f"{_sweep.name}: recipe {_sweep.recipe.name} brings {_key}, which no row has; "
-                    f"settings: {{{_key}: null}} leaves it out"
+                    f"{_sweep.name}: no row uses {_key} of recipe {_sweep.recipe.name}; "
+                    f"settings: {{{_key}: null}} removes it"
                 )
 
 # Run -> the first sweep that asks for it: whose resources it gets and whose array it joins.

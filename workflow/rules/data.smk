@@ -28,7 +28,7 @@ rule data:
         "{params.python:q} -m favit.fetch --data {params.root:q} {params.names}"
 
 
-# No output is declared: Snakemake would delete the index before a rerun, and the command goes on by itself.
+# No output is declared: Snakemake would delete the index before a rerun, but the command resumes by itself.
 rule prepare:
     """Check and pack data sets of very many files, such as ImageNet, which are downloaded by hand."""
     threads: config.get("resources", {}).get("cpus", 1)

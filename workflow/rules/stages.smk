@@ -25,8 +25,8 @@ def awaited_in_stages(sweep):
         STAGES[digest] = [str(state.folder / METRICS) for state in missing]
         checkpoints.stage.get(sweep=sweep, digest=digest)  # ends here until the stage is there
         raise WorkflowError(
-            f"{sweep}: {len(missing)} runs of a stage that is behind do not count, such as {missing[0].folder}; "
-            "favit explain says why"
+            f"{sweep}: {len(missing)} runs of a finished stage are not valid, such as {missing[0].folder}; "
+            "favit explain shows why"
         )
     trained = (STATES[state.run.key] for state in states)
     return [str(state.folder / METRICS) for state in trained if not state.counts]
@@ -44,7 +44,7 @@ if workflow.is_main_process:
     for _name, _asked in ASKED.items():
         _missing, _more = len(runs_to_train(_name)), sum(max(map(len, each)) for each in may_follow([_name]))
         if _missing or _more:
-            logger.info(f"{_name}: {_missing} runs are asked for now; up to {_more} may follow, as results decide")
+            logger.info(f"{_name}: {_missing} runs to train now; up to {_more} more may follow, depending on their results")
 
 
 localrules:

@@ -1,5 +1,5 @@
-# A target that is neither a rule nor a file is answered with the nearest one, in one line. Snakemake knows what was
-# asked for only after it has read the rules: so such words have a rule that answers.
+# Unknown targets fail in one line with the closest valid one. Snakemake knows the targets only after it has read the
+# rules: so a rule matches unknown ones and fails.
 
 import difflib
 
@@ -9,8 +9,8 @@ def answered(wildcards):
     sweeps = [name for name in (*SETUP.sweeps, *SETUP.groups) if name in every]
     asked, valid = wildcards.target, [*sweeps, *(name for name in every if name not in sweeps)]
     near = difflib.get_close_matches(asked, valid, n=1, cutoff=0.5)
-    some = f"did you mean '{near[0]}'?" if near else f"there are {', '.join(valid[:3])} and others;"
-    sys.exit(f"no target '{asked}'; {some} snakemake --list names all {len(valid)}")
+    some = f"did you mean '{near[0]}'?" if near else f"valid: {', '.join(valid[:3])}, ...;"
+    sys.exit(f"no target '{asked}'; {some} snakemake --list shows all {len(valid)}")
 
 
 rule no_such_target:

@@ -1,4 +1,4 @@
-"""What figures are drawn from, and how they look: one place for sizes, colours, fonts and files."""
+"""The data and the style of all figures: sizes, colours, fonts and files."""
 
 from __future__ import annotations
 
@@ -118,13 +118,13 @@ class Plot:
 
 @contextmanager
 def style() -> Iterator[None]:
-    """All figures are made and written in here."""
+    """The context in which all figures are drawn and written."""
     with matplotlib.rc_context(_STYLE):
         yield
 
 
 def panels(rows: int, columns: int, height: float = 2.3, **shared: Any) -> tuple[Figure, list[list[Axes]]]:
-    """A figure of the text's width; ``height`` inches a row of panels."""
+    """A figure as wide as the text; ``height`` inches per row of panels."""
     figure = Figure(figsize=(WIDTH, height * rows + 0.5), layout="constrained")
     return figure, figure.subplots(rows, columns, squeeze=False, **shared).tolist()
 

@@ -14,13 +14,13 @@ from favit.disk.run_folder import RunFolder
 
 
 def settings_of(run: RunResult) -> Mapping[str, Any] | None:
-    """The settings that a run was trained with; None where its metrics do not say."""
+    """The settings that a run was trained with; None if its metrics do not say."""
     found = (run.metrics or {}).get("run")
     return found if found and "dataset" in found else None
 
 
 def data_of(run: RunResult, root: Path) -> Any:
-    """The data set that a run was trained on, as its module loads it; None where it is not on this machine."""
+    """The data set that a run was trained on, as its module loads it; None if it is not on this machine."""
     settings = settings_of(run)
     if settings is None:
         return None
@@ -31,13 +31,13 @@ def data_of(run: RunResult, root: Path) -> Any:
 
 
 def columns_of(run: RunResult, root: Path) -> list[str]:
-    """Names of a series' variables; empty where its data are not on this machine."""
+    """Names of a series' variables; empty if its data are not on this machine."""
     series = data_of(run, root)
     return [] if series is None else [str(name) for name in series.columns]
 
 
 def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
-    """The trained model in evaluation mode; None where no weights were kept."""
+    """The trained model in evaluation mode; None if no weights were kept."""
     kept = None if run.predictions is None else RunFolder(run.predictions.parent).weights
     settings = settings_of(run)
     if kept is None or settings is None or not kept.exists():
@@ -50,6 +50,6 @@ def model_of(run: RunResult, facts: Mapping[str, Any]) -> Any:
 
 
 def facts_of(run: RunResult, data: Any) -> Mapping[str, Any]:
-    """What the data set tells a model."""
+    """The facts about the data set that a model needs."""
     settings = settings_of(run) or {}
     return facts(settings["dataset"], data)

@@ -1,4 +1,4 @@
-"""What trained models make of their aggregators: accuracy after a swap, beside each row of a table.
+"""How trained models use their aggregators: accuracy after a swap, for each row of a table.
 
 Drawn from what ``favit.analysis.aggregator_use`` has written; scoring every model anew takes too long for a report.
 """
@@ -25,7 +25,7 @@ _TITLES = {"zero": "none (zero)", SHUFFLED: "another image's"}
 
 
 def draw(section: Section, analyses: Path) -> Plot | None:
-    """A row for each of the table's and its runs that were measured; None where there is none.
+    """A row for each of the table's and its runs that were measured; None if there is none.
 
     ``analyses`` is the folder of the analyses' files.
     """
@@ -88,7 +88,7 @@ def _plot(lines: Sequence[tuple[str, list[Mapping[str, Mapping[str, str]]]]]) ->
         f"{' or '.join(f'{n:,}' for n in images)} test images. Aggregators with weights of their own cannot be "
         "swapped in. A row that nothing changes does not use its fused tokens."
     )
-    return Plot(AGGREGATOR_USE, "What trained models make of their aggregators", caption, figure)
+    return Plot(AGGREGATOR_USE, "How trained models use their aggregators", caption, figure)
 
 
 def _cell(runs: Sequence[Mapping[str, Mapping[str, str]]], name: str) -> str:

@@ -10,7 +10,7 @@ from favit.analysis.table import Group, Line
 
 
 def draw(section: Section, data: Path) -> Plot | None:
-    """A panel a group; None where nothing was compared."""
+    """A panel a group; None if nothing was compared."""
     compared = [(group, lines) for group in section.table.groups if (lines := _lines(section, group))]
     if not compared:
         return None

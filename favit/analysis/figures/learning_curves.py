@@ -62,7 +62,9 @@ def draw(section: Section, data: Path) -> Plot | None:
     )
     if going:
         number = sum(map(len, going.values()))
-        caption += f" Pale lines that end in an open circle: {number} {'run' if number == 1 else 'runs'} still going."
+        caption += (
+            f" Pale lines ending in a circle: {number} {'run' if number == 1 else 'runs'} still in training."
+        )
     return Plot("learning-curves", "Learning curves", caption, figure)
 
 

@@ -57,7 +57,7 @@ def draw(section: Section, data: Path) -> Plot | None:
         "deviation over seeds. The line joins the mechanisms that no other beats in both."
     )
     if any(rings):
-        caption += " Rings around a point are mechanisms at the same place."
+        caption += " Rings around a point: further mechanisms at the same point."
     return Plot("pareto", f"{metric.label} against FLOPs", caption, figure)
 
 
@@ -131,7 +131,7 @@ def pareto_front(points: Sequence[tuple[float, float]], higher_is_better: bool) 
 
 
 def _best_of_each_model(points: Sequence[Point], higher_is_better: bool) -> list[Point]:
-    """Where models are told apart by name: the best point of each; nothing where there is one model."""
+    """Where models are told apart by name: the best point of each; nothing if there is one model."""
     best: dict[str, Point] = {}
     for point in sorted(points, key=lambda p: p[1], reverse=higher_is_better):
         best.setdefault(point[4], point)

@@ -1,4 +1,4 @@
-"""Which tokens ProbSparse selects, drawn over test images, stage by stage."""
+"""The tokens that ProbSparse selects, drawn over test images, stage by stage."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _IMAGES = 4
 
 
 def draw(section: Section, data: Path) -> Plot | None:
-    """The first row and group with such an aggregator that kept its weights; None where there is none."""
+    """The first row and group with such an aggregator that kept its weights; None if there is none."""
     if section.task != "classification":
         return None
     for group in section.table.groups:

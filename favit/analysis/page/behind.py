@@ -1,4 +1,4 @@
-"""What stands behind a row of the report's tables: its runs, each with settings, curve, log and the command again."""
+"""The runs behind a row of the report's tables, each with settings, curve, log and the command to repeat it."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Card:
 
 @dataclass(frozen=True)
 class Behind:
-    """What a line's cells show on hover (title of a metric's section -> text), and its runs."""
+    """The texts that a line's cells show on hover (by title of the metric's section), and its runs."""
 
     anchor: str
     title: str
@@ -55,7 +55,7 @@ class Behind:
 
 
 def behind(section: Section) -> list[Behind]:
-    """Of each line of the table, in its order."""
+    """The runs behind each line of the table, in its order."""
     places = [(group, line) for group in section.table.groups for line in group.lines]
     name = section.table.spec.name
     return [
@@ -117,7 +117,7 @@ def _facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _curve(run: RunResult, metric: str, title: str) -> Curve | None:
-    """The score by epoch; None where there are fewer than two."""
+    """The score by epoch; None if there are fewer than two."""
     values = _history(run.folder, metric)
     if len(values) < 2:
         return None

@@ -1,4 +1,4 @@
-"""All tables and figures of a study as one page that opens without a network."""
+"""One self-contained page with all tables and figures of a study."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _FIGURES: tuple[Callable[[Section, Path], Plot | None], ...] = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """What a sweep's results are: when and where they were made, by which code, at what cost."""
+    """The origin of a sweep's results: when and where they were made, by which code, at what cost."""
 
     runs: str
     when: str
@@ -96,7 +96,7 @@ def write(sections: Sequence[Section], folder: Path, data: Path, title: str = "R
 
 
 def provenance(results: Sequence[RunResult]) -> Provenance:
-    """Gathered from the metrics of all runs that have any, whether they count or not: they all cost."""
+    """The provenance of all runs with metrics, valid or not: they all had a cost."""
     metrics = [run.metrics for run in results if run.metrics]
     times = sorted(m[key] for m in metrics for key in ("started", "finished") if m.get(key))
     hardware = [m.get("hardware", {}) for m in metrics]
@@ -141,11 +141,9 @@ def _absent(section: Section, plots: Sequence[Plot]) -> str:
     name, title = _NEEDS[section.task]
     there, said = {plot.name for plot in plots}, []
     if name not in there:
-        said.append(
-            f"“{title}” needs the data set on this machine and runs that kept their weights (keep: weights)."
-        )
+        said.append(f"“{title}” needs the data set on this machine and runs trained with keep: weights.")
     if section.task == "classification" and AGGREGATOR_USE not in there:
         said.append(
-            "“What trained models make of their aggregators” is measured by “snakemake aggregator_use”."
+            "“How trained models use their aggregators” is missing; make it with “snakemake aggregator_use”."
         )
     return " ".join(said)

@@ -74,13 +74,15 @@ class Crops:
     def may_be_kept(height: int, width: int, size: int) -> bool:
         """Whether the matrices of such images take little memory."""
         rows, columns = (side * (side + 1) // 2 * side * size * 4 for side in (height, width))
-        return rows + 2 * columns <= _KEPT_BYTES
+        return 2 * columns + (rows if height != width else 0) <= _KEPT_BYTES
 
     def __init__(self, height: int, width: int, size: int, interpolation: str, device: torch.device) -> None:
         self._height, self._width, self._size, self._interpolation = height, width, size, interpolation
-        self._rows = _every_matrix(height, size, interpolation, device)
         columns = _every_matrix(width, size, interpolation, device)
         self._columns = torch.cat([columns, columns.flip(1)])
+        # A square's rows are resampled by the matrices of its columns that are not mirrored
+        square = height == width
+        self._rows = self._columns if square else _every_matrix(height, size, interpolation, device)
 
     def indices(self, boxes: Tensor, flip: Tensor) -> dict[str, Tensor]:
         """Which matrices a batch takes, of boxes (b, 4) and mirrors (b,) on the CPU: of each of 3 channels, then

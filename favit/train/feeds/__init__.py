@@ -1,4 +1,4 @@
-"""How images come to the device: from memory, or decoded from disk by other processes.
+"""Feeds bring images to the device: from memory, or decoded from disk by other processes.
 
 A data set's ``FEED`` names the module; ``Feed`` there is what a task asks for batches.
 """

@@ -1,1 +1,1 @@
-"""A run's life around its numbers: request, lease, signals, progress, records, its end."""
+"""The process around a run's training: request, lease, signals, progress, records and its end."""

@@ -12,13 +12,13 @@ KEEP = ("none", "weights", "all")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options; a command line that is wrong ends the process with 2."""
+    """Parse the options; a wrong command line ends the process with status 2."""
     asked = parser()
     options = asked.parse_args(arguments)
     if options.runs is not None and not options.run and options.out is None:
         return options
     if options.runs is not None or not options.run or options.out is None:
-        asked.error("give --run and --out for one run, or --runs for a list of them")
+        asked.error("give --run and --out for one run, or --runs for a list")
     return options
 
 
@@ -26,35 +26,37 @@ def parser() -> argparse.ArgumentParser:
     """The command line."""
     parser = argparse.ArgumentParser(
         prog="python -m favit.train",
-        description="Train one run (--run, --out), or one after the other those of a list (--runs).",
+        description="Train one run (--run, --out), or the runs of a list one after another (--runs).",
     )
     parser.add_argument("--run", help="JSON file of the run, or - for standard input")
-    parser.add_argument("--out", type=Path, help="folder for all that the run leaves")
+    parser.add_argument("--out", type=Path, help="folder for everything that the run writes")
     parser.add_argument(
         "--runs",
         type=Path,
-        help='file of runs in place of both, one JSON a line: {"run": its JSON file, "out": its folder}; standard '
-        "output says in JSON how each ended, standard error all else",
+        help='list of runs instead, one line of JSON each: {"run": its JSON file, "out": its folder}; prints one '
+        "line of JSON for each run that has ended to standard output, everything else to standard error",
     )
     parser.add_argument("--data", type=Path, default=Path("data"), help="folder of the data (default: data)")
     parser.add_argument("--device", choices=machine.NAMES, default="auto", help="default: %(default)s")
     parser.add_argument(
         "--wait",
         action="store_true",
-        help="wait while another process trains the run, instead of ending with 3",
+        help="if another process trains the run, wait for it instead of exiting with status 3",
     )
-    parser.add_argument("--workers", type=int, default=0, help="processes that read data not held in memory")
+    parser.add_argument(
+        "--workers", type=int, default=0, help="processes that read data from disk (default: %(default)s)"
+    )
     parser.add_argument("--threads", type=int, default=0, help="CPU threads (default: torch's own choice)")
     parser.add_argument(
         "--keep",
         choices=KEEP,
         default="none",
-        help="what stays after success: nothing, the weights, or the last checkpoints too (default: %(default)s)",
+        help="what to keep of a finished run: none, its weights, or all checkpoints too (default: %(default)s)",
     )
     parser.add_argument(
         "--profile",
         action="store_true",
-        help=f"write a trace of steps {trace.SKIPPED + 1} to {trace.SKIPPED + trace.TRACED} into OUT/trace.json",
+        help=f"write a trace of steps {trace.SKIPPED + 1} to {trace.SKIPPED + trace.TRACED} to OUT/trace.json",
     )
     launch.add_options(parser)
     return parser

@@ -1,4 +1,4 @@
-"""Checkpoints on disk: whole or not there, and never taken for another run's.
+"""Checkpoints on disk: complete or absent, and never used for another run.
 
 A file is a line with the SHA-256 of the rest, a line of JSON that says whose it is and what is known of the run's
 life, then the trainer's state as it packs it. Each save goes to a new file named by its position in the run; the two
@@ -21,7 +21,7 @@ _KEPT = 2
 
 
 class Unusable(Exception):
-    """Why a checkpoint is not used."""
+    """A checkpoint cannot be used; the message says why."""
 
 
 def save(folder: RunFolder, position: int, fingerprint: str, state: bytes, life: Mapping[str, Any]) -> Path:
@@ -42,7 +42,7 @@ def save(folder: RunFolder, position: int, fingerprint: str, state: bytes, life:
 def load(
     folder: RunFolder, fingerprint: str, tell: Callable[[str], None]
 ) -> tuple[bytes, dict[str, Any]] | None:
-    """The newest usable packed state, and what was kept with it; ``None`` where there is none.
+    """The newest usable packed state, and what was kept with it; ``None`` if there is none.
 
     Each file passed over, torn or of another fingerprint, is named to ``tell``.
     """
@@ -50,12 +50,12 @@ def load(
         try:
             return _read(path, fingerprint)
         except Unusable as reason:
-            tell(f"{path.name} is not used: {reason}")
+            tell(f"skipped checkpoint {path.name}: {reason}")
     return None
 
 
 def intact(folder: RunFolder) -> Path | None:
-    """The newest checkpoint that is whole; ``None`` where there is none, ``OSError`` where that cannot be told."""
+    """The newest checkpoint that is whole; ``None`` if there is none, ``OSError`` if that cannot be told."""
     for path in folder.checkpoints():
         try:
             _content(path)
@@ -78,7 +78,7 @@ def _content(path: Path) -> bytes:
     """What follows the first line, which vouches for it."""
     first, _, content = path.read_bytes().partition(b"\n")
     if not first.startswith(_MAGIC + b" "):
-        raise Unusable("it is not a checkpoint of this program")
+        raise Unusable("not a checkpoint of this program")
     if hashlib.sha256(content).hexdigest().encode() != first.split()[1]:
-        raise Unusable("it is torn (its content does not match its checksum)")
+        raise Unusable("incomplete (its content does not match its checksum)")
     return content

@@ -1,4 +1,4 @@
-"""What to say where the disk fails a run: what happened, where, and whether there is something to go on from."""
+"""The message about a failing disk: what happened, where, and whether there is a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def failed(error: OSError, out: Path) -> bool:
 
 
 def words(error: OSError, out: Path) -> str:
-    """One line."""
+    """The error in one line."""
     where = out if error.filename is None or _is_below(error.filename, out) else error.filename
     return f"{error.strerror}: {where}; {_checkpoint(out)}"
 
@@ -33,8 +33,8 @@ def _checkpoint(out: Path) -> str:
     try:
         found = checkpoints.intact(RunFolder(out))
     except OSError as error:
-        return f"whether there is a checkpoint to go on from cannot be told ({error.strerror})"
-    return "the last checkpoint there is intact" if found else "there is no checkpoint to go on from yet"
+        return f"cannot tell whether there is a checkpoint to resume from ({error.strerror})"
+    return "the last checkpoint is intact" if found else "there is no checkpoint to resume from yet"
 
 
 def _is_below(name: object, out: Path) -> bool:

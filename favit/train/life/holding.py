@@ -30,7 +30,7 @@ def hold(folder: Path, wait: bool, world: World, stop: StopRequest, stack: ExitS
 
 
 def _acquired(folder: Path, wait: bool, stop: StopRequest) -> Lease:
-    """The lease, at once or after its present holder; ``Busy`` where that is not to be waited for."""
+    """The lease, at once or after its present holder; ``Busy`` if that is not to be waited for."""
     said = False
     while True:
         try:
@@ -39,6 +39,6 @@ def _acquired(folder: Path, wait: bool, stop: StopRequest) -> Lease:
             if not wait or stop.received:
                 raise
             if not said:
-                print(f"{busy}; waiting for it", flush=True)
+                print(f"{busy}; waiting", flush=True)
                 said = True
             time.sleep(_LOOK_AGAIN_S)

@@ -1,4 +1,4 @@
-"""A run's host: stops it when asked, keeps its checkpoints, tells people, and knows how long it has taken."""
+"""A run's host: stops it when asked, keeps its checkpoints, reports its progress and measures its time."""
 
 from __future__ import annotations
 
@@ -70,27 +70,27 @@ class RunHost:
         self.loggers.offer(history)
 
     def resumed(self, epoch: int, step: int, steps: int, processes: tuple[int, int]) -> None:
-        """Say where the run goes on."""
+        """Report where the run resumes."""
         then, now = processes
         if then != now:
             self.reporter.say(
-                f"the checkpoint is from {then} processes, this is {now}: going on, "
-                "but not with the numbers of an uninterrupted run"
+                f"the checkpoint was written by {then} processes, now there are {now}: the numbers will differ "
+                "from those of an uninterrupted run"
             )
         self.reporter.say(f"resumed at epoch {epoch + 1}, step {step} of {steps}")
 
     def epoch_begins(self, epoch: int, epochs: int, steps: int, done: int) -> None:
-        """Show the epoch's bar."""
+        """Show a progress bar for the epoch."""
         self.reporter.begin_epoch(epoch, epochs, steps, done)
 
     def step_ends(self, loss: float | None) -> None:
-        """Move the bar."""
+        """Advance the progress bar."""
         self.reporter.step(loss)
         if self._trace is not None and self._trace.step():
-            self.reporter.say(f"a trace of some steps is in {self.folder.trace}")
+            self.reporter.say(f"wrote a trace of some steps to {self.folder.trace}")
 
     def steps_end(self) -> None:
-        """Take the bar away."""
+        """Remove the progress bar."""
         self.reporter.end_epoch()
 
     def measured(self) -> Mapping[str, Any]:
@@ -98,7 +98,7 @@ class RunHost:
         return {"memory_bytes": machine.peak_memory(self._device)}
 
     def epoch_ends(self, row: Row, scored: str, epochs: int, unit: str) -> None:
-        """Say how the epoch went and how long the rest will take."""
+        """Report the scores of the epoch and the time left."""
         left = self.seconds / row["epoch"] * (epochs - row["epoch"])
         self.reporter.say(epoch_line(row, scored, epochs, left, unit))
 

@@ -27,11 +27,11 @@ from types import FrameType
 # What a process that trains ends with, so that others know what to do. Where several differ, the first of
 # these says it. docs/reference/exit-codes.md is made of these texts.
 DISK_FULL = 5
-"""No space is left for files. The last checkpoint is whole: free some and start the run again."""
+"""The disk is full. The last checkpoint is intact: free some space and start the run again."""
 BUSY = 3
-"""Another process trains this run."""
+"""Another process is training this run."""
 INTERRUPTED = 4
-"""Stopped by a signal, with a checkpoint saved. Started again, the run goes on."""
+"""Stopped by a signal after saving a checkpoint. Start the run again to resume it."""
 _WARN_AGAIN_S = 1.0  # until each process that trains has imported enough to hear it
 
 
@@ -50,7 +50,7 @@ def launch(arguments: Sequence[str]) -> list[str]:
     if wanted.nodes == wanted.processes == 1:
         return others
     if any(word.partition("=")[0] == "--runs" for word in others):
-        sys.exit("--runs trains each run in one process: leave --nodes and --processes out, or take --run")
+        sys.exit("--runs trains each run in one process; remove --nodes and --processes, or use --run")
     program = _program(len(arguments))
     if wanted.nodes == 1:
         command = [*_torchrun(wanted.processes), "--standalone", "--no-python", "--", *program, *others]

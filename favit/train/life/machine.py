@@ -1,4 +1,4 @@
-"""The device that a run is trained on, its threads and its memory: no number is meant to depend on them."""
+"""The device, threads and memory of a run; numbers should not depend on them."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ NAMES = ("auto", "cpu", "cuda")
 
 
 def choose(name: str) -> torch.device:
-    """``cpu``, ``cuda`` or, for ``auto``, a GPU where there is one. ``ValueError`` where there is none."""
+    """``cpu``, ``cuda`` or, for ``auto``, a GPU where there is one. ``ValueError`` if there is none."""
     if name == "auto":
         name = "cuda" if torch.cuda.is_available() else "cpu"
     if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("--device cuda: torch finds no CUDA device here; valid here: auto, cpu")
+        raise ValueError("--device cuda: torch finds no CUDA device; valid here: auto, cpu")
     return torch.device(name)
 
 

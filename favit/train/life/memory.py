@@ -1,4 +1,4 @@
-"""What to say where a step does not fit into memory: how many examples at a time would."""
+"""The message about a step that does not fit into memory: how many examples at a time would."""
 
 from __future__ import annotations
 
@@ -30,25 +30,21 @@ def advice(trainer: Trainer, run: Mapping[str, Any]) -> str:
     if at_once < size:
         lacks += f", {at_once} at a time on each process"
     if run["compile"]:
-        return (
-            f"{lacks}; take a smaller one, or activation_checkpointing, or micro_batch_size without compile"
-        )
+        return f"{lacks}; reduce it, set activation_checkpointing: true, or set micro_batch_size and compile: false"
     if trainer.world.size > 1:
-        return (
-            f"{lacks}; take a micro_batch_size of {max(1, at_once // 2)} or less, or activation_checkpointing"
-        )
+        return f"{lacks}; set micro_batch_size to {max(1, at_once // 2)} or less, or activation_checkpointing: true"
     if _fits(trainer, at_once):
-        return f"{lacks}; a step of training fits when it is tried again, so scoring may be what does not"
+        return f"{lacks}; a training step by itself fits, so scoring may be what needs more"
     fits = largest(lambda n: _fits(trainer, n), at_once)
     if not fits:
         return (
-            f"{lacks}; not even one example at a time fits: take activation_checkpointing or a smaller model"
+            f"{lacks}; not even one example fits; set activation_checkpointing: true or take a smaller model"
         )
     return f"{lacks}; the largest micro_batch_size that fits is {fits}"
 
 
 def largest(fits: Callable[[int], bool], size: int) -> int:
-    """The largest number below ``size`` that fits, by bisection; 0 where none does."""
+    """The largest number below ``size`` that fits, by bisection; 0 if none does."""
     low, high = 0, size
     while high - low > 1:
         middle = (low + high) // 2

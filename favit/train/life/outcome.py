@@ -1,4 +1,4 @@
-"""The end of a run: the result is written last, so that whoever sees it finds all the rest."""
+"""The end of a run: the result is written last, so that it exists only when everything else does."""
 
 from __future__ import annotations
 

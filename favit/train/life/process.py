@@ -38,13 +38,13 @@ from favit.train.loggers.feed import Feeds
 from favit.train.loop import Diverged, Interrupted
 
 FINISHED = 0
-"""Finished, or diverged, which is a result too."""
+"""Finished or diverged; both are results."""
 BAD_INPUT = 1
-"""Bad input or a failing disk, told in one line. An error of the program itself ends with 1 too, and a traceback."""
+"""Bad input or a failing disk, reported in one line; or an error of the program itself, with a traceback."""
 
 
 class BadInput(Exception):
-    """Something that whoever started this has to change."""
+    """An error that the user can mend; the message is one line."""
 
 
 def main(arguments: Sequence[str] | None = None, complete: Complete | None = None) -> int:
@@ -161,18 +161,18 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise ValueError(f"--out {folder} cannot be a folder: {error.strerror}") from None
+        raise ValueError(f"cannot create the folder --out {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
-        raise ValueError(f"--out {folder} cannot be written")
+        raise ValueError(f"no permission to write to --out {folder}")
 
 
 def _say_there_is_nothing_to_do(folder: RunFolder) -> None:
-    print(f"{folder.metrics} is there already: nothing to do")
+    print(f"{folder.metrics} already exists; nothing to do")
 
 
 @contextmanager
 def _of_the_user() -> Iterator[None]:
-    """Tells what a user can get wrong from what is a fault of this program."""
+    """Turn errors that a user can mend into ``BadInput``; others are faults of this program."""
     try:
         yield
     except (ValueError, FileNotFoundError) as error:

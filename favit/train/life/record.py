@@ -1,4 +1,4 @@
-"""What is recorded of a run besides its numbers: its history, the code, versions and hardware that made it."""
+"""Records of a run besides its numbers: its history, and the code, versions and hardware that made it."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def versions() -> dict[str, str]:
 
 
 def hardware(device: torch.device, world: World) -> dict[str, Any]:
-    """Where the run took place."""
+    """The hardware of the run."""
     gpus = [torch.cuda.get_device_name(device)] * world.size if device.type == "cuda" else []
     return {
         "device": device.type,

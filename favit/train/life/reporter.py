@@ -1,4 +1,4 @@
-"""Says what a run is doing: a bar within an epoch on a terminal, and a line an epoch everywhere."""
+"""Report the progress of a run: a bar within an epoch on a terminal, and a line for each epoch everywhere."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Reporter:
         self._shows_bar = speaks and self._stream.isatty()
 
     def say(self, text: str) -> None:
-        """One line, above the bar if there is one."""
+        """Print one line, above the bar if there is one."""
         if self._log is None:
             return
         self._log.write(text + "\n")

@@ -1,4 +1,4 @@
-"""What to train: a run, alone or in the envelope that the workflow writes, read and checked."""
+"""Read and check what to train: a run, alone or in the envelope that the workflow writes."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Request:
 
     @property
     def loggers(self) -> list[dict[str, Any]]:
-        """Name and options of each; nobody's result depends on them."""
+        """Name and options of each; no result depends on them."""
         found = self.envelope.get("loggers")
         return [entry for entry in found if isinstance(entry, dict)] if isinstance(found, list) else []
 
@@ -67,13 +67,17 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
     envelope = _parse(source)
     if "run" not in envelope:
         if complete is None:
-            raise ValueError(f"{source}: this is no prepared run; python -m favit.train takes bare settings")
+            raise ValueError(
+                f"{source} has settings only, no fingerprint; train it with python -m favit.train"
+            )
         envelope = complete(envelope, data)
     run, fingerprint = envelope["run"], envelope.get("fingerprint")
     if not isinstance(fingerprint, dict) or not isinstance(fingerprint.get("digest"), str):
-        raise ValueError(f"{source}: an envelope needs a fingerprint beside its run")
+        raise ValueError(f"{source}: fingerprint is missing beside run")
     if fingerprint.get("settings") != digests.short_digest(run):
-        raise ValueError(f"{source}: the fingerprint is another run's; give the run's settings by themselves")
+        raise ValueError(
+            f"{source}: the fingerprint does not match the settings; give the settings of the run alone"
+        )
     _check_versions(fingerprint)
     return Request(
         run, {**fingerprint, "data": _data_as_prepared(run, fingerprint.get("data"), data)}, envelope
@@ -81,38 +85,38 @@ def read(source: str, data: Path, complete: Complete | None = None) -> Request:
 
 
 def check_snapshot(source: str, wanted: Request) -> None:
-    """``ValueError`` where this process executes a snapshot and the run was prepared for another one."""
+    """``ValueError`` if this process executes a snapshot and the run was prepared for another one."""
     here = os.environ.get("FAVIT_SNAPSHOT")
     if here and wanted.envelope.get("snapshot") != Path(here).name:
         raise ValueError(
-            f"{source}: the run was prepared for snapshot {wanted.envelope.get('snapshot')}, and this is "
-            f"{Path(here).name}; give each snapshot a list of its own"
+            f"{source}: the run was prepared for snapshot {wanted.envelope.get('snapshot')}, but this is "
+            f"{Path(here).name}; use one list for each snapshot"
         )
 
 
 def _check_versions(fingerprint: Mapping[str, Any]) -> None:
-    """``ValueError`` where a package that counts is not the one that the run was prepared for."""
+    """``ValueError`` if a package that counts is not the one that the run was prepared for."""
     then, policy = fingerprint.get("versions") or {}, fingerprint.get("policy") or {}
     now = {package: versions.installed(package) for package in then}
     for package, before, version in versions.differing(then, now, policy):
         raise ValueError(
-            f"{package} {version} is installed here, and the run was prepared for {before}; start snakemake again "
-            "to prepare it for this one"
+            f"{package} {version} is installed here, but the run was prepared for {before}; start snakemake again "
+            "to prepare it for this version"
         )
 
 
 def _data_as_prepared(
     run: Mapping[str, Any], then: Mapping[str, str] | None, root: Path
 ) -> Mapping[str, str] | None:
-    """The digests of the run's data, taken here. ``ValueError`` where they are not those that it was prepared with."""
+    """The digests of the run's data, taken here. ``ValueError`` if they are not those that it was prepared with."""
     now = digests.data_digests(run, root)
     if then is None or now is None:
         return now if then is None else then  # what is absent is told by whoever reads it
     for name in sorted({*then, *now}):
         if then.get(name) != now.get(name):
             raise ValueError(
-                f"{name} in {root} is not what it was when the run was prepared; start snakemake again to prepare "
-                "the run for these data"
+                f"{name} in {root} has changed since the run was prepared; start snakemake again to prepare "
+                "the run for the new data"
             )
     return now
 

@@ -50,17 +50,19 @@ def read(file: Path) -> list[Entry]:
         raise ValueError(f"{file} is not text in UTF-8") from None
     entries = [(n, _entry(f"{file}, line {n}", line)) for n, line in enumerate(lines, 1) if line.strip()]
     if not entries:
-        raise ValueError(f"{file} names no run; it takes one a line, {_form()}")
+        raise ValueError(f"{file} lists no runs; write one per line as {_form()}")
     first: dict[Path, int] = {}
     for n, entry in entries:
         before = first.setdefault(Path(entry.out).resolve(), n)
         if before != n:
-            raise ValueError(f"{file}, lines {before} and {n} have the same folder, {entry.out}")
+            raise ValueError(
+                f"{file}, lines {before} and {n}: both have the folder {entry.out}; give each run its own"
+            )
     return [entry for _, entry in entries]
 
 
 def train_all(options: argparse.Namespace, train: Train) -> int:
-    """Train what ``options.runs`` lists; a line of JSON on standard output says how each ended.
+    """Train the runs that ``options.runs`` lists; print a line of JSON for each that has ended.
 
     Returns 0 where all have their result, 4 where a signal stopped it, and else 5, 1 or 3 where one run ended so,
     the first of these. What runs say goes to standard error. Raises ``ValueError`` for a list that is not one.
@@ -125,7 +127,7 @@ def _in_a_child(train: Callable[[], int], out: Path, stop: StopRequest) -> int:
     stop.pass_to = None  # while its number is its own
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if status < 0:
-        print(f"{out}: ended by {signal.Signals(-status).name}", file=sys.stderr, flush=True)
+        print(f"{out}: killed by {signal.Signals(-status).name}", file=sys.stderr, flush=True)
     return status if status >= 0 else 128 - status
 
 

@@ -1,4 +1,4 @@
-"""What runs have in common is imported once, before the first of them.
+"""Import what several runs share once, before the first of them.
 
 Only what all of them import, in the order in which each does: an import that changes something, a switch of torch
 say, changes it for those runs alone that make it.
@@ -33,7 +33,7 @@ def imports(requests: Sequence[str]) -> None:
 
 
 def _settings(request: str) -> dict[str, Any]:
-    """A run's flat settings, bare or in an envelope; empty where they cannot be read."""
+    """A run's flat settings, bare or in an envelope; empty if they cannot be read."""
     try:
         content = json.loads(Path(request).read_text(encoding="utf-8"))
         run = content.get("run", content)

@@ -1,4 +1,4 @@
-"""Where history rows go besides ``history.csv``: TensorBoard, W&B, or a function of one's own.
+"""Loggers of history rows: TensorBoard, W&B, or your own function.
 
 A logger is a function. It is called once in each life of a run, with what there is to know of the run
 (``favit.train.loggers.about.About``) and with its options in ``config.yaml`` as keywords, and returns a callable that

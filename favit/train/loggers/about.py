@@ -1,4 +1,4 @@
-"""What a logger is told of its run."""
+"""The information about a run that its loggers get."""
 
 from __future__ import annotations
 

@@ -74,7 +74,9 @@ def find(name: str) -> Callable[..., Callable[..., Any]]:
 def _log(first: dict[str, Any], orders: TextIO) -> None:
     log = find(first["name"])(About.of_json(first["about"]), **first["options"])
     if not callable(log):
-        raise TypeError(f"{first['name']} returns {type(log).__name__}, and not a function that takes a row")
+        raise TypeError(
+            f"{first['name']} returns {type(log).__name__}; it must return a function that takes a row"
+        )
     replays, marker = getattr(log, "replays", False), Path(first["marker"])
     for line in orders:
         order = json.loads(line)

@@ -1,4 +1,4 @@
-"""Hands a run's rows to its loggers and waits for none of them."""
+"""Pass a run's rows to its loggers without waiting for them."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ class _Feed:
         try:
             self._process.wait(max(0.0, until - time.monotonic()))
         except subprocess.TimeoutExpired:
-            self._give_up("it did not come to its end and was stopped")
+            self._give_up("it did not finish and was stopped")
             return
         if self._process.returncode != 0:
             self._give_up(self._last_words())
@@ -149,12 +149,12 @@ class _Feed:
             said = os.read(self._process.stdout.fileno(), 4096).decode(errors="replace").strip()
         except OSError:
             said = ""
-        return said or f"its process ended with {self._process.returncode}"
+        return said or f"its process exited with status {self._process.returncode}"
 
     def _give_up(self, why: str) -> None:
         self._end_all()
-        more = f" (more in {self._log.name})" if self._log.exists() else ""
-        self._say(f"logger {self.name} failed, the run goes on without it: {why}{more}")
+        more = f" (see {self._log.name})" if self._log.exists() else ""
+        self._say(f"logger {self.name} failed; the run continues without it: {why}{more}")
 
     def _end_all(self) -> None:
         process, self._process, self._waiting = self._process, None, b""

@@ -1,1 +1,1 @@
-"""What training is for: a loss, scores, and the examples behind them."""
+"""Tasks: a loss, scores, and the examples behind them."""

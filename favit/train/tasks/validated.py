@@ -103,7 +103,7 @@ def split(labels: Tensor, share: float) -> tuple[Tensor, Tensor]:
     """Numbers, sorted, of the images that are trained on and of those that validate: ``share`` of each class.
 
     labels: (N,). The nearest whole number of each class, but one at least, and one at least is left. The same for
-    equal labels, whatever the run. Raises ``ValueError`` where a class has one image only.
+    equal labels, whatever the run. Raises ``ValueError`` if a class has one image only.
     """
     held_back = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique().tolist():

@@ -85,7 +85,7 @@ def decide(facts: Facts) -> Decision:
 def _in_pack(facts: Facts) -> Decision:
     """Decide for a member of a pack. REQUEUE hands it back to the pack, which goes back to the queue once for all."""
     if facts.too_large:
-        return Decision(Action.CONCLUDE, "took more than its share of the pack's memory")
+        return Decision(Action.CONCLUDE, "used more than its share of the memory of its pack")
     if facts.timed_out and not facts.warned:
         return Decision(Action.CONCLUDE, f"reached its time limit of {facts.limit_s:.0f} s")
     if facts.terminated or facts.busy or facts.warned:
@@ -104,7 +104,7 @@ def _after_termination(facts: Facts) -> Decision:
     if facts.slurm is Slurm.UNASKED:
         return Decision(Action.ASK)
     if facts.slurm is Slurm.SILENT:
-        return Decision(Action.GIVE_BACK, "told to end, and SLURM did not say why")
+        return Decision(Action.GIVE_BACK, "told to stop, and SLURM did not say why")
     # Within a preemption's grace time SLURM takes the end of a start for the end of the job.
     return Decision(Action.REQUEUE if facts.slurm is Slurm.RUNS else Action.LEAVE)
 

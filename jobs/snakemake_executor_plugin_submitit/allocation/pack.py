@@ -39,7 +39,7 @@ def main(batch: Path, first: int, count: int, limit_s: int) -> int:
     child.block_signals()
     intent = read_json(BatchFolder(batch).intent)
     if intent is None:
-        print(f"There is no task description in {batch}.", file=sys.stderr)
+        print(f"No task description in {batch}.", file=sys.stderr)
         return 1
     os.chdir(intent["folder"])
     return Pack(batch, range(first, first + count), intent, limit_s).run()
@@ -247,7 +247,7 @@ class Pack:
         elif code == GIVEN_BACK or Life.record(self.batch, index) is not None:
             self.given_back.add(index)  # its process may have been killed; its starts are counted
         else:
-            self._interrupted(index, "it could not be started in its pack")
+            self._interrupted(index, "could not be started in its pack")
 
     def _leave(self) -> int:
         """Go back to the queue if members are left, else end."""
@@ -256,7 +256,7 @@ class Pack:
         left = self.given_back or self._unclaimed()
         if not left or (self.terminated and what_slurm_says() is Slurm.ENDED):
             return 0
-        print(f"{len(left)} members are left; back to the queue", flush=True)
+        print(f"{len(left)} members left; back to the queue", flush=True)
         if requeue("slurm"):
             return 0
         for index in self.given_back:

@@ -31,13 +31,13 @@ def main(batch: Path, index: int) -> int:
     folder = BatchFolder(batch)
     intent = read_intent(folder.intent, index)
     if intent is None:
-        print(f"There is no task description in {batch}.", file=sys.stderr)
+        print(f"No task description in {batch}.", file=sys.stderr)
         return 1
     membership = Membership.read()
     owner, job_id = allocation_id(intent["cluster"]) if membership is None else (membership.owner, task_id())
     if not claim(batch, index, owner) or folder.verdict(index).exists() or folder.fence(index).exists():
         print(
-            f"Task {index} of {batch.name} belongs to another allocation, is over, or is not wanted any more."
+            f"Task {index} of {batch.name} belongs to another allocation, has ended, or is no longer wanted."
         )
         return 0
     os.chdir(intent["folder"])
@@ -195,7 +195,7 @@ class Start:
             return self._requeue(facts)
         if decision.action is Action.START_ANEW:
             self.life.end()
-            say("ended by what a neighbour in its pack did; it starts again")
+            say("killed by a fault of a neighbour in its pack; starting again")
             return HIT_BY_NEIGHBOUR
         if decision.action is Action.GIVE_BACK:
             return self._conclude(facts.exit_code, decision.reason, interrupted=True)

@@ -1,4 +1,4 @@
-"""How many jobs association and QOS let a user have in the queue.
+"""Limits of association and QOS on the jobs of a user in the queue.
 
 The controller tells its limits with what counts against them, other sweeps' jobs included:
 

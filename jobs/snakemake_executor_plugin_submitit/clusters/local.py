@@ -76,11 +76,14 @@ class LocalCluster(Cluster):
         cpus = min(int(batch.parameters.get("cpus_per_task", 1)), self.cpus)
         gpus = gpus_wanted(batch.parameters)
         if re.search("%[jtAa]", str(batch.path)):
-            raise Refused("submitit cannot work in a folder with %j, %t, %A or %a in its path", final=True)
+            raise Refused(
+                "the path of this folder contains %j, %t, %A or %a, which submitit would replace; use another folder",
+                final=True,
+            )
         if gpus > len(self.gpus):
-            raise Refused(f"the job asks for {gpus} GPUs, and this machine has {len(self.gpus)}", final=True)
+            raise Refused(f"the job asks for {gpus} GPUs, but this machine has {len(self.gpus)}", final=True)
         if batch.parameters.get("nodes", 1) > 1:
-            raise Refused("the job asks for several nodes, and this machine is one", final=True)
+            raise Refused("the job asks for several nodes, but this machine is one", final=True)
         self._waiting.extend(Waiting(batch, index, cpus, gpus) for index in range(first, first + count))
         self._start()
         return "local"

@@ -119,7 +119,7 @@ class SlurmCluster(Cluster):
         try:
             return ArrayExecutor(batch.path, parameters).script(command, allocations)
         except (TypeError, ValueError) as error:
-            raise Refused(f"submitit does not take these parameters: {error}", final=True) from error
+            raise Refused(f"submitit does not accept these parameters: {error}", final=True) from error
 
     def refused(self, message: str, count: int) -> Refused:
         """Read from sbatch's message whether waiting, or fewer tasks, can help."""
@@ -162,7 +162,7 @@ class SlurmCluster(Cluster):
                 listed = [f"{p.name}: {p.nodes} nodes, {p.cpus} CPUs, {p.gres}" for p in partitions()]
                 found.append("\nIts partitions have (per node): " + "; ".join(listed))
         except NoAnswer as error:
-            found.append(f"\n(what it offers could not be asked: {error})")
+            found.append(f"\n(could not ask what it offers: {error})")
         return "".join(found)
 
     def objections(self, batch: Batch) -> list[str]:

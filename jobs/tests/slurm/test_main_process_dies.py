@@ -90,7 +90,7 @@ def test_changed_command_replaces_the_running_job(sweep: Callable[..., Any]) -> 
     s.kill()
     (s.folder / "Snakefile").write_text(first.replace("sleep 60; echo old", "echo new"))
     s.succeed("a")
-    assert (s.folder / "ran").read_text() == "new\n" and "earlier jobs are gone" in s.text()
+    assert (s.folder / "ran").read_text() == "new\n" and "earlier jobs to end" in s.text()
 
 
 def test_corrected_requests_reach_jobs_that_wait_and_leave_those_that_run(sweep: Callable[..., Any]) -> None:
@@ -121,7 +121,7 @@ rule nested:
         s.kill()
         (s.folder / "Snakefile").write_text(text.replace("runtime=7", "runtime=9").replace('"old"', '"new"'))
         s.start()
-        s.until("they are replaced", lambda: "3 waiting jobs ask for something else" in s.text())
+        s.until("they are replaced", lambda: "3 queued jobs now ask for other resources" in s.text())
         s.until("they are submitted", lambda: len(s.arrays()) == 4)
         (s.folder / "go").touch()
         run("scontrol", "update", "PartitionName=closed", "State=UP")
@@ -161,7 +161,7 @@ rule a:
     s.interrupt()
     s.wait(60)
     s.succeed("a")
-    assert "earlier jobs are gone" in s.text()
+    assert "earlier jobs to end" in s.text()
 
 
 def test_left_running_by_interrupt(sweep: Callable[..., Any]) -> None:

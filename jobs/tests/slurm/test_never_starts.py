@@ -41,7 +41,7 @@ def test_too_long_for_the_partition(sweep: Callable[..., Any], brief: None) -> N
     s.until("it is told", lambda: "cannot start as requested" in s.text())
     s.interrupt()
     s.wait()
-    compared = "30 minutes are asked for, and partition brief has at most 10"
+    compared = "30 minutes requested, but partition brief has at most 10"
     assert s.text().count(f"may never start: {compared}") == 1
     assert s.text().count("6 jobs (long, ") == 1 and s.text().count(compared) == 2
 

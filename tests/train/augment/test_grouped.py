@@ -92,9 +92,9 @@ def test_a_plan_puts_every_image_where_its_transform_is() -> None:
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic"])
-def test_kept_matrices_are_those_that_are_computed(interpolation: str) -> None:
-    """Every crop of a small image that is not square, mirrored and not: equal to the bit."""
-    height, width = 4, 6
+@pytest.mark.parametrize(("height", "width"), [(4, 6), (5, 5)])
+def test_kept_matrices_are_those_that_are_computed(height: int, width: int, interpolation: str) -> None:
+    """Every crop of a small image, square or not, mirrored and not: equal to the bit."""
     boxes = torch.tensor([
         [float(top), float(left), float(h), float(w)]
         for top in range(height) for h in range(1, height - top + 1)
@@ -105,6 +105,12 @@ def test_kept_matrices_are_those_that_are_computed(interpolation: str) -> None:
     crops = Crops(height, width, 9, interpolation, CPU)
     found = crops.apply(images, **crops.indices(boxes, flip))
     assert torch.equal(found, crop_resize(images, boxes, 9, interpolation, flip))
+
+
+def test_matrices_are_kept_up_to_their_bound() -> None:
+    """From 64 to 224 pixels they are; a side more than a square's takes memory of its own."""
+    sides = ((64, 64), (96, 96), (64, 63), (32, 48))
+    assert [Crops.may_be_kept(*each, 224) for each in sides] == [True, False, False, True]
 
 
 def test_many_parts_cross_in_one_buffer() -> None:
