@@ -9,14 +9,16 @@ import shutil
 import subprocess
 from dataclasses import replace
 from html.parser import HTMLParser
+from itertools import combinations
 from pathlib import Path
 
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from favit.analysis.figures import errors, gains, learning_curves, pareto
-from favit.analysis.figures._base import Plot, Section, style
+from favit.analysis.figures._base import Plot, Section, panels, style
 from favit.analysis.page import report
 from favit.analysis.page.html import table_html
 from favit.analysis.tables import Cost, Row, make
@@ -169,6 +171,23 @@ def test_points_at_one_place_are_all_seen(runs, images):
     assert "Rings" not in pareto.draw(Section(make(images, results, apart), results), Path()).caption
 
 
+def test_names_of_models_never_lie_over_each_other():
+    points = [
+        (0.0, 0.77, 0.0, "a", "Linear"),
+        (0.0, 0.78, 0.01, "b", "NLinear"),
+        (1e-5, 0.77, 0.0, "c", "DLinear"),
+    ]
+    points += [(0.0, 1.27, 0.0, "d", "Seasonal naive"), (2.5e-3, 0.68, 0.0, "e", "Informer")]
+    with style():
+        figure, [[panel]] = panels(1, 1, height=2.8)
+        panel.plot([x for x, *_ in points], [y for _, y, *_ in points])
+        pareto._name_models(figure, panel, points)
+        names = panel.findobj(Annotation)
+        boxes = [name.get_window_extent() for name in names]
+    assert sorted(", ".join(name.get_text() for name in names).split(", ")) == sorted(p[4] for p in points)
+    assert len(names) == 3 and not any(a.overlaps(b) for a, b in combinations(boxes, 2))
+
+
 def test_errors_by_step_and_variable_are_the_stored_ones(forecasts):
     by_step, by_variable = errors.draw(forecasts, Path()).figure.axes[:2]
     np.testing.assert_allclose(_lines(by_step)["PoPE"], np.linspace(0.1, 1, 24))
@@ -222,6 +241,7 @@ def test_page_is_self_contained_and_says_what_is_partial(section, forecasts, no_
     assert len(sources.found) > 6
     assert all(source.startswith("data:") for source in sources.found)
     assert "url(" not in page and "@import" not in page
+    assert page.count('<img class="lines"') >= 6  # dark on a dark page
     assert "Partial: 26 of 30 runs are done." in page
     assert "keep: weights" in page  # why a figure is not there
     assert "linear &amp; 100 % {#1}" in page  # escaped, not executed

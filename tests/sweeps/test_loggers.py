@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from favit.disk.run_folder import RunFolder
+from favit.exporting import bundle
 from favit.results import guard
 from favit.results.state import Results
 from favit.sweeps import loggers
@@ -110,3 +111,15 @@ def test_a_folder_that_wandb_has_left_is_in_no_code(tmp_path, monkeypatch) -> No
 
 def test_the_configuration_that_ships_has_none() -> None:
     assert "loggers" not in read(Path("config.yaml"))
+
+
+def test_an_export_says_nothing_of_loggers(tmp_path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.write_request(
+        {"run": {"lr": 0.1}, "name": "a", "loggers": [{"name": "wandb", "options": {"entity": "us"}}]}
+    )
+    bundle._without_loggers(folder)
+    assert json.loads(folder.request.read_text()) == {"run": {"lr": 0.1}, "name": "a"}
+    folder.request.write_text("no JSON")
+    bundle._without_loggers(folder)
+    assert folder.request.read_text() == "no JSON"

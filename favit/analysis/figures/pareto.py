@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Annotation
 
 from favit.analysis.figures._base import Plot, Section, legend, panels, style
 from favit.analysis.names import written
@@ -88,30 +90,29 @@ def _ring(figure: Figure, panel: Axes, points: Sequence[Point], looks: Mapping[s
 def _name_models(figure: Figure, panel: Axes, points: Sequence[Point]) -> None:
     """Write each model's name above its point; names that would lie over each other become one line."""
     figure.draw_without_rendering()
-    labels: list[tuple[float, float, Point, list[str]]] = []  # where on paper, at which point, whose
-    for point in sorted(points, key=lambda p: (p[0], p[1])):
-        x, y = panel.transData.transform((point[0], point[1] + point[2])) * 72 / figure.dpi
-        for at_x, at_y, _, names in labels:
-            if abs(y - at_y) < _LINE and x - at_x < _LETTER * (len(", ".join(names)) + len(point[4])) / 2:
-                names.append(point[4])
-                break
-        else:
-            labels.append((x, y, point, [point[4]]))
-    for _, _, (x, y, std, _, _), names in labels:
-        across = panel.transAxes.inverted().transform(panel.transData.transform((x, y)))[0]
-        side = (
-            "left"
-            if across < 1 / 3 and len(names) > 1
-            else "right"
-            if across > 2 / 3 and len(names) > 1
-            else "center"
-        )
-        panel.annotate(
-            ", ".join(names), (x, y + std), xytext=(0, 5), textcoords="offset points", ha=side
-        )  # towards the middle, where there is room
+    together = [[point] for point in sorted(points, key=lambda p: (p[0], p[1]))]
+    while True:
+        names = [_name(panel, those) for those in together]
+        boxes = [name.get_window_extent() for name in names]
+        pairs = itertools.combinations(range(len(boxes)), 2)
+        clash = next(((i, j) for i, j in pairs if boxes[i].overlaps(boxes[j])), None)
+        if clash is None:
+            return
+        for name in names:
+            name.remove()
+        together[clash[0]] += together.pop(clash[1])
 
 
-_LINE, _LETTER = 9.0, 4.5  # points of print: the height of a name, the width of a letter
+def _name(panel: Axes, points: Sequence[Point]) -> Annotation:
+    """The models' names at the first of their points; several are written towards the middle, where there is room."""
+    x, y, std, *_ = points[0]
+    across = panel.transAxes.inverted().transform(panel.transData.transform((x, y)))[0]
+    several = len(points) > 1
+    side = "left" if several and across < 1 / 3 else "right" if several and across > 2 / 3 else "center"
+    text = ", ".join(model for *_, model in points)
+    return panel.annotate(text, (x, y + std), xytext=(0, 5), textcoords="offset points", ha=side)
+
+
 _NEAR = 2.5  # points of print, of markers four wide
 
 
