@@ -117,4 +117,4 @@ def test_runs_that_will_not_do_are_answered(tmp_path: Path, capsys: pytest.Captu
     for n, changes in enumerate(({"aggregator": "full"}, {"aggregator.terms": "pos_pos"})):
         run = finished_run(tmp_path / str(n), **changes)
         assert tv.main([str(run)]) == 1
-        assert "all four terms" in capsys.readouterr().err
+        assert "cross_terms with terms: all" in capsys.readouterr().err

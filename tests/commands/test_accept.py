@@ -90,5 +90,5 @@ def test_a_named_folder_of_other_data_is_refused(config: Path, capsys: pytest.Ca
 def test_beside_a_valid_result_no_other_is_accepted(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
     valid, folder = result("today", 1.4), result("old", 1.5, code="a" * 16)
     assert favit("accept", [str(folder), *WHY]) == 1
-    assert f"{valid} is valid already" in capsys.readouterr().err.replace("results/", "results/")
+    assert f"{valid} is already valid" in capsys.readouterr().err.replace("results/", "results/")
     assert favit("accept", [str(valid), *WHY]) == 0

@@ -92,7 +92,7 @@ def test_verbs_take_the_same_words(here: Path, capsys: pytest.CaptureFixture[str
     assert [(run["aggregator"], run["seed"]) for run in found] == [("full", 0), ("full", 1)]
     assert main(["accept", "aggregator=full", "seed=1", "--why", "a test"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "seattle_weather informer.full.temporal.seed1: valid already"
+        "seattle_weather informer.full.temporal.seed1: already valid"
     ]
     assert main(["plan", "aggregator=full"]) == 0
     assert capsys.readouterr().out.startswith("series: 0 of 2 runs to train")
@@ -116,7 +116,7 @@ def test_two_sweeps_side_by_side(here: Path, made: Config, capsys: pytest.Captur
     [sparse] = [row for row in cells[: cells.index([], cells.index([]) + 1)] if row[:1] == ["probsparse"]]
     assert float(sparse[-1].replace("−", "-")) == pytest.approx(float(sparse[3]) - float(sparse[1]), abs=2e-3)
     assert main(["diff", "series"]) == 1
-    assert "these are 1: series" in capsys.readouterr().err
+    assert "needs two sweeps with matching runs, not 1: series" in capsys.readouterr().err
 
 
 def test_the_runs_of_a_table_are_there_one_by_one(here: Path, made: Config) -> None:

@@ -49,7 +49,7 @@ def test_an_import_of_a_file_beside_favit_is_refused(checkout: Project, statemen
     done = checkout.python("-m", "favit", "explain", check=False)
     assert done.returncode == 1 and done.stderr.count("\n") == 1
     assert (
-        "favit/attention/full.py, line" in done.stderr and f"imports {named}, which is a file" in done.stderr
+        "favit/attention/full.py, line" in done.stderr and f"imports {named} from this project" in done.stderr
     )
     assert "Move it into favit/" in done.stderr
 

@@ -27,18 +27,20 @@ def make_known(folder: Path) -> pytest.MonkeyPatch:
     return patch
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def known(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """The miniature is a data set like any other."""
+    """The miniature is a data set like any other, in these tests."""
     patch = make_known(tmp_path_factory.mktemp("module"))
     yield
     patch.undo()
 
 
 @pytest.fixture(scope="session")
-def data(tmp_path_factory: pytest.TempPathFactory, known: None) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A data folder with the miniature packed into shards of five images."""
     root = tmp_path_factory.mktemp("data")
     miniature.build(root / "miniature")
+    patch = make_known(tmp_path_factory.mktemp("module"))
     assert main(["--data", str(root), "--shard", "5", "--workers", "1", "miniature"]) == 0
+    patch.undo()
     return root

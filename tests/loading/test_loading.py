@@ -92,8 +92,8 @@ def test_from_another_folder_the_configuration_s_own_folders_count(
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("dataset=digits", "names 2 runs"),
-        ("informer.full.temporal.seed0", "has no result"),
+        ("dataset=digits", "matches 2 runs"),
+        ("informer.full.temporal.seed0", "has no valid result"),
         ("aggregator=probspars", "did you mean 'probsparse'"),
         ("agregator=probsparse", "did you mean 'aggregator'"),
         ("nowhere", "unknown sweep, run or folder 'nowhere'"),

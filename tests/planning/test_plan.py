@@ -73,7 +73,7 @@ def test_a_sweep_that_results_decide_is_told_with_what_may_follow(
     images["matrix"] = {**images["matrix"], "aggregator": ["max_pool", "linear"], "seed": [0, 1, 2]}
     said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
     assert "4 of 4 runs to train" in said
-    assert "these are asked for now; up to 6 may follow, as results decide" in said
+    assert "up to 6 more runs may follow, depending on the results of these" in said
     assert "1 x digits favit_b0, max_pool, to choose lr 0.1: 1.0 h each" in said
     assert said.count("to choose lr 0.2") == 2
 

@@ -38,7 +38,7 @@ def test_what_is_as_it_was_is_trained(prepared: dict[str, Any], tmp_path: Path) 
 
 def test_data_edited_while_the_job_waited_are_named(prepared: dict[str, Any], tmp_path: Path) -> None:
     (tmp_path / "own.csv").write_text("date,x\n2020-01-01,2\n")
-    with pytest.raises(ValueError, match=r"own\.csv in .* is not what it was when the run was prepared"):
+    with pytest.raises(ValueError, match=r"own\.csv in .* has changed since the run was prepared"):
         read(prepared, tmp_path)
 
 

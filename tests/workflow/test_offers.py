@@ -98,7 +98,7 @@ def test_no_sweep_or_group_takes_the_name_of_a_rule() -> None:
     assert "prepare" in rules
     body = {"matrix": {"dataset": ["digits"]}}
     for name in (*(rule for rule in rules if "_" not in rule), *RESERVED):
-        with pytest.raises(ConfigError, match="taken"):
+        with pytest.raises(ConfigError, match="already has this name"):
             parse({"sweeps": {name: body}})
-        with pytest.raises(ConfigError, match="taken"):
+        with pytest.raises(ConfigError, match="already has this name"):
             parse({"sweeps": {"s": body}, "groups": {name: ["s"]}})
