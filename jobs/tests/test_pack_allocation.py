@@ -225,7 +225,7 @@ def test_a_member_has_a_time_limit_of_its_own(pack: PackRun) -> None:
         (pack.batch / "intent.json")
         .read_text()
         .replace('"limit_s": 2.0', '"limit_s": 50', 2)
-        .replace("50", "2", 1)
+        .replace('"limit_s": 50', '"limit_s": 2', 1)
     )
     pack.run(limit_s=600)
     verdict = pack.verdict(0)
