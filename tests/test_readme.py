@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from favit.commands.main import VERBS
@@ -59,6 +60,7 @@ def test_every_configuration_shown_is_valid() -> None:
     assert all(parse({**raw, **block}) for block in shown if "sweeps" not in block)
 
 
+@pytest.mark.slow
 def test_the_aggregator_shown_trains_in_favit(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "own-components.md").read_text()
     (example,) = [b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "class Aggregator" in b]

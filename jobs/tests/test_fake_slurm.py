@@ -46,7 +46,9 @@ def test_few_calls_for_many_jobs(on_fake_slurm: Callable[[str], Any], fake_slurm
     )
 
 
-@pytest.mark.parametrize("wrong", [[TRANSIENT], [LOST]], ids=["refused", "answer lost"])
+@pytest.mark.parametrize(
+    "wrong", [pytest.param([TRANSIENT], marks=pytest.mark.slow), [LOST]], ids=["refused", "answer lost"]
+)
 def test_transient_errors_are_retried_after_a_look(
     on_fake_slurm: Callable[[str], Any], fake_slurm: Any, wrong: list[str]
 ) -> None:
@@ -83,6 +85,7 @@ POLICY = "sbatch: error: Batch job submission failed: Job violates accounting/QO
 FULL = f"sbatch: error: AssocMaxSubmitJobLimit\n{POLICY}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("words", "told", "count", "submissions"),
     [

@@ -69,6 +69,7 @@ rule good:
 """
 
 
+@pytest.mark.slow
 def test_surroundings_of_commands(local: Callable[[str], Any]) -> None:
     """A plain command finds what Snakemake's own shell gives it."""
     w = local(KINDS)
@@ -164,6 +165,7 @@ def test_debug_cluster_runs_in_the_foreground(local: Callable[[str], Any]) -> No
     assert "seen at once" in w.succeed("o")
 
 
+@pytest.mark.slow
 def test_misspelt_resource_names_the_valid_ones(local: Callable[[str], Any]) -> None:
     w = local(
         'rule a:\n    output: "o"\n    resources: slurm_partiton="x", why="new"\n    shell: "touch o"\n'

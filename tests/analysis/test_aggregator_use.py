@@ -146,6 +146,7 @@ def test_scores_are_those_of_the_images_one_by_one(tmp_path: Path) -> None:
     assert {row["recorded_top1"] for row in rows.values()} == {12.5}
 
 
+@pytest.mark.slow
 def test_command_writes_a_row_for_each_run_and_change(tmp_path: Path) -> None:
     runs = [
         finished_run(tmp_path / "a"),

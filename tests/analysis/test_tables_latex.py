@@ -100,7 +100,9 @@ def _made_up(sweep: SweepConfig) -> str:
 
 
 @pdflatex
-@pytest.mark.parametrize("preamble", [ALONE, PAPER], ids=["alone", "two-column"])
+@pytest.mark.parametrize(
+    "preamble", [pytest.param(ALONE, marks=pytest.mark.slow), PAPER], ids=["alone", "two-column"]
+)
 def test_tables_of_every_sweep_compile(tmp_path, preamble):
     config = load(Path(__file__).parents[2] / "config.yaml")
     body = "\n\\clearpage\n".join(_made_up(sweep) for sweep in config.sweeps.values())

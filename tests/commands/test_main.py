@@ -49,6 +49,7 @@ def test_each_verb_tells_what_it_takes(capsys: pytest.CaptureFixture[str]) -> No
             assert not ended.value.code and f"usage: favit {verb}" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["train", "prepare"])
 def test_the_verbs_that_are_packages_answer_too(verb: str) -> None:
     command = f"{sys.executable} -m favit {verb} --help && {sys.executable} -m favit.{verb} --help"

@@ -151,7 +151,11 @@ def test_an_unknown_key_is_answered_with_the_valid_ones_and_their_defaults() -> 
         resolve({**SERIES, "aggregator": "probsparse", "aggregator.facto": 3})
     message = str(raised.value)
     assert "did you mean 'aggregator.factor'?" in message
-    for word in ("Valid: aggregator.factor (5)", "aggregator.measure ('max_mean')", "aggregator.exact (false)"):
+    for word in (
+        "Valid: aggregator.factor (5)",
+        "aggregator.measure ('max_mean')",
+        "aggregator.exact (false)",
+    ):
         assert word in message
     assert message.index("epochs (300)") < message.index("lr (0.001)") < message.index("horizon (24)")
 

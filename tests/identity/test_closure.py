@@ -182,6 +182,7 @@ class A(B, metaclass=C):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("python", ["python3.11", "python3.12", "python3.13", "python3.14"])
 def test_digests_are_the_same_for_every_python(python: str, tmp_path: Path) -> None:
     sources = [VERSION_SENSITIVE, *(p.read_text() for p in sorted((ROOT / "favit").rglob("*.py")))]

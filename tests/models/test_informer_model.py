@@ -322,10 +322,9 @@ def test_wrong_settings_are_answered(change: dict[str, Any], message: str) -> No
         make(**{"aggregator": "cross_terms", **change})
 
 
-# Tracing takes five seconds each: the one that chooses among its inputs stands for all in the fast tests.
-@pytest.mark.parametrize(
-    "aggregator", [pytest.param(a, marks=[] if a == "probsparse" else pytest.mark.slow) for a in ATTENTION]
-)
+# Tracing takes five seconds each.
+@pytest.mark.slow
+@pytest.mark.parametrize("aggregator", ATTENTION)
 def test_the_graph_is_whole(aggregator: str) -> None:
     """``torch.compile`` meets no break; the backend only traces, so that this needs no compiler."""
     model = make(aggregator).eval()

@@ -98,6 +98,7 @@ def test_processes_see_different_augmentations() -> None:
     assert not torch.equal(*(augmentation(images, labels, (0, 0, rank))[0] for rank in range(2)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("task", "asked"), [("classification", 1), pytest.param("forecasting", 0, marks=pytest.mark.slow)]
 )

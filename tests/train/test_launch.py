@@ -110,6 +110,7 @@ def test_on_one_node_it_becomes_torchrun(tmp_path: Path, status: int, ends: int)
     assert {tuple(said.split()[1:]) for said in started.values()} == {(str(launched.process.pid), "2")}
 
 
+@pytest.mark.slow
 def test_all_saved_what_they_have(tmp_path: Path) -> None:
     """Warned one by one, as whoever warns a job does: torchrun hears of no signal."""
     launched = Launched(tmp_path, "--processes", "2", status=4, patience=20)
@@ -125,6 +126,7 @@ def test_busy_on_several_nodes(tmp_path: Path) -> None:
     assert launched.process.wait(60) == 3
 
 
+@pytest.mark.slow
 def test_a_warning_goes_through_srun_and_past_torchrun(tmp_path: Path) -> None:
     """Also one that comes before the program can hear it."""
     launched = Launched(tmp_path, "--nodes", "2", "--processes", "1", patience=20)
