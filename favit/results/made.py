@@ -13,8 +13,16 @@ from favit.disk.files import sha256_of, write_atomic
 
 
 def record(note: Path, digest: str, files: Iterable[Path]) -> None:
-    """Write down that ``files`` were made from what ``digest`` stands for."""
-    write_atomic(note, json.dumps({"digest": digest, "files": _digests(files)}) + "\n")
+    """Write down that ``files`` were made from what ``digest`` stands for.
+
+    Nothing is written where a file is gone again: a second Snakemake has begun to make them, and removed what it will
+    write and record itself.
+    """
+    try:
+        content = {"digest": digest, "files": _digests(files)}
+    except FileNotFoundError:
+        return
+    write_atomic(note, json.dumps(content) + "\n")
 
 
 def is_current(note: Path, digest: str, files: Iterable[Path]) -> bool:

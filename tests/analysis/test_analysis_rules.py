@@ -56,4 +56,4 @@ def test_analyses_are_targets(project) -> None:  # type: ignore[no-untyped-def]
 
     project.edit("favit/analysis/position_similarity.py", "CLAIM = 0.999", "CLAIM = 0.99")
     planned = project.snakemake("-n", *TARGETS).stdout
-    assert "How alike positions look" in planned and "Variance of" not in planned and "Train " not in planned
+    assert "Similarity of positions" in planned and "Variance of" not in planned and "Train " not in planned

@@ -51,9 +51,9 @@ def test_report_rule(tmp_path, monkeypatch):
     assert "Nothing to be done" in _snakemake(tmp_path)
     _snakemake(tmp_path, "--report", "own.html")
     own = (tmp_path / "own.html").read_text(encoding="utf-8")
-    assert "what it cost" in own  # the caption of the page
+    assert "at what cost" in own  # the caption of the page
     assert "Fonts are embedded" in own  # the caption of figures
-    assert "demo-weather: a row a mechanism" in own  # the caption of a table
+    assert "demo-weather: one row per mechanism" in own  # the caption of a table
     config = tmp_path / "config.yaml"
     text = config.read_text(encoding="utf-8")
     config.write_text(text.replace("Cross-window aggregators", "Window aggregators"), encoding="utf-8")

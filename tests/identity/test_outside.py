@@ -112,4 +112,4 @@ def test_a_dry_run_says_it(checkout: Project) -> None:
     (checkout.root / "helpers.py").write_text("factor = 2\n")
     checkout.edit("favit/attention/full.py", FIRST, f"{FIRST}\nimport helpers\n")
     done = checkout.snakemake("-n", "s", check=False)
-    assert done.returncode == 1 and "imports helpers, which is a file of this project" in done.stderr
+    assert done.returncode == 1 and "imports helpers from this project but outside favit/" in done.stderr
