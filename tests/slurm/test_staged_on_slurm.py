@@ -12,6 +12,7 @@ def test_stages_on_the_cluster_with_the_main_process_killed_after_each(cluster: 
     project = copy_project(tmp_path / "project")
     project.environment = dict(cluster.env)
     project.configure(configuration())
-    assert kill_after_each_stage(project, ["--profile", "slurm", "all"]) >= 3
+    # Three where each is seen to end; jobs go on while no main process lives, and then two may end as one.
+    assert kill_after_each_stage(project, ["--profile", "slurm", "all"]) >= 2
     check_the_end(project)
     assert "Nothing to be done" in project.on_cluster("all").stderr
