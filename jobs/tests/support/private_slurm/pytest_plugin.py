@@ -11,13 +11,14 @@ A conftest that wants it imports this plugin by name:
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .cluster import Cluster
+from .cluster import Cluster, ClusterError
 from .machine import another_answers, missing_programs
 from .sweep import Sweep
 
@@ -35,12 +36,24 @@ def cluster() -> Iterator[Cluster]:
         pytest.skip("a SLURM answers here already; the tests start their own or none")
     with tempfile.TemporaryDirectory(prefix="slurm-") as folder:
         cluster = Cluster(Path(folder) / "c")
-        cluster.up()
+        _up(cluster)
         try:
             yield cluster
         finally:
             cluster.down()
             assert not cluster.leftovers()
+
+
+def _up(cluster: Cluster, times: int = 3) -> None:
+    """Start it; again, on other ports, where another process took one of those that were free a moment before."""
+    for left in reversed(range(times)):
+        try:
+            cluster.up()
+            break
+        except ClusterError as error:
+            if not left:
+                raise
+            print(f"the private SLURM is started once more: {error}", file=sys.stderr)
 
 
 @pytest.fixture
