@@ -24,9 +24,13 @@ def by_window(samples: Tensor) -> Tensor:
 
 def gathered(samples_blhc: Tensor, chosen_bht: Tensor, grid: Grid) -> Tensor:
     """The tokens (B, heads, 49, c) at the chosen places, which are counted by map."""
-    index = in_windows(chosen_bht, grid).transpose(1, 2).unsqueeze(3)
-    tokens_bthc = samples_blhc.gather(1, index.expand(-1, -1, -1, samples_blhc.shape[3]))
-    return tokens_bthc.transpose(1, 2)
+    return at(samples_blhc, in_windows(chosen_bht, grid))
+
+
+def at(samples_blhc: Tensor, places_bht: Tensor) -> Tensor:
+    """The tokens (B, heads, 49, c) at these places, which are counted by window."""
+    index_bth1 = places_bht.transpose(1, 2).unsqueeze(3)
+    return samples_blhc.gather(1, index_bth1.expand(-1, -1, -1, samples_blhc.shape[3])).transpose(1, 2)
 
 
 def top(scores_bhl: Tensor, grid: Grid) -> Tensor:

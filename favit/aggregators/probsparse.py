@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from favit.aggregators._contract import Grid, KeyMap
 from favit.aggregators._selection import (
     POSITIONS,
+    at,
     by_window,
     fill,
     full,
@@ -85,8 +86,7 @@ class Aggregator(nn.Module):
         samples_blhc = by_window(samples)
         with torch.no_grad(), without_autocast(samples.device):
             chosen_bht = self.select(full(samples_blhc), full(queries), key_map, grid)
-        index_bth1 = self._in_windows(chosen_bht, grid).transpose(1, 2).unsqueeze(3)
-        return samples_blhc.gather(1, index_bth1.expand(-1, -1, -1, samples_blhc.shape[3])).transpose(1, 2)
+        return at(samples_blhc, self._in_windows(chosen_bht, grid))
 
     def elementwise_macs(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> int:
         """Multiply-accumulates of ``forward`` that are written as elementwise products or a matrix times a vector."""
@@ -146,9 +146,9 @@ class Aggregator(nn.Module):
 
 def sparsest(queries_bhnc: Tensor, keys_bhlc: Tensor, count: int) -> Tensor:
     """The ``count`` queries (B, heads, count) whose attention diverges most from uniform attention, by index."""
-    if queries_bhnc.is_cuda and keys_bhlc.shape[2] <= _FEW_KEYS:
-        return kl_attention_uniform_in_few_launches(queries_bhnc, keys_bhlc).topk(count, dim=2).indices
-    return kl_attention_uniform(queries_bhnc, keys_bhlc).topk(count, dim=2).indices
+    few = queries_bhnc.is_cuda and keys_bhlc.shape[2] <= _FEW_KEYS
+    divergence = kl_attention_uniform_in_few_launches if few else kl_attention_uniform
+    return divergence(queries_bhnc, keys_bhlc).topk(count, dim=2).indices
 
 
 def kl_attention_uniform_in_few_launches(queries_bhnc: Tensor, keys_bhlc: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,6 +61,10 @@ class RunFolder:
     def loggers_log(self) -> Path:
         """What the processes of its loggers printed, where they did."""
         return self.path / "loggers.log"
+
+    def logged(self, logger: str) -> Path:
+        """The number of the last epoch that this logger was given."""
+        return self.path / f".logged-{hashlib.sha256(logger.encode()).hexdigest()[:8]}"
 
     @property
     def trace(self) -> Path:

@@ -9,7 +9,6 @@ nothing, computes nothing and never touches a GPU, which a child could not use t
 from __future__ import annotations
 
 import argparse
-import ctypes
 import json
 import os
 import signal
@@ -20,6 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
 
+from favit.disk.parent import end_with
 from favit.disk.run_folder import RunFolder
 from favit.train.life import warm
 from favit.train.life.launch import BUSY, DISK_FULL, INTERRUPTED
@@ -29,7 +29,6 @@ Train = Callable[[argparse.Namespace, StopRequest], int]  # trains one run, retu
 
 _FAILED = 1
 _KEYS = ("run", "out")
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 @dataclass(frozen=True)
@@ -134,7 +133,7 @@ def _in_a_child(train: Callable[[], int], out: Path, stop: StopRequest) -> int:
 def _be_the_child(train: Callable[[], int], out: Path, parent: int) -> NoReturn:
     status = _FAILED
     try:
-        _end_with(parent)
+        end_with(parent)
         os.dup2(2, 1)  # what is said to people; standard output is for programs
         signal.pthread_sigmask(signal.SIG_UNBLOCK, CAUGHT)
         status = train()
@@ -156,12 +155,3 @@ def note(out: Path, text: str) -> None:
             log.write(text if text.endswith("\n") else text + "\n")
     except OSError:
         return  # it has been said on standard error
-
-
-def _end_with(parent: int) -> None:
-    """Let this process be killed when its parent has ended, however that was: whoever goes on finds the run free."""
-    prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGKILL)

@@ -11,7 +11,6 @@ A line of standard output is for people: why it gave up. It ends when there is n
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import importlib
 import importlib.util
 import json
@@ -24,16 +23,17 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from favit.disk.files import write_atomic
+from favit.disk.parent import end_with
 from favit.train.loggers.about import About
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1, signal.SIGUSR2)  # meant for the run
 _OWN_FUNCTION = "logger"
-_PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
 def main(parent: int) -> None:
     """Log until the end; a logger that fails is told of in one line, with its traceback in the log."""
-    _end_with(parent)
+    _leave_signals_to_the_run()
+    end_with(parent)
     orders, people = os.fdopen(os.dup(0), encoding="utf-8"), os.fdopen(os.dup(1), "w", encoding="utf-8")
     first = json.loads(orders.readline())
     _set_apart(Path(first["log"]))
@@ -115,13 +115,7 @@ def _set_apart(log: Path) -> None:
     os.nice(10)
 
 
-def _end_with(parent: int) -> None:
-    """Leave signals to the run, and end when it has ended, however that was."""
+def _leave_signals_to_the_run() -> None:
     for number in SIGNALS:
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
-    prctl: Any = getattr(ctypes.CDLL(None), "prctl", None)
-    if prctl is not None:
-        prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:
-        os._exit(128 + signal.SIGKILL)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import signal
@@ -85,7 +84,6 @@ class _Feed:
         self._log = folder.loggers_log
         self._waiting = b""  # for a process that does not read
         self._process: subprocess.Popen[bytes] | None = None
-        marker = folder.path / f".logged-{hashlib.sha256(self.name.encode()).hexdigest()[:8]}"
         before = signal.pthread_sigmask(signal.SIG_BLOCK, child.SIGNALS)  # until it leaves them to the run
         try:
             self._process = subprocess.Popen(
@@ -103,7 +101,7 @@ class _Feed:
             for stream in (self._process.stdin, self._process.stdout):
                 assert stream is not None
                 os.set_blocking(stream.fileno(), False)
-            paths = {"marker": str(marker), "log": str(self._log)}
+            paths = {"marker": str(folder.logged(self.name)), "log": str(self._log)}
             self.tell({**entry, "options": entry.get("options") or {}, "about": about.as_json(), **paths})
 
     def tell(self, what: Mapping[str, Any]) -> None:

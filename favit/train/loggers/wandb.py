@@ -11,7 +11,6 @@ import inspect
 import os
 import shutil
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from favit.train.loggers.about import About
@@ -60,7 +59,7 @@ class Writer:
         """The row at the step of its epoch."""
         self._package.log(dict(row), step=int(row["epoch"]))
         while self._earlier:
-            shutil.rmtree(Path(self._earlier.pop()), ignore_errors=True)
+            shutil.rmtree(self._earlier.pop(), ignore_errors=True)
 
     def close(self, end: Mapping[str, Any]) -> None:
         """The final scores into the summary, where there is one."""
