@@ -26,7 +26,7 @@ from snakemake_executor_plugin_submitit.allocation.claim import (
     progress,
 )
 from snakemake_executor_plugin_submitit.allocation.verdict import read_verdict
-from snakemake_executor_plugin_submitit.clusters.slurm import FIND_KEEPER, KEEPER, REMEMBER
+from snakemake_executor_plugin_submitit.clusters.slurm import BECOME, FIND_KEEPER, REMEMBER
 from snakemake_executor_plugin_submitit.command import STAY
 
 FOLDER = Path(allocation.__file__).parent
@@ -338,7 +338,7 @@ def test_signals_that_come_early_are_not_lost(
         "just before the allocation": 'env() { kill -TERM $$; command env "$@"; }',  # as it looks for its keeper
         "as the allocation starts": "( sleep 0.2; kill -TERM $$ ) &",
     }[when]
-    program = f"exec {KEEPER} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
+    program = f"{BECOME} bash -c 'sleep 0.5; exec {sys.executable} -I -S {FOLDER} {batch} 0'"
     lines = [*REMEMBER, kill, FIND_KEEPER, program]
     env = os.environ | {"SLURM_JOB_ID": "7", "SLURM_ARRAY_JOB_ID": "7", "SLURM_ARRAY_TASK_ID": "0"}
     env["PATH"] = f"{tmp_path}/tools:{env['PATH']}"
@@ -346,6 +346,14 @@ def test_signals_that_come_early_are_not_lost(
     done = subprocess.run(["bash", "-c", "\n".join(lines)], env=env, timeout=30, check=False)
     assert done.returncode == 143 and time.monotonic() - begun < 15 and read_verdict(batch, 0) is None
     assert "start 2" in (tmp_path / "logs/run.log").read_text(), "it was started, and told to end"
+
+
+def test_a_signal_while_the_shell_becomes_the_allocation(tmp_path: Path) -> None:
+    """The shell would catch and forget it: a job that was cancelled in that moment would go on to success."""
+    for name, code in (("TERM", -signal.SIGTERM), ("USR2", 0)):
+        lines = [*REMEMBER, FIND_KEEPER, f"{BECOME} $(kill -{name} $$) touch {tmp_path}/{name}"]
+        done = subprocess.run(["bash", "-c", "\n".join(lines)], timeout=30, check=False)
+        assert done.returncode == code and (tmp_path / name).exists() is (code == 0)
 
 
 def test_ids_of_a_task(monkeypatch: pytest.MonkeyPatch) -> None:

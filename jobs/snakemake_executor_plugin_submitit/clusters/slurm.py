@@ -31,9 +31,12 @@ HURRIED = "StartTime=now+3"
 # A signal is not for the shell that is about to become the allocation: it would die of it, and the job with it. The
 # shell remembers it, and `env` (of coreutils 8.31 or newer) keeps it pending until the allocation looks.
 REMEMBER = [f"trap 'export {TOLD_EARLY}={name}' {name}" for name in ("TERM", "USR2")]
-# It remembers between two commands, so what takes time is a command of its own: one that came within `exec` is lost.
+# It remembers between two commands, so what takes time is a command of its own.
 FIND_KEEPER = "keeper=$(env --block-signal=TERM true 2> /dev/null && echo env --block-signal=TERM,USR2)"
-KEEPER = "$keeper"
+# One that comes within `exec` would be caught and forgotten, and a cancelled job would run on. For this moment, in
+# which nothing has begun, the shell dies of SIGTERM. The warning is only forgotten, since SLURM may send it at the
+# start of a job whose limit is short.
+BECOME = "trap - TERM\nexec $keeper"
 DEFAULT_MAX_ARRAY = 1001
 
 
@@ -115,7 +118,7 @@ class SlurmCluster(Cluster):
         meeting = RENDEZVOUS if several else []
         parameters["setup"] = [*REMEMBER, *parameters.get("setup", []), *meeting, FIND_KEEPER]
         start = [sys.executable, "-I", "-S", str(PROGRAM), str(batch.path)]
-        command = f"exec {KEEPER} {shlex.join(start)} {what}"
+        command = f"{BECOME} {shlex.join(start)} {what}"
         try:
             return ArrayExecutor(batch.path, parameters).script(command, allocations)
         except (TypeError, ValueError) as error:
