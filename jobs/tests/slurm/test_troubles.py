@@ -93,8 +93,12 @@ def test_accounting_down(sweep: Callable[..., Any], cluster: Any, tmp_path: Path
 
 
 def test_cancelled_while_it_starts(sweep: Callable[..., Any], cluster: Any) -> None:
-    """Whenever the signal comes, in the batch script, before the command or with it: nothing goes on to success."""
-    s = sweep(SLEEPERS.replace("range(4)", "range(24)"), "--submitit-array-parallelism", "6")
+    """Whenever the signal comes, in the batch script, before the command or with it: nothing goes on to success.
+
+    A SIGTERM that comes before the batch script is there SLURM loses itself, so that they end after KillWait (10 s).
+    """
+    long = SLEEPERS.replace("range(4)", "range(24)").replace("sleep 6", "sleep 20")
+    s = sweep(long, "--submitit-array-parallelism", "6")
     s.start()
     seen: set[str] = set()
     while len(seen) < 24 and s.process.poll() is None:
