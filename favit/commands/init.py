@@ -90,7 +90,9 @@ def lay_out(target: Path) -> None:
 def record(files: Mapping[str, bytes]) -> bytes:
     """What ``shipped.RECORD`` holds of these files."""
     digests = {name: shipped.digest_of(content) for name, content in sorted(files.items())}
-    return (json.dumps({"version": installed("favit-probsparse"), "files": digests}, indent=1) + "\n").encode()
+    return (
+        json.dumps({"version": installed("favit-probsparse"), "files": digests}, indent=1) + "\n"
+    ).encode()
 
 
 def _files() -> Iterator[tuple[str, bytes]]:

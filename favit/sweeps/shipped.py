@@ -23,7 +23,10 @@ SCHEMA = folder() / "workflow" / "schemas" / "config.schema.yaml"
 # In a project that ``favit init`` laid out: SHA-256 of each file as it was laid out, by its name, and by which version.
 RECORD = ".favit-init.json"
 
-_PROGRAM = ("Snakefile", "workflow")  # of these files, which are part of the program; the others are the user's
+_PROGRAM = (
+    "Snakefile",
+    "workflow",
+)  # of these files, which are part of the program; the others are the user's
 
 
 def is_program(name: str) -> bool:

@@ -1,4 +1,4 @@
-"""A project that an older version laid out is brought to this one: nothing of the user's is lost, all changes are told."""
+"""A project of an older version is brought to this one: nothing of the user's is lost, all changes are told."""
 
 from __future__ import annotations
 
