@@ -14,7 +14,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from favit.commands import init
 from favit.disk.files import write_atomic
 from favit.sweeps import shipped
 from favit.sweeps.config import ConfigError
@@ -31,8 +30,8 @@ class Step(NamedTuple):
     keep: str = ""  # name for a copy of what stands there now
 
 
-def update(project: Path, today: Mapping[str, bytes]) -> list[str]:
-    """Bring a project to the files of ``today``; returns a line for each thing done.
+def update(project: Path, today: Mapping[str, bytes], record: bytes) -> list[str]:
+    """Bring a project to the files of ``today``, which ``record`` describes; returns a line for each thing done.
 
     ``ConfigError`` where there is no project or nothing may be written; then nothing is. Each file is replaced as a
     whole and the record comes last: after an interruption the same call goes on.
@@ -50,7 +49,6 @@ def update(project: Path, today: Mapping[str, bytes]) -> list[str]:
         else:
             write_atomic(target, step.content)
         said.append(_line(step))
-    record = init.record(today)
     if not before or (project / shipped.RECORD).read_bytes() != record:
         write_atomic(project / shipped.RECORD, record)
     return said or [f"{project} is up to date"]
@@ -109,7 +107,7 @@ def _line(step: Step) -> str:
 
 def _check(project: Path, today: Mapping[str, bytes]) -> None:
     """``ConfigError`` unless this is a project of ``favit init`` that can be written to and is at rest."""
-    if not (project / init.LAST).is_file() and not (project / "workflow").is_dir():
+    if not (project / shipped.LAST).is_file() and not (project / "workflow").is_dir():
         raise ConfigError(f"{project} holds no project; `favit init {project}` creates one")
     if (project / "favit" / "__init__.py").is_file():
         raise ConfigError(f"{project} is a checkout, which holds its workflow itself; `git pull` updates it")

@@ -164,6 +164,8 @@ def _first_of(check: Callable[[], None]) -> Callable[[], None]:
 def _loads(subject: Subject, root: Path, run: Run) -> Callable[[], None]:
     def loads() -> None:
         """Its data can be loaded with these settings."""
+        contract = importlib.import_module("favit.contracts.data")
+        contract.is_what_was_meant(subject.name, root, run.settings)  # first: it tells the remedy
         registry.load("data", subject.name).load(root, run.settings)
 
     return loads

@@ -15,6 +15,7 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from favit.commands import _update
 from favit.commands.main import command_line
 from favit.components import registry
 from favit.disk.files import write_atomic
@@ -23,7 +24,6 @@ from favit.sweeps import shipped
 from favit.sweeps.config import ConfigError
 
 LAB = "my_lab"
-LAST = "Snakefile"  # a folder that has it has all else
 
 _OFF, _ON = f"# components: [{LAB}]", f"components: [{LAB}]"
 _IGNORED = "/data\n/results\n/.snakemake\n__pycache__/\n"
@@ -50,9 +50,8 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     target: Path = options.folder
     if options.update:
-        from favit.commands import _update
-
-        print("\n".join(_update.update(target, dict(_files()))))
+        files = dict(_files())
+        print("\n".join(_update.update(target, files, record(files))))
         return 0
     lay_out(target)
     where = "" if target.resolve() == Path.cwd() else f"cd {target} && "
@@ -96,11 +95,11 @@ def record(files: Mapping[str, bytes]) -> bytes:
 
 
 def _files() -> Iterator[tuple[str, bytes]]:
-    """Name and content of each file, ``LAST`` at the end."""
+    """Name and content of each file, ``shipped.LAST`` at the end."""
     yield ".gitignore", _IGNORED.encode()
     yield f"{LAB}/README.md", _ABOUT.encode()
     root = shipped.folder()
-    for name in sorted(shipped.NAMES, key=lambda name: name == LAST):
+    for name in sorted(shipped.NAMES, key=lambda name: name == shipped.LAST):
         path = root / name
         for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
             if file.is_file() and "__pycache__" not in file.parts:
@@ -117,7 +116,7 @@ def _check_free(target: Path, files: dict[str, bytes]) -> None:
         raise ConfigError(f"{target} is not a folder")
     if not os.access(target, os.W_OK):
         raise ConfigError(f"no permission to write to {target}")
-    if (target / LAST).exists() and (target / "workflow").is_dir():
+    if (target / shipped.LAST).exists() and (target / "workflow").is_dir():
         raise ConfigError(
             f"{target} already holds a project; `favit init --update {target}` brings it to this version of favit"
         )

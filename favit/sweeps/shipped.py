@@ -11,6 +11,8 @@ _PACKAGE = Path(__file__).parents[1]
 # What ``favit init`` lays out, and pyproject.toml puts into the wheel.
 NAMES = ("Snakefile", "config.yaml", "workflow", "slurm", "workstation")
 
+LAST = "Snakefile"  # is laid out when all else is: a folder that has it has all
+
 
 def folder() -> Path:
     """The folder that holds them: the checkout, or in a wheel a folder within the package."""

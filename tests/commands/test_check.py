@@ -94,6 +94,6 @@ def test_a_file_of_one_s_own_is_checked_as_each_sweep_reads_it(
     assert main.main(["check", "csv"]) == 1
     out = capsys.readouterr().out
     assert out.count("FAILED") == 1 and "dataset.separator: ';' would part it" in out
-    assert "dataset.path: good.csv" in out and "absent.csv not found" in out and "7 checks: 1 failed" in out
+    assert "dataset.path: good.csv" in out and "absent.csv not found" in out and "8 checks: 1 failed" in out
     assert main.main(["check", "csv", *NOWHERE]) == 1
     assert "dataset.path is ''" in capsys.readouterr().err

@@ -45,8 +45,8 @@ def test_what_the_user_left_alone_is_replaced_but_for_the_configuration(
     (old / "workstation" / "config.yaml").unlink()  # by the user, who has no use for it
     assert updated(old, capsys) == [
         "kept     config.yaml; this version's is beside it, config.yaml.new",
-        "updated  slurm/config.yaml",
         f"updated  {RULES}",
+        "updated  slurm/config.yaml",
         "removed  workflow/rules/gone.smk",
     ]
     assert (old / RULES).read_bytes() == today(RULES)
