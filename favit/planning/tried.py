@@ -121,6 +121,8 @@ def _try(run: Mapping[str, Any], facts: Mapping[str, Any], device: str) -> None:
 
     from favit.train import build
 
+    wanted: tuple[int, ...]
+    shapes: list[tuple[int, ...]]
     if "image_size" in run:
         size, wanted = run["image_size"], (2, facts["classes"])
         shapes = [(2, facts["channels"], size, size)]
