@@ -14,7 +14,7 @@ import importlib.machinery
 import importlib.util
 import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -73,6 +73,12 @@ def file_of(module: str) -> Path | None:
             if candidate.is_file():
                 return candidate
     return None
+
+
+def used_by(run: Mapping[str, Any]) -> bool:
+    """Whether a run names a component of your own."""
+    pieces = (".".join((_PACKAGE, *declared.component(axis, run))) for axis in declared.naming(run))
+    return any(file_of(piece) for piece in pieces)
 
 
 def modules(folder: Path) -> Iterator[tuple[str, str]]:

@@ -65,8 +65,7 @@ def _asked(state: State, data: Path) -> dict[str, Any]:
     reads = run["dataset"] in ("csv", "image_folder") and all(
         path.exists() for path in data_files(run, data).values()
     )
-    pieces = [".".join(("favit", *declared.component(axis, run))) for axis in declared.naming(run)]
-    builds = any(own.file_of(piece) for piece in pieces)
+    builds = own.used_by(run)
     if not reads and not builds:
         return {}
     kept = {k: v for k, v in run.items() if k in declared.NAMING or "." in k or k in _SHAPING}
