@@ -41,8 +41,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "proof": {"data", "disk", "identity", "results", "sweeps", "train"},
     "planning": {"components", "data", "disk", "identity", "models", "results", "sweeps", "train", "train.life"},
     "analysis": {
-        "attention", "aggregators", "components", "disk", "encodings", "identity", "models", "results", "sweeps",
-        "train", "train.augment",  # to score a trained model as its training does
+        "attention", "aggregators", "components", "data", "disk", "encodings", "identity", "models", "results",
+        "sweeps", "train", "train.augment",  # to score a trained model as its training does
     },
     "analysis.figures": {"analysis", "attention", "components", "disk", "encodings", "sweeps", "train"},
     "analysis.page": {"analysis", "analysis.figures", "disk", "results"},

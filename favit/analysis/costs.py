@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from favit.analysis.tables import Cost
-from favit.components import registry
+from favit.components import own, registry
 from favit.components.facts import stated
 from favit.components.literals import family_of, task_of
+from favit.data import _counted
 from favit.disk.cache import Cache
 from favit.identity.digests import short_digest
 from favit.identity.fingerprint import Fingerprinter
@@ -24,21 +26,46 @@ _CLASSES_AS_PUBLISHED = 1000
 class Costs:
     """Costs of runs' models, remembered in a file that may be deleted at any time."""
 
-    def __init__(self, file: Path, fingerprinter: Fingerprinter) -> None:
+    def __init__(self, file: Path, fingerprinter: Fingerprinter, data: Path) -> None:
         self._cache = Cache(file)
         self._fingerprinter = fingerprinter
+        self._data = data
+        self._counted: dict[str, Mapping[str, Any] | None] = {}
 
     def cost(self, run: Run) -> Cost | None:
-        """The cost of one forward pass of the run's model; None if its size depends on a data file."""
-        if stated(run["dataset"]) is None:
+        """The cost of one forward pass of the run's model.
+
+        None if its size depends on a file that is not here, or if a model of the user's own cannot be counted, of
+        which a line on standard error says why.
+        """
+        facts, shape = stated(run["dataset"]) or self._facts(run), _shape(run)
+        if facts is None:
             return None
-        shape = _shape(run)
-        key = short_digest([shape, self._fingerprinter.code(run).digest])
+        told = [] if stated(run["dataset"]) else [dict(facts)]
+        key = short_digest([shape, self._fingerprinter.code(run).digest, *told])
         known = self._cache.get(key)
         if known is None:
-            known = _count(shape)
+            try:
+                known = _count(shape, facts)
+            except Exception as error:
+                if not own.used_by(run.settings):
+                    raise
+                said = f"{type(error).__name__}: {' '.join(str(error).split())}"
+                print(f"{run.name}: parameters and FLOPs cannot be counted: {said}", file=sys.stderr)
+                return None
             self._cache[key] = known
         return Cost(**known)
+
+    def _facts(self, run: Run) -> Mapping[str, Any] | None:
+        """What a user's file or folder says, once for each way of setting it; None without it."""
+        of_data = {k: v for k, v in _shape(run).items() if k.startswith("dataset") or k in _SHAPING}
+        key = short_digest(of_data)
+        if key not in self._counted:
+            try:
+                self._counted[key] = _counted.facts_of(self._data, run.settings)
+            except (OSError, ValueError):
+                self._counted[key] = None
+        return self._counted[key]
 
     def save(self) -> None:
         """Keep what was counted for the next time."""
@@ -52,9 +79,7 @@ def _shape(run: Run) -> dict[str, Any]:
     return {**kept, "drop_path": 0.0, "seed": 0}
 
 
-def _count(run: Mapping[str, Any]) -> dict[str, int | None]:
-    facts = stated(run["dataset"])
-    assert facts is not None
+def _count(run: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, int | None]:
     counts = _counts_of(run, facts)
     published = None
     if task_of(run["dataset"]) == "classification":

@@ -48,7 +48,7 @@ def digest(now: Asked, results: Results, states: Mapping[str, State]) -> str:
 def _build(
     config: Config, now: Asked, results: Results, states: Mapping[str, State]
 ) -> tuple[Table, list[RunResult]]:
-    counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter)
+    counted = costs.Costs(config.results / ".cache" / "costs.json", results.fingerprinter, config.data)
     sweep, in_sweep = now.possible.sweep, now.cells
     spec = table_spec(sweep, list(in_sweep))
     known = {state.fingerprint.settings for state in states.values()}

@@ -6,15 +6,21 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 
-from favit.analysis import sweep_tables
+from favit.analysis import costs, sweep_tables
 from favit.commands.main import run as favit
+from favit.components import registry
 from favit.disk.files import write_atomic
+from favit.identity.fingerprint import Fingerprinter
 from favit.results.state import Results, State
 from favit.results.tables import distinct, table_digest, table_is_current
 from favit.sweeps.config import Config, parse
+from favit.sweeps.resolve import resolve
 from favit.sweeps.runs import cells, runs
+from tests.contracts.conftest import Write
+from tests.contracts.conftest import write as write  # the fixture
 
 
 def configured(folder: Path, **settings: Any) -> Config:
@@ -130,3 +136,53 @@ def test_a_table_with_a_file_of_another_is_not_current(config: Config) -> None:
     assert current()
     markdown.unlink()
     assert not current()
+
+
+def test_costs_are_counted_from_a_file_of_one_s_own(config: Config) -> None:
+    """Without the file they are unknown; with it, those of a data set that states as much."""
+    (one, *_) = runs(config)
+
+    def counted() -> costs.Cost | None:
+        return costs.Costs(config.results / "costs.json", Results(config).fingerprinter, config.data).cost(
+            one
+        )
+
+    assert counted() is None, "one row is no series"
+    days = pd.date_range("2020-01-01", periods=1000)
+    table = pd.DataFrame({"date": days, **{name: range(1000) for name in "abc"}})
+    table.to_csv(config.data / "own.csv", index=False)
+    plain = {key: value for key, value in one.settings.items() if not key.startswith("dataset.")}
+    facts = {"variables": 3, "time_features": 3}
+    model = registry.load("models", "informer").build(plain, facts)
+    assert (found := counted()) is not None
+    assert found.params == sum(p.numel() for p in model.parameters())
+    table[["date", "a"]].to_csv(config.data / "own.csv", index=False)
+    assert (fewer := counted()) is not None and fewer.params < found.params
+
+
+def test_a_model_of_one_s_own_that_cannot_be_counted_has_no_cost(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(
+        "models/mine",
+        """
+from torch import nn
+
+VARIANTS = ("mine",)
+TASK = "classification"
+AGGREGATORS = "none"
+
+
+class Mine(nn.Module):
+    def forward(self, x):
+        return x.mean().item()
+
+
+def build(run, facts):
+    return Mine()
+""",
+    )
+    axes = {"dataset": "digits", "model": "mine", "aggregator": "none", "encoding": "none", "seed": 0}
+    counting = costs.Costs(tmp_path / "costs.json", Fingerprinter(tmp_path), tmp_path)
+    assert counting.cost(resolve(axes)) is None
+    assert "mine.none.none.seed0: parameters and FLOPs cannot be counted" in capsys.readouterr().err
