@@ -16,12 +16,10 @@ import pandas as pd
 
 from favit.components import registry
 from favit.components.flat import own
-from favit.data import _index, _pictures
+from favit.data import _layout
 from favit.data import csv as _table
 from favit.data._own_csv import SEPARATORS
 from favit.data._series import Series
-
-_PARTS = ("train", "training", "test", "testing", "val", "valid", "validation", "dev")
 
 
 def check(root: Path, run: Mapping[str, Any]) -> Any:
@@ -33,7 +31,8 @@ def check(root: Path, run: Mapping[str, Any]) -> Any:
     if run["dataset"] == "csv":
         return _series(root, run)
     if run["dataset"] == "image_folder":
-        _folder(Path(root) / run["dataset.path"], run)
+        chosen = registry.load("data", "image_folder").Settings(**own(run, "dataset"))
+        _layout.check(Path(root) / chosen.path, chosen.scored, chosen.test_share, chosen.split_seed)
     return None
 
 
@@ -116,40 +115,3 @@ def _check_names(path: Path, chosen: _table.Settings, columns: tuple[str, ...]) 
         header = next(csv.reader(file, delimiter=SEPARATORS.get(chosen.separator, chosen.separator)), [])
     if twice := sorted({name for name in header if header.count(name) > 1}):
         raise ValueError(f"{path} has two columns '{twice[0]}'; rename one of them")
-
-
-def _folder(folder: Path, run: Mapping[str, Any]) -> None:
-    if folder.is_file():
-        raise ValueError(f"{folder} is a file; dataset.path names a folder")
-    if (folder / _index.NAME).is_file() or not folder.is_dir():
-        return  # prepared, or absent, which is told as such
-    below = sorted(p.name for p in folder.iterdir() if p.is_dir() and not p.name.startswith("."))
-    parts = [name for name in below if name.lower() in _PARTS]
-    if "train" not in below and parts and parts == below:
-        raise ValueError(
-            f"{folder} has {', '.join(f'{name}/' for name in parts)}, which would be taken for classes; the parts are "
-            "called train/, test/ and val/, each with a folder for each class"
-        )
-    odd = [name for name in parts if name.lower() not in ("train", *_pictures.PARTS)]
-    if odd and not set(_pictures.PARTS) & set(below):
-        raise ValueError(f"{folder} has {odd[0]}/, which is not looked at; call it test/ or val/")
-    chosen = registry.load("data", "image_folder").Settings(**own(run, "dataset"))
-    classes = folder / "train" if "train" in below else folder
-    _check_kinds(classes)
-    found = _pictures.listed(folder, chosen.scored, chosen.test_share, chosen.split_seed)
-    if len(found.classes) == 1:
-        raise ValueError(
-            f"{classes} has one folder, '{found.classes[0]}', and so one class; at least two are needed, each with its "
-            "pictures in a folder of its own"
-        )
-
-
-def _check_kinds(folder: Path) -> None:
-    """No class has only files of kinds that are passed over."""
-    for below in sorted(p for p in folder.iterdir() if p.is_dir() and not p.name.startswith(".")):
-        kinds = {p.suffix.lower() for p in below.rglob("*") if p.is_file() and not p.name.startswith(".")}
-        if kinds and not kinds & set(_pictures.SUFFIXES):
-            raise ValueError(
-                f"{below} has files, but no pictures that can be read: {', '.join(sorted(kinds))}; allowed: "
-                f"{', '.join(_pictures.SUFFIXES)}"
-            )

@@ -21,7 +21,7 @@ from PIL import Image
 from favit.components import registry
 from favit.components.literals import literals
 from favit.components.nearest import unknown
-from favit.data import _index, _pictures
+from favit.data import _index, _layout, _pictures
 from favit.data._index import IN_PLACE, PACKED, PARTS
 from favit.disk.files import write_atomic
 from favit.prepare import pack, sources, verify
@@ -63,8 +63,11 @@ def prepare_folder(folder: Path, options: argparse.Namespace, workers: int) -> l
     try:
         ready = _index.read(folder)
     except (FileNotFoundError, ValueError):
-        there = _pictures.listed(folder, options.scored, options.test_share, options.split_seed)
-        _check_bits(folder, [name for _, name in (*there.train, *there.test)])
+        split = options.scored, options.test_share, options.split_seed
+        there = _layout.check(folder, *split) or _pictures.listed(folder, *split)
+        names = [name for _, name in (*there.train, *there.test)]
+        _check_names(folder, names)
+        _check_bits(folder, names)
         parts = {"train": there.train, "val": there.test}
         found = Found(
             list(there.classes),
@@ -79,6 +82,15 @@ def prepare_folder(folder: Path, options: argparse.Namespace, workers: int) -> l
     return [f"{folder}: {counts}", *(f"skipped, damaged: {name}" for name in ready.left_out)]
 
 
+def _check_names(folder: Path, names: Sequence[str]) -> None:
+    """``Incomplete`` for names that cannot stand in a list of a line each: of several lines, or not UTF-8."""
+    for name in names:
+        if len(name.splitlines()) != 1 or name != name.encode(errors="replace").decode():
+            raise Incomplete(
+                f"{folder}: {name!r} has a line break or a byte that is not UTF-8 in its name; rename it"
+            )
+
+
 def _check_bits(folder: Path, names: Sequence[str]) -> None:
     """``Incomplete`` for pictures of more than 8 bits, which would be cut off: in memory they are brought to 8."""
     for name in names:
@@ -88,6 +100,9 @@ def _check_bits(folder: Path, names: Sequence[str]) -> None:
                     raise Incomplete(
                         f"{folder / name} has more than 8 bits per channel; convert such pictures first"
                     )
+        except Image.DecompressionBombError:
+            limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+            raise Incomplete(f"{folder / name} has more than {limit:,} pixels; reduce or remove it") from None
         except (OSError, SyntaxError):
             continue  # damaged: named and left out
 
@@ -109,6 +124,8 @@ def _packed(
                 finished[job.name] = done
                 print(f"{dataset}: {job.name}, {len(finished)} of {len(everything)} shards", flush=True)
             parts = {part: [finished[job.name] for job in wanted[part]] for part in PARTS}
+            if none := [_USE[part] for part in PARTS if not sum(done.shard.examples for done in parts[part])]:
+                raise Incomplete(f"{folder}: no picture for {none[0]} can be read")
             index = pack.index(found.classes, images, parts, folder)
             write_atomic(folder / _index.NAME, index.to_json())
     except Timeout:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -237,3 +238,35 @@ def test_top_5_stands_only_where_there_are_more_than_five_classes(tmp_path: Path
 
     assert not kept("image_folder", 4) and kept("image_folder", 5)
     assert kept("digits", 4), "ten classes, whatever the test shows"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ("newline", "has a line break or a byte that is not UTF-8"),
+        ("bytes", "has a line break or a byte that is not UTF-8"),
+        ("bomb", "pixels; reduce or remove it"),
+        ("nothing", "no picture for training can be read"),
+        ("names", "which would be taken for classes"),
+    ],
+)
+def test_what_cannot_be_prepared_is_told_and_leaves_no_index(
+    parts: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, change: str, said: str
+) -> None:
+    pytest.importorskip("simplejpeg")
+    folder = parts / "pets"
+    one = folder / "train" / "cat" / "0.png"
+    if change == "newline":
+        one.rename(one.with_name("a\nb.png"))
+    elif change == "bytes":
+        one.rename(os.fsdecode(os.fsencode(one.parent) + b"/\xff.png"))
+    elif change == "bomb":
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    elif change == "nothing":
+        for file in (folder / "train").rglob("*.png"):
+            file.write_bytes(b"")
+    else:
+        (folder / "train").rename(folder / "Train")
+    assert main(["--folder", str(folder), "--in-place", "--workers", "1"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert said in line and not (folder / "index.json").exists()
