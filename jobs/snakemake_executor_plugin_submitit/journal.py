@@ -146,10 +146,17 @@ class Batch:
             self.fence(index)
 
     def go_on(self, index: int, record: dict[str, Any], beat: Path) -> None:
-        """Let the task's first start here be one more in a row: `record` is the last one's, `beat` its sign of life."""
-        write_json(self.files.life(index), record)
+        """Let the task's first start here be one more in a row: `record` is the last one's, `beat` its sign of life.
+
+        The mark `carried` goes when a start here writes its own.
+        """
+        write_json(self.files.life(index), {**record, "carried": True})
         self.files.beat(index).unlink(missing_ok=True)
         self.files.beat(index).symlink_to(beat.absolute())
+
+    def has_packs_at_work(self) -> bool:
+        """Return whether any allocation of packs has ever begun."""
+        return any(self.files.lives_of_packs())
 
     def waits_for_another(self, index: int) -> bool:
         """Return whether the task's newest life ended because another process was at work."""

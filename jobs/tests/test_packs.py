@@ -154,6 +154,7 @@ def test_how_members_fare(tmp_path: Path) -> None:
 def test_waiting_on_the_list_is_no_lack_of_progress(tmp_path: Path) -> None:
     """However often packs are ended before they come to it, a member that never began is submitted again."""
     made = batch(tmp_path, 2)
+    made.files.pack_life("9_0").touch()
     claim(made.path, 1, "9_0")
     for index, stalled in ((0, 0), (1, 1)):
         ticket = Ticket(SimpleNamespace(register=lambda token: None), made, index, [])
