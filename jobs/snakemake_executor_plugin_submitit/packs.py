@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .allocation.claim import TOMBSTONE
+from .allocation.claim import TOMBSTONE, beats, in_line
 from .clusters.base import Cluster, NoAnswer, State
 from .journal import Batch
 from .resources import Reader
@@ -185,9 +185,9 @@ def unclaimed(array: str, allocations: list[State]) -> State | None:
 
 def of_member(batch: Batch, index: int, allocation: State) -> State:
     """Return the state of a member that the allocation has claimed."""
-    beats = batch.files.beat(index).exists()
-    if batch.files.fence(index).exists() and not (beats and allocation.live):
+    alive = beats(batch.path, index)
+    if batch.files.fence(index).exists() and not (alive and allocation.live):
         return replace(allocation, name="CANCELLED", reason="")
-    if allocation.name == "RUNNING" and not beats:
+    if allocation.name == "RUNNING" and (not alive or in_line(batch.path, index)):
         return replace(allocation, name="PENDING", reason="waits in a pack", elapsed="")
     return allocation

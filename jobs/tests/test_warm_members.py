@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit.allocation.claim import fence
 from snakemake_executor_plugin_submitit.allocation.warm import exit_code
+from snakemake_executor_plugin_submitit.clusters.base import State
+from snakemake_executor_plugin_submitit.journal import Batch
+from snakemake_executor_plugin_submitit.packs import of_member
 
 from .conftest import Workflow
 from .test_pack_allocation import PackRun
@@ -125,6 +128,22 @@ def test_a_run_is_warned_before_its_own_limit(warm: WarmRun) -> None:
     warm.run(limit_s=6000)
     assert warm.codes() == [0, None, 0, 0] and warm.calls() == ["requeue 7_0"]
     assert sorted(warm.began()) == ["r0", "r1", "r2", "r3"]
+
+
+def test_one_of_a_line_runs_and_the_others_wait(warm: WarmRun) -> None:
+    """As `status` shows them: all live, but the process is at one of them."""
+    warm.describe_lines(["ok", "wait"] + ["ok"] * 6, slots=1)
+    running = warm.start()
+    warm.until_began(running, "r1")
+    batch = Batch(warm.folder, "b", "slurm", {}, {}, "", token="batch")
+    runs = State("RUNNING", "7_0", "n1")
+    while of_member(batch, 1, runs).name != "RUNNING":
+        assert running.poll() is None
+        time.sleep(0.05)
+    assert [batch.files.beat(index).exists() for index in range(1, 5)] == [True, True, True, False]
+    assert {of_member(batch, index, runs).reason for index in (2, 3)} == {"waits in a pack"}
+    running.send_signal(12)
+    running.communicate(timeout=60)
 
 
 def test_busy_runs_go_back(warm: WarmRun) -> None:

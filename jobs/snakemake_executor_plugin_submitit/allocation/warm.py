@@ -92,6 +92,7 @@ class Line:
         script = f"{STAY}{self.command} {shlex.quote(str(self.file))}"
         self.said.unlink(missing_ok=True)
         output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._beat()
         open_log(Path(first.task["log"]))
         assert first.membership is not None
         try:
@@ -147,10 +148,14 @@ class Line:
         if self.left and self.left[0].life.fenced():
             return False
         if now - self._beaten >= self.heartbeat_s:
-            self._beaten = now
-            for start in self.left:
-                start.life.beat()
+            self._beat()
         return True
+
+    def _beat(self) -> None:
+        """Show that all live, and which of them the process is at."""
+        self._beaten = time.monotonic()
+        for place, start in enumerate(self.left):
+            start.life.beat(in_line=place > 0)
 
     def _listen(self) -> None:
         """Read what the process has said since, into the log of whom it concerns."""
@@ -179,6 +184,7 @@ class Line:
         self._limits.begun = time.monotonic()  # each has the whole of its time
         if self.left:
             self.left[0].began = time.time()
+            self.left[0].life.beat()
             open_log(Path(self.left[0].task["log"]))
 
 
