@@ -39,10 +39,11 @@ class Round:
         budget: int,
         pack: int = 1,
         pace: float = 1.0,
+        warm: bool = False,
     ) -> None:
         self.pace = pace  # the pauses between events are so much longer, for a slow machine
         self.jobs = workload.make_jobs(draw, size)
-        workload.write(folder, self.jobs)
+        workload.write(folder, self.jobs, warm)
         self.folder, self.draw, self.budget = folder, draw, budget
         self.stage = Stage(cluster, folder, draw, self.jobs, pack)
         self.told: list[tuple[float, str]] = []
