@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from .allocation import slots
 from .allocation.claim import TOMBSTONE, beats, in_line
 from .clusters.base import Cluster, NoAnswer, State
 from .journal import Batch
@@ -59,13 +60,13 @@ def describe(job: Any, parameters: Mapping[str, Any], settings: ExecutorSettings
     gpus = gres_of(parameters).get("gpu", parameters.get("gpus_per_node", 0))
     sharers = settings.jobs_per_gpu if gpus else 1
     own = None if job.is_group() else Reader(job.resources).whole("pack", None)
-    slots = 1 if own == 1 else max(wanted(job, settings), sharers)
-    if slots == 1 or why_not(job, parameters, settings):
+    places = 1 if own == 1 else max(wanted(job, settings), sharers)
+    if places == 1 or why_not(job, parameters, settings):
         return None
     cpus = parameters["cpus_per_task"]
     memory = megabytes(parameters.get("mem", 0)) or megabytes(parameters.get("mem_per_cpu", 0)) * cpus
     return {
-        "slots": slots,
+        "slots": places,
         "rounds": settings.pack_rounds,
         "jobs_per_gpu": sharers,
         "cpus": cpus,
@@ -86,16 +87,14 @@ def gres_of(parameters: Mapping[str, Any]) -> dict[str, int]:
 def shape(batch: Batch, members: int) -> tuple[int, int, int]:
     """Return for so many members: the allocations, the slots of each, and the rounds."""
     assert batch.pack is not None
-    allocations = math.ceil(members / batch.tasks_per_allocation)
-    slots = min(batch.pack["slots"], math.ceil(members / allocations))
-    return allocations, slots, math.ceil(members / (allocations * slots))
+    return slots.shape(batch.pack, members)
 
 
 def request(batch: Batch, members: int, longest: int | None) -> dict[str, Any]:
     """Return the parameters of one pack's allocation. `longest`: the partition's time limit in minutes, if known."""
     assert batch.pack is not None
-    _, slots, rounds = shape(batch, members)
-    times = math.ceil(slots / batch.pack["jobs_per_gpu"])
+    _, places, rounds = shape(batch, members)
+    times = math.ceil(places / batch.pack["jobs_per_gpu"])
     found = dict(batch.parameters)
     found["cpus_per_task"] = batch.pack["cpus"] * times
     if "gpus_per_node" in found:
