@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -40,7 +41,7 @@ def describe(
         nested=what.nested,
         limit_s=60.0 * parameters["time"] if "time" in parameters else None,
         updated=updated,
-        pack_line=" ".join((filled(job, "pack_line") or "").split("\n")) if not what.nested else "",
+        pack_line=" ".join(re.split(r"[\r\n]+", filled(job, "pack_line") or "")) if not what.nested else "",
         pack_command=(filled(job, "pack_command") or "") if not what.nested else "",
         request=request,
     )

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable
 
 from . import failure
 from .again import ENDED_BY_SLURM
+from .allocation.claim import TOMBSTONE
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
 from .reasons import Reasons
@@ -218,6 +219,11 @@ class Watch:
     def _displace_or_fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
         """Settle an end that may be SLURM's doing rather than the job's: then it is to be submitted again."""
         name = ticket.state.name if ticket.state is not None else ""
+        if name == "COMPLETED" and verdict is None and ticket.batch.claimed_by(ticket.index) == TOMBSTONE:
+            name, ticket.state = (
+                "CANCELLED",
+                State("CANCELLED", ticket.job_id),
+            )  # by name, before it could begin
         interrupted = verdict is not None and verdict.interrupted and name not in NO_VERDICT_EXPECTED
         # A pack that ended without a word about a member did not come to it, or was ended with others' in mind.
         left_out = ticket.batch.pack is not None and verdict is None and name not in OF_EACH_MEMBER

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit.__main__ import main
 from snakemake_executor_plugin_submitit.clusters.base import State
-from snakemake_executor_plugin_submitit.fits import too_much
+from snakemake_executor_plugin_submitit.fits import gpu_count, too_much
 from snakemake_executor_plugin_submitit.reasons import Reasons
 from snakemake_executor_plugin_submitit.site import Partition
 
@@ -88,6 +88,16 @@ def test_requests_are_compared_with_partitions(asked: dict[str, Any], objections
     found = too_much(asked, [SMALL, BIG])
     assert len(found) == len(objections)
     assert all(is_.startswith(ought) for is_, ought in zip(found, objections, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gres", "count"),
+    [("gpu", 1), ("gpu:2", 2), ("gpu:a100:4", 4), ("gpu:2080ti:8", 8), ("gpu:3090:4(S:0-1)", 4), ("gpu:1g.5gb:7", 7),
+     ("gpu:a100:2,gpu:a100_1g.5gb:14", 16), ("license:3", 0), ("gpu_memory:40,gpu:2(IDX:0,1)", 2), ("", 0)],
+)  # fmt: skip
+def test_gpus_of_any_type_are_counted(gres: str, count: int) -> None:
+    """A type may begin with a digit."""
+    assert gpu_count(gres) == count
 
 
 def test_site_compares_the_profile(

@@ -37,6 +37,9 @@ for line in open(sys.argv[1]):
         os._exit(9)
     if do == "quiet":
         sys.exit(0)
+    if do == "unended":
+        print('{"exit_code": 0}', end="", flush=True)
+        os._exit(9)
     if do == "large":
         held = bytearray(150 << 20)
         held[::4096] = held[::4096]
@@ -96,7 +99,8 @@ def test_few_processes_for_many_runs(warm: WarmRun) -> None:
 
 def test_a_process_that_dies_takes_one_run_with_it(warm: WarmRun) -> None:
     """So does one that ends without a word, or grows too large. What they had not come to begins in another."""
-    warm.describe_lines(["ok", "crash", "ok", "quiet", "ok", "large", "ok", "ok"], slots=1, memory_mb=100)
+    what = ["ok", "crash", "ok", "quiet", "ok", "large", "ok", "unended"]
+    warm.describe_lines(what, slots=1, memory_mb=100)
     warm.run()
     assert warm.codes() == [0, 9, 0, 1, 0, 137, 0, 0]
     assert "ended without saying how this job ended" in warm.read("logs/run3.log")

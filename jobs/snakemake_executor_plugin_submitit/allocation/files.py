@@ -40,8 +40,12 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
 def read_json(path: Path) -> Any | None:
     """Return the file's value, None if there is no such file or a crash left it half-written."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return json.loads(path.read_bytes())
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+    ):  # of which JSON's and Unicode's errors are kinds
         return None
 
 

@@ -87,7 +87,7 @@ class Line:
 
     def run(self) -> int:
         """Run the process to its end, and settle what it has told. `left` is then what is to be started anew."""
-        self.file.write_text("".join(f"{start.task['pack_line']}\n" for start in self.left))
+        self.file.write_text("".join(f"{start.task['pack_line']}\n" for start in self.left), encoding="utf-8")
         first = self.left[0]
         script = f"{STAY}{self.command} {shlex.quote(str(self.file))}"
         self.said.unlink(missing_ok=True)
@@ -109,7 +109,7 @@ class Line:
             os.close(output)
         if ending.exit_code and not ending.fenced:
             child.hear(ending, SIGNAL_LAG_S)
-        self._listen()
+        self._listen(to_the_end=True)
         self._end(ending)
         for path in (self.file, self.said):
             path.unlink(missing_ok=True)
@@ -157,8 +157,8 @@ class Line:
         for place, start in enumerate(self.left):
             start.life.beat(in_line=place > 0)
 
-    def _listen(self) -> None:
-        """Read what the process has said since, into the log of whom it concerns."""
+    def _listen(self, to_the_end: bool = False) -> None:
+        """Read what the process has said since, into the log of whom it concerns. The last line may be unfinished."""
         begun = time.monotonic()
         with self.said.open("rb") as file:
             file.seek(self._read)
@@ -166,6 +166,8 @@ class Line:
         self._read += len(new)
         lines = (self._rest + new).split(b"\n")
         self._rest = lines.pop()
+        if to_the_end and self._rest:
+            lines.append(self._rest)
         for line in lines:
             code = exit_code(line)
             if code is None:
