@@ -176,10 +176,12 @@ def unclaimed(array: str, allocations: list[State]) -> State | None:
     if not allocations:
         return None
     cancelled = all(state.name == "CANCELLED" for state in allocations)
+    names = {state.name for state in allocations}
+    # How an allocation ended that had it on its list, where that may be the reason for which it was left.
     ended = next(
-        (state for state in allocations if state.name in ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL")), None
+        (name for name in ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED") if name in names), "COMPLETED"
     )
-    return State("CANCELLED" if cancelled else ended.name if ended is not None else "COMPLETED", array)
+    return State("CANCELLED" if cancelled else ended, array)
 
 
 def of_member(batch: Batch, index: int, allocation: State) -> State:

@@ -169,6 +169,8 @@ def test_how_members_fare(tmp_path: Path) -> None:
     assert fates(State("PREEMPTED", "9_0"), over)[5] == "PREEMPTED"
     assert fates(State("CANCELLED", "9_0"), over)[5] == "COMPLETED"
     assert fates(*[State("CANCELLED", "9_0")] * 2)[5] == "CANCELLED"
+    assert fates(State("FAILED", "9_0"), over)[5] == "FAILED"
+    assert fates(State("TIMEOUT", "9_0"), over)[5] == "COMPLETED", "that was others' time"
 
 
 def test_waiting_on_the_list_is_no_lack_of_progress(tmp_path: Path) -> None:
