@@ -6,17 +6,20 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from snakemake_executor_plugin_submitit import status, stop, submit
 from snakemake_executor_plugin_submitit.__main__ import main
-from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE
+from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, progress
 from snakemake_executor_plugin_submitit.allocation.clients import NoAnswer, call, clean_environment
 from snakemake_executor_plugin_submitit.allocation.files import read_json
 from snakemake_executor_plugin_submitit.clusters.base import Refused, State
 from snakemake_executor_plugin_submitit.clusters.sbatch import sbatch
 from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
+from snakemake_executor_plugin_submitit.command import Command
+from snakemake_executor_plugin_submitit.describe import describe
 from snakemake_executor_plugin_submitit.journal import Batch, Journal
 from snakemake_executor_plugin_submitit.main_job import MainFolder
 from snakemake_executor_plugin_submitit.settings import ExecutorSettings
@@ -109,6 +112,30 @@ def test_a_folder_that_slurm_cannot_write_into_is_refused(tmp_path: Path) -> Non
 def test_snakemake_as_a_job_in_a_folder_with_a_blank(tmp_path: Path) -> None:
     text = submit.script(MainFolder(tmp_path / "my 100% runs/1"), submit.Request(), None, None)
     assert f"#SBATCH --output='{tmp_path}/my 100%% runs/1/log'\n" in text
+
+
+@pytest.mark.parametrize("name", ["plain", "it's [1]", "what?", "a*b"])
+def test_progress_is_seen_whatever_a_job_is_called(tmp_path: Path, name: str) -> None:
+    """Else a long job that is requeued again and again would seem to get nowhere."""
+    job = SimpleNamespace(
+        is_group=lambda: False,
+        wildcards_dict={"name": name},
+        params=SimpleNamespace(),
+        resources={
+            "progress": "saved/{name}/*",
+            "pack_command": "\n  python train.py --runs\n",  # the file with the lines comes behind it
+            "pack_line": "one\r\ntwo\n",
+        },
+        rule=SimpleNamespace(name="r"),
+        shellcmd="true",
+        output=[],
+    )
+    described = describe(job, "k", Command([], False), tmp_path / "log", {}, {}, "")
+    assert (described.pack_command, described.pack_line.strip()) == ("python train.py --runs", "one two")
+    before = progress(described.progress, tmp_path)
+    (tmp_path / "saved" / name).mkdir(parents=True)
+    (tmp_path / "saved" / name / "step7").touch()
+    assert progress(described.progress, tmp_path) != before
 
 
 @pytest.mark.parametrize("name", ["WARMING_UP", "RUNNING+"])

@@ -61,6 +61,21 @@ def test_one_line_for_an_array(reason: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("RESV_DEL_HOLD", "ReservationDeleted"),
+        ("REQUEUE_HOLD", "job requeued in held state"),
+        ("SPECIAL_EXIT", "JobHeldUser"),
+    ],
+)
+def test_holds_of_other_names_are_told_too(state: str, reason: str) -> None:
+    said: list[str] = []
+    reasons = Reasons(SimpleNamespace(allows=lambda batch, reason: ""), said.append)  # type: ignore[arg-type]
+    reasons.tell(waiting(reason, state))
+    assert len(said) == 1 and reason in said[0]
+
+
+@pytest.mark.parametrize(
     "reason", ["None", "Priority", "Resources", "BeginTime", "ReqNodeNotAvail", "AssocGrpCpuLimit"]
 )
 def test_ordinary_waiting_is_not_told(reason: str) -> None:
