@@ -113,9 +113,13 @@ class Pack:
         for slot in self.slots:
             if slot.number in self.running or not self._may_use(slot):
                 continue
-            if not self._newest() or (index := self._next(slot)) is None:
-                continue
-            indexes = [index, *self._company(slot, index)]
+            try:
+                if not self._newest() or (index := self._next(slot)) is None:
+                    continue
+                indexes = [index, *self._company(slot, index)]
+            except OSError as trouble:  # a full disk, for example: what runs goes on
+                print(f"Cannot claim a member now: {trouble}", flush=True)
+                return
             self.running[slot.number] = Running(indexes, self._begin(slot, indexes))
             self.used.add(slot.number)
 
@@ -280,7 +284,10 @@ class Pack:
         if not self.folder.verdict(index).exists() and not self.folder.fence(index).exists():
             node, lives = os.environ.get("SLURMD_NODENAME", ""), record["number"] + 1
             verdict = Verdict(-1, self.owner, node, now, now, lives, 0, False, reason, interrupted=True)
-            write_verdict(self.batch, index, verdict)
+            with contextlib.suppress(
+                OSError
+            ):  # without it the main process knows once the allocation has ended
+                write_verdict(self.batch, index, verdict, patience_s=0)
 
     # ------------------------------------------------------------ measuring
 

@@ -24,7 +24,7 @@ from ..journal import Batch
 from ..settings import ExecutorSettings
 from .base import ENDS, PROGRAM, Cluster, NoAnswer, Refused, State, States, TaskId
 from .limits import Allowance, of_association, of_qos, of_qos_table, tightest
-from .refusals import refusal
+from .refusals import BACKSLASH, refusal
 from .sbatch import sbatch
 
 # A start in the second of its requeue fails ("Job credential revoked"), which is why SLURM lets requeued jobs wait.
@@ -86,10 +86,7 @@ class SlurmCluster(Cluster):
 
     def submit(self, batch: Batch, first: int, count: int) -> str:
         if "\\" in str(batch.path):
-            raise Refused(
-                "the path of this folder contains a backslash, which SLURM removes from a job's files; use another",
-                final=True,
-            )
+            raise Refused(BACKSLASH, final=True)
         script = batch.files.script(first, None if batch.pack is None else count)
         script.write_text(self.script(batch, first, count))
         try:
