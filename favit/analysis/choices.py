@@ -80,6 +80,8 @@ def sentence(choice: Choice) -> str:
     options = choice.place.options
     if choice.option is None:
         return f"settings not chosen yet: {choice.there} of {choice.candidates} candidates are done"
+    if not choice.candidates:
+        return f"{choice.option.name}, the only point of its grid"
     metric = METRICS[options[0].cells[0].run.task][0]
     seeds = sorted({run["seed"] for run in options[0].candidates})
     score = choice.scores[options.index(choice.option)]

@@ -110,7 +110,6 @@ def test_a_model_that_is_not_trained_has_nothing_to_choose() -> None:
         (series(tune={**TUNE, "table": 1}), "key 'table'"),
         (images(tune=TUNE, settings={"validation_split": 0.7}), "validation_split"),
         (images(matrix={"seed": ROUNDS}, table={}), "table.baseline"),
-        (series(matrix={"seed": ROUNDS}, beside=["repeat_last"]), "'repeat_last', which is not trained"),
         (images(matrix={"seed": ROUNDS}, exclude=[{"aggregator": "max_pool", "seed": 4}]), "the same seeds"),
         (images(matrix={"seed": {"min": 5, "max": 3, "stop": "decided"}}), "min (5) exceeds max (3)"),
         (images(matrix={"seed": {"min": 1, "max": 3, "stop": "decided"}}), "at least 2"),
