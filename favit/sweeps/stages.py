@@ -9,11 +9,13 @@ torch.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from favit.components import declared
 from favit.components.literals import trained
 from favit.sweeps.apart import told_apart
 from favit.sweeps.cells import Cell, cells
@@ -80,11 +82,14 @@ class Possible:
 
 def possible(sweep: SweepConfig) -> Possible:
     """All runs that a sweep may ask for. Raises ``ConfigError`` as ``cells`` does."""
+    margin = sweep.table.equivalence_margin
     try:
+        if margin is not None and not math.isfinite(margin):
+            raise ValueError(f"table.equivalence_margin must be finite, not {margin}")
         found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
         if sweep.rounds is not None:
             _check_rounds(sweep, found)
-        elif sweep.table.equivalence_margin is not None:
+        elif margin is not None:
             raise ValueError(
                 "table.equivalence_margin says when seeds are enough, and here their number is given; remove it, or "
                 "write matrix.seed: {min: 3, max: 10, stop: decided}"
@@ -152,16 +157,17 @@ def _option(place: Place, values: Mapping[str, Any], tune: Tune) -> Option:
     candidates = tuple(_with(run, seed=seed) for seed in tune.seeds)
     if tune.refit:
         of = tuple(replace(cell, run=_with(cell.run, **{SPLIT: 0.0})) for cell in of)
-    own = {key: value for key, value in values.items() if _has(run, key, value)}
-    return Option(own, candidates, of)
+    return Option(_trained_with(run, values), candidates, of)
 
 
-def _has(run: Run, key: str, value: Any) -> bool:
-    """Whether a run is trained with this value: a row may lack the setting, and a model beside bring its own value."""
-    if key in run.settings:
-        return bool(run[key] == value)
+def _trained_with(run: Run, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a grid's values that a run has: a row may lack a setting, and a model beside bring its own value."""
+    known = {**declared.training(run.task), **component_settings(run.settings)}
+    found = {
+        key: known[key].check(key, value) for key, value in values.items() if key in known
+    }  # 1e-4 is text in YAML
     # Of a component's setting at its default a run says nothing.
-    return key in (declared := component_settings(run.settings)) and bool(declared[key].default == value)
+    return {key: value for key, value in found.items() if run.settings.get(key, known[key].default) == value}
 
 
 def _with(run: Run, **changes: Any) -> Run:

@@ -119,6 +119,13 @@ def test_a_component_s_default_is_a_choice_like_others() -> None:
     assert notes["probsparse"].endswith("at the edge of its grid in lr and aggregator.factor")
 
 
+def test_numbers_that_yaml_reads_as_text_are_numbers() -> None:
+    grid = yaml.safe_load("lr: [1e-4, 1e-3]")  # its numbers have a point
+    assert grid == {"lr": ["1e-4", "1e-3"]}
+    for place in sweep_of({**MATRIX, "seed": [0]}, tune={"grid": grid, "seeds": [100]}).places:
+        assert [option.values for option in place.options] == [{"lr": 1e-4}, {"lr": 1e-3}]
+
+
 @pytest.mark.parametrize(
     ("body", "said"),
     [
@@ -126,6 +133,7 @@ def test_a_component_s_default_is_a_choice_like_others() -> None:
         ({"tune": {"grid": {"horizon": [7, 14]}, "seeds": [1]}}, "not comparable"),
         ({"tune": {"grid": {"limit_test": [7, 14]}, "seeds": [1]}}, "not comparable"),
         ({"tune": {"grid": {"dataset.path": ["a", "b"]}, "seeds": [1]}}, "not comparable"),
+        ({"table": {"equivalence_margin": float("nan")}}, "must be finite"),
         ({"table": {"equivalence_margin": 0.1}}, "table.equivalence_margin says when seeds are enough"),
     ],
 )
