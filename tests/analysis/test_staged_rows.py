@@ -12,6 +12,7 @@ import pytest
 import yaml
 
 from favit.analysis import costs
+from favit.analysis.render import to_csv
 from favit.analysis.sequential import Design
 from favit.analysis.spec import table_spec
 from favit.analysis.statistics import Sample, compare
@@ -84,6 +85,16 @@ def test_a_row_that_is_decided_brings_no_more_runs_and_so_a_block_its_baseline()
     for run in disk.what.runs:
         disk.score(run, SCORES[run["aggregator"]][run["seed"]])
     assert [len(one) for follow in disk.asked().follow for one in follow] == [0, 0, 0]
+
+
+def test_the_csv_names_what_p_is_corrected_for() -> None:
+    disk = Disk(sweep_of({**MATRIX, **ROUNDS}))
+    finish(disk)
+    plain = Disk(sweep_of({**MATRIX, "seed": [0, 1, 2]}))
+    finish(plain)
+    staged, given = (next(csv.DictReader(to_csv(table_of(d)).splitlines())) for d in (disk, plain))
+    assert "MSE p of all looks" in staged and "MSE p Holm" not in staged
+    assert "MSE p Holm" in given and "MSE p of all looks" not in given
 
 
 SPLIT = {"validation_split": 0.2}
