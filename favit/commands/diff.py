@@ -36,7 +36,9 @@ def main(arguments: Sequence[str]) -> int:
         # Of a row whose settings are not chosen yet nobody knows which run is its.
         asked = [cell for cell in now.cells if cell.run.key in keys and now.chosen(cell)]
         if not asked:
-            raise ConfigError(f"{sweep.name} asks for none of these runs yet: its settings are not chosen")
+            raise ConfigError(
+                f"{sweep.name} asks for none of these runs yet; favit explain {sweep.name} shows which are open"
+            )
         sides.append(side(sweep.name, asked, results))
     try:
         for line in lines(*sides):

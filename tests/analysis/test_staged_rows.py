@@ -201,7 +201,10 @@ def test_a_row_that_is_not_chosen_shows_no_run_of_another_sweep(
 ) -> None:
     leave()
     assert favit("diff", ["tuned", "plain"]) == 1
-    assert "tuned asks for none of these runs yet: its settings are not chosen" in capsys.readouterr().err
+    assert (
+        "tuned asks for none of these runs yet; favit explain tuned shows which are open"
+        in capsys.readouterr().err
+    )
     assert favit("diff", ["stops", "plain"]) == 0
     assert "probsparse  2.010 ± 0.010 (3)  2.010 ± 0.010 (3)" in capsys.readouterr().out
     assert favit("tabulate", ["tuned", "stops"]) == 0
