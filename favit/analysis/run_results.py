@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -12,15 +12,21 @@ from favit.analysis.results import RunResult
 from favit.components.literals import trained
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
+from favit.identity.settings import settings_digest
 from favit.results.reasons import reason
 from favit.results.state import Result, Results, State
-from favit.sweeps.runs import Cell
+from favit.sweeps.runs import Cell, Run
 
 
 def stale(state: State, asked: set[str], results: Results) -> str:
     """Why no result of this run is valid; empty if one is or there is none. asked: as in ``outdated``."""
     own = outdated(state, asked)
     return reason(replace(state, others=own), results.fingerprinter) if own else ""
+
+
+def digests(runs: Iterable[Run]) -> set[str]:
+    """The digests of these runs' settings, as ``outdated`` wants them."""
+    return {settings_digest(run.settings) for run in runs}
 
 
 def outdated(state: State, asked: Collection[str]) -> tuple[Result, ...]:

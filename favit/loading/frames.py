@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from favit.analysis.run_results import outdated
+from favit.analysis.run_results import digests, outdated
 from favit.analysis.runs_table import differing
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
-from favit.identity.settings import settings_digest
 from favit.loading.places import AnyPath, configured
 from favit.results.selection import chosen, setting_of
 from favit.results.state import Results, State
@@ -43,7 +43,7 @@ def load_results(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame:
 
     runs, states = _states(words, config)
     keys = differing(runs)
-    asked = {settings_digest(run.settings) for run in chosen(configured(config), [])}
+    asked = digests(chosen(configured(config), []))
     last = ["epochs", "device_hours", "memory_gib", "finished", "folder"]
     rows = [{**named(state.run, keys, last), **_outcome(state, asked)} for state in states]
     frame = pd.DataFrame(rows, columns=None if rows else [*AXES])
@@ -71,12 +71,22 @@ def load_histories(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame
     for state in states:
         file = RunFolder(state.folder).history
         if file.is_file():
-            part = pd.read_csv(file)
+            part = read_history(file)
             about = {**named(state.run, keys, part.columns), "going": not state.counts}
             parts.append(
                 pd.DataFrame({name: [value] * len(part) for name, value in about.items()}).join(part)
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", *AXES, "epoch"])
+
+
+def read_history(file: Path) -> pd.DataFrame:
+    """A ``history.csv``. ``ValueError`` names the file if somebody damaged it: runs write it whole."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(file)
+    except ValueError as error:
+        raise ValueError(f"cannot read {file}: {error}") from None
 
 
 def named(run: Run, keys: Iterable[str], taken: Iterable[str] = ()) -> dict[str, Any]:

@@ -187,13 +187,17 @@ def test_settings_that_differ_are_columns_and_no_others(tmp_path: Path) -> None:
 def test_settings_called_as_a_column_have_their_own(tmp_path: Path) -> None:
     matrix = {**TINY["sweeps"]["series"]["matrix"], "lr": [0.1, 0.2], "epochs": [1, 2]}
     sweep = {**TINY["sweeps"]["series"], "matrix": matrix}
-    study(tmp_path, leave=("lr=0.2",), sweeps={"series": sweep}, groups={})
+    made = study(tmp_path, leave=("lr=0.2",), sweeps={"series": sweep}, groups={})
     config = tmp_path / "config.yaml"
     histories = favit.load_histories(config=config)
     assert set(histories["setting.lr"]) == {0.1} and "lr" in histories and "epochs" in histories
     results = favit.load_results(config=config)
     assert set(results["lr"]) == {0.1, 0.2} and set(results["setting.epochs"]) == {1, 2}
     assert results.epochs.isna().sum() == (results.state == "missing").sum() == 4
+    state = Results(made).state(chosen(made, ["lr=0.1"])[0])
+    RunFolder(state.folder).history.write_text("")
+    with pytest.raises(ValueError, match=r"cannot read .*history.csv"):
+        favit.load_histories(config=config)
     with pytest.raises(TypeError, match="one by one"):
         favit.load_results(["series"], config=config)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="unknown sweep, run or folder ''"):
