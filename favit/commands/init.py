@@ -73,8 +73,11 @@ def lay_out(target: Path) -> None:
             if name == shipped.RECORD or not (target / name).exists():
                 write_atomic(target / name, content)
         return
-    target.absolute().parent.mkdir(parents=True, exist_ok=True)
-    building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
+    try:
+        target.absolute().parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.absolute().parent))
+    except OSError as error:
+        raise ConfigError(f"cannot create {target}: {error.strerror}") from None
     try:
         building.chmod(0o777 & ~_umask())
         for name, content in files.items():

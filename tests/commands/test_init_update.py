@@ -125,6 +125,9 @@ def test_what_cannot_be_updated_is_told_in_a_line(old: Path, capsys: pytest.Capt
     assert "already holds a project; `favit init --update" in refused(old)
     assert "creates one" in refused(old.parent, "--update")
     assert "creates one" in refused(old / "nowhere", "--update")
+    (old.parent / "file").write_text("")
+    assert main.main(["init", str(old.parent / "file" / "below")]) == 1
+    assert capsys.readouterr().err.startswith(f"cannot create {old.parent / 'file' / 'below'}: ")
     locks = old / ".snakemake" / "locks"
     locks.mkdir(parents=True)
     (locks / "0.input.lock").write_text("")
