@@ -76,6 +76,7 @@ def accept(
         "from": result.fingerprint.get("code"),
         "code": state.fingerprint.code,
         "versions": dict(state.fingerprint.versions),
+        "stamp": result.stamp,  # of its numbers: beside another result it says nothing
         "snapshot": snapshot.keep(program, code, results.root, fingerprinter.reader).name,
         "who": who,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -95,7 +96,7 @@ def _recorded(path: Path) -> list[Any]:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Unacceptable(
             f"cannot read {path} ({error}); repair or move it: it records who accepted what"
         ) from None
@@ -169,7 +170,7 @@ def _accepted(state: State, named: Path | None, results: Results, who: str, why:
             raise Unacceptable(f"{state.result.folder} is already {state.name} and takes precedence")
         result = candidate(state, named)
         accept(state, result, results, who, why)
-    except Unacceptable as error:
+    except (Unacceptable, CodeChanged, OSError) as error:
         print(f"{name}: not accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")

@@ -28,7 +28,8 @@ def main(arguments: Sequence[str]) -> int:
     found = sweeps_with(config, options.words)
     if len(found) != 2:
         names = ", ".join(sweep.name for sweep, _ in found)
-        raise ConfigError(f"diff needs two sweeps with matching runs, not {len(found)}: {names}")
+        such = " that have such runs" if any("=" in word for word in options.words) else ""
+        raise ConfigError(f"name two different sweeps{such}; these are {len(found)}: {names}")
     results = Results(config)
     sides = []
     for sweep, keys in found:

@@ -23,6 +23,7 @@ from favit.sweeps.config import as_yaml
 from favit.sweeps.config import read as read_config
 from favit.sweeps.cells import unused
 from favit.sweeps.runs import unique
+from favit.sweeps import shipped
 from favit.sweeps.stages import possible
 from snakemake.logging import logger
 
@@ -78,6 +79,8 @@ MISSING = {state.folder.name: state for state in STATES.values() if not state.co
 
 # What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
+    if _said := shipped.outdated(Path(workflow.basedir)):
+        logger.warning(_said)
     for _sweep in SETUP.sweeps.values():
         if any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
             if _said := _sweep.recipe.said:
