@@ -12,7 +12,7 @@ from typing import Any
 from . import child
 from .claim import Life, claim, progress
 from .decision import Action, Decision, Facts, decide
-from .files import read_intent
+from .files import patiently, read_intent, write_line
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
@@ -57,7 +57,7 @@ def allocation_id(cluster: str) -> tuple[str, str]:
 def open_log(path: Path) -> None:
     """Send this process's output and its children's to the task's own log."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = patiently(lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -253,7 +253,7 @@ def peak_rss_kb() -> int:
 
 def say(text: str) -> None:
     """Write a line of the allocation's own into the task's log."""
-    print(f"== {text}", flush=True)
+    write_line(f"== {text}")
 
 
 def temporary_folder(task: dict[str, Any]) -> dict[str, str]:
