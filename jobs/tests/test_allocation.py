@@ -248,10 +248,12 @@ def test_foreign_claims_and_tombstones_keep_a_task_from_starting(
 def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
     for _ in range(3):  # more often than max_requeues: waiting for another is no lack of progress
         assert start("exit 3").returncode == 0 and read_verdict(batch, 0) is None
+        assert (batch / "lives/0.back").exists()
     assert (tmp_path / "scontrol.calls").read_text() == "requeue 7_0\n" * 3, "never the whole array"
     (tmp_path / "out").write_text("half")
     start("[ ! -e out ] && touch out")
     verdict = read_verdict(batch, 0)
+    assert not (batch / "lives/0.back").exists(), "it has begun"
     assert verdict is not None and verdict.succeeded and verdict.lives == 4, (
         "what an earlier life left is removed"
     )

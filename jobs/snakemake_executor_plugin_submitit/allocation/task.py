@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -210,6 +211,8 @@ class Start:
         if self.membership is not None:
             say("back to the pack's list")
             return GIVEN_BACK
+        with contextlib.suppress(OSError):  # a full disk
+            BatchFolder(self.batch).back(self.index).touch()
         say("back to the queue")
         if requeue(self.intent["cluster"]):
             return 0 if self.on_slurm else LOCAL_REQUEUE
