@@ -238,12 +238,14 @@ class Watch:
             self.fail(ticket, verdict)
 
     def _never_began(self, ticket: Ticket) -> bool:
-        """Return whether nothing of the task has run; from then on nothing can.
+        """Return whether nothing of the task has run in this start; from then on nothing can, or it is to be fenced.
 
         A member that waits on the list of a pack which works is not what failed.
         """
         batch = ticket.batch
-        return (batch.pack is None or not batch.has_packs_at_work()) and batch.bury(ticket.index)
+        if batch.pack is not None:
+            return not batch.has_packs_at_work() and batch.bury(ticket.index)
+        return batch.bury(ticket.index) or batch.files.back(ticket.index).exists()
 
     def fail(self, ticket: Ticket, verdict: Verdict | None, note: str = "") -> None:
         """Count the ticket as failed and say why; `note` is what else there is to say."""

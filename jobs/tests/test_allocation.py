@@ -120,7 +120,7 @@ def test_warning_reaches_the_training_and_nobody_else(tmp_path: Path) -> None:
     script = f"set -euo pipefail; python -c \"{HANDLER} time.sleep(20); print('late')\" | tee {tmp_path}/log"
     ending, seconds = run(script, after=1.0)
     assert ending == child.Ending(4, warned=True, terminated=False, fenced=False) and seconds < 10
-    assert (tmp_path / "log").read_text() == "ready\n"
+    assert (tmp_path / "log").read_text().strip() == "ready"
 
 
 def test_warning_waits_for_a_handler() -> None:
@@ -248,10 +248,12 @@ def test_foreign_claims_and_tombstones_keep_a_task_from_starting(
 def test_busy_goes_back_to_the_queue(start: Callable[..., Any], batch: Path, tmp_path: Path) -> None:
     for _ in range(3):  # more often than max_requeues: waiting for another is no lack of progress
         assert start("exit 3").returncode == 0 and read_verdict(batch, 0) is None
+        assert (batch / "lives/0.back").exists()
     assert (tmp_path / "scontrol.calls").read_text() == "requeue 7_0\n" * 3, "never the whole array"
     (tmp_path / "out").write_text("half")
     start("[ ! -e out ] && touch out")
     verdict = read_verdict(batch, 0)
+    assert not (batch / "lives/0.back").exists(), "it has begun"
     assert verdict is not None and verdict.succeeded and verdict.lives == 4, (
         "what an earlier life left is removed"
     )

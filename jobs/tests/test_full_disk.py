@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit.allocation import claim, files, pack, verdict
 from snakemake_executor_plugin_submitit.allocation.claim import Life
+from snakemake_executor_plugin_submitit.allocation.files import write_line
 from snakemake_executor_plugin_submitit.allocation.folder import BatchFolder
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, read_verdict, write_verdict
 
@@ -82,3 +83,16 @@ def test_a_pack_whose_claims_fail_goes_on_with_what_it_runs(
     monkeypatch.setattr(pack, "claim", full(9, errno.ENOSPC, pack.claim))
     one._fill()
     assert one.running == {} and one._unclaimed() == {0, 1}
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_log_that_takes_nothing_keeps_nobody_from_going_on() -> None:
+    """Such as from going back to the queue."""
+    with Path("/dev/full").open("wb", buffering=0) as nowhere:
+        write_line("== back to the queue", to=nowhere.fileno())
+
+
+def test_lines_of_ours_need_no_locale(tmp_path: Path) -> None:
+    with (tmp_path / "log").open("wb", buffering=0) as log:
+        write_line("== läuft \udcff", to=log.fileno())
+    assert (tmp_path / "log").read_bytes() == "== läuft \\udcff\n".encode()

@@ -33,6 +33,21 @@ def test_an_allocation_that_failed_before_its_task_began_is_submitted_again(foll
 
 
 @pytest.mark.parametrize("began", [True, False])
+def test_a_later_start_that_failed_before_it_began(following: Following, began: bool) -> None:
+    """The one before it went back to the queue: SLURM may fail a start in the second of its requeue."""
+    ticket = following.tickets[0]
+    ticket.batch.bury(0)
+    ticket.batch.files.claim(0).write_text("10")
+    Life.begin(ticket.batch.path, 0, "", 0.01).end()
+    ticket.batch.files.back(0).touch()
+    if began:
+        Life.begin(ticket.batch.path, 0, "", 0.01).end()
+    following.all_are("FAILED")
+    following.run(30)
+    assert ticket.displaced is not began and ticket.over is began
+
+
+@pytest.mark.parametrize("began", [True, False])
 def test_members_of_a_pack_that_never_began_are_not_submitted_for_ever(
     following: Following, began: bool
 ) -> None:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from snakemake_executor_plugin_submitit import allocation
 from snakemake_executor_plugin_submitit.allocation import member, slots
+from snakemake_executor_plugin_submitit.allocation import pack as allocation_of_pack
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, fence
 from snakemake_executor_plugin_submitit.allocation.folder import BatchFolder
 from snakemake_executor_plugin_submitit.allocation.verdict import Verdict, read_verdict
@@ -380,3 +381,27 @@ def test_measured_gpu_memory(tmp_path: Path) -> None:
     assert found["0"] == found["GPU-aa"] == (75000, 81559) and found["1"] == (10, 81559)
     tool.write_text("#!/bin/sh\necho 'No devices were found'; exit 6\n")
     assert slots.gpu_memory(str(tool)) == slots.gpu_memory(None) == {}
+
+
+@pytest.mark.parametrize(("used", "lines"), [(75000, 1), (1000, 0)])
+def test_those_who_share_a_full_gpu_are_warned_in_their_logs(
+    pack: PackRun, monkeypatch: pytest.MonkeyPatch, used: int, lines: int
+) -> None:
+    """By the name that SLURM gave the GPU, a UUID for example. A stand-in measures."""
+    pack.describe(["true"] * 3, jobs_per_gpu=2, slots=3)
+    tool = pack.folder / "tools/nvidia-smi"
+    tool.write_text(f"#!/bin/sh\necho '0, GPU-aa, {used}, 81559'\necho '1, GPU-bb, 10, 81559'\n")
+    tool.chmod(0o755)
+    for name, value in (pack.env | {"CUDA_VISIBLE_DEVICES": "GPU-aa,GPU-bb"}).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(pack.folder)
+    (pack.folder / "logs").mkdir()
+    one = allocation_of_pack.Pack(
+        pack.batch, range(3), json.loads((pack.batch / "intent.json").read_text()), 0
+    )
+    one.running = {slot: allocation_of_pack.Running([slot], 10**9) for slot in range(3)}
+    one._gpus_looked_at -= allocation_of_pack.GPU_LOOK_S
+    one._look_at_gpus()
+    one._look_at_gpus()
+    found = [path.read_text() for path in sorted((pack.folder / "logs").iterdir())]
+    assert found == [f"== GPU GPU-aa, shared by 2 jobs, has {used} of 81559 MB in use\n"] * 2 * lines

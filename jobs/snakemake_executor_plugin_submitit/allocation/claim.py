@@ -66,6 +66,7 @@ class Life:
     @classmethod
     def begin(cls, batch: Path, index: int, progress: str, heartbeat_s: float) -> Life:
         """Become the newest life. Then wait until an older copy that still beats has stopped."""
+        BatchFolder(batch).back(index).unlink(missing_ok=True)
         before = cls.record(batch, index)
         if before is None:
             life = cls(batch, index, 0, 0, heartbeat_s)

@@ -9,8 +9,9 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Written = TypeVar("Written")
 FULL_DISK_S = 600.0  # for a full disk to get room again, before hours of work count as lost
 
 
@@ -41,7 +42,13 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def patiently(write: Callable[[], None], seconds: float = FULL_DISK_S) -> None:
+def write_line(text: str, to: int = 1) -> None:
+    """Write a line to a file descriptor. A full disk keeps nobody from going on, and no locale does."""
+    with contextlib.suppress(OSError):
+        os.write(to, f"{text}\n".encode(errors="backslashreplace"))
+
+
+def patiently(write: Callable[[], Written], seconds: float = FULL_DISK_S) -> Written:
     """Call `write` until the disk, or the user's quota, has room for it; after so long its error is raised."""
     end, pause = time.monotonic() + seconds, 1.0
     while True:

@@ -13,6 +13,7 @@ batches/TOKEN/intent.json          what was going to be submitted, synced before
               lives/I beats/I      its newest start, and the sign that it runs
               lives/pack-JOB       the newest start of a pack, which alone claims members
               lives/I.fence        no start of it may run any more
+              lives/I.back         its last start went back to the queue, and none has begun since
               verdicts/I.json      how it ended
               closed/I             the main process has dealt with it
               done                 with all of them
@@ -103,6 +104,9 @@ class BatchFolder:
 
     def fence(self, index: int) -> Path:
         return self.path / "lives" / f"{index}.fence"
+
+    def back(self, index: int) -> Path:
+        return self.path / "lives" / f"{index}.back"
 
     def beat(self, index: int) -> Path:
         return self.path / "beats" / str(index)

@@ -21,7 +21,7 @@ from typing import Any
 from . import child, processes, slots, task, warm
 from .claim import Life, claim, owner_of
 from .decision import Slurm
-from .files import read_json, unique, write_json
+from .files import read_json, unique, write_json, write_line
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR
 from .record import dataclass
@@ -118,7 +118,7 @@ class Pack:
                     continue
                 indexes = [index, *self._company(slot, index)]
             except OSError as trouble:  # a full disk, for example: what runs goes on
-                print(f"Cannot claim a member now: {trouble}", flush=True)
+                write_line(f"Cannot claim a member now: {trouble}")
                 return
             self.running[slot.number] = Running(indexes, self._begin(slot, indexes))
             self.used.add(slot.number)
@@ -260,7 +260,7 @@ class Pack:
         left = self.given_back or self._unclaimed()
         if not left or (self.terminated and what_slurm_says() is Slurm.ENDED):
             return 0
-        print(f"{len(left)} members left; back to the queue", flush=True)
+        write_line(f"{len(left)} members left; back to the queue")
         if requeue("slurm"):
             return 0
         for index in self.given_back:

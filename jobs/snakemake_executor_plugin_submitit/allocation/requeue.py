@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 
 from .clients import NoAnswer, call
 from .decision import Slurm
+from .files import write_line
 
 LOCAL_REQUEUE = 144  # the exit code on which submitit's local controller starts a task again
 # In these states a start is still its job's: what ends it now is its own doing.
@@ -73,7 +73,7 @@ def requeue(cluster: str, patience_s: float = 300.0) -> bool:
             call("scontrol", "requeue", task_id(), timeout=60)
             return True
         except NoAnswer as trouble:
-            print(f"scontrol requeue {task_id()}: {trouble}", file=sys.stderr, flush=True)
+            write_line(f"scontrol requeue {task_id()}: {trouble}", to=2)
         if what_slurm_says(patience_s=0) is Slurm.ENDED:
             return True
         if time.monotonic() + pause > give_up:

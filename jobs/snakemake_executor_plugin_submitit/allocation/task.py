@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import sys
@@ -12,7 +13,7 @@ from typing import Any
 from . import child
 from .claim import Life, claim, progress
 from .decision import Action, Decision, Facts, decide
-from .files import read_intent
+from .files import patiently, read_intent, write_line
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
@@ -57,7 +58,7 @@ def allocation_id(cluster: str) -> tuple[str, str]:
 def open_log(path: Path) -> None:
     """Send this process's output and its children's to the task's own log."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    log = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    log = patiently(lambda: os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600))
     os.dup2(log, 1)
     os.dup2(log, 2)
     os.close(log)
@@ -210,6 +211,8 @@ class Start:
         if self.membership is not None:
             say("back to the pack's list")
             return GIVEN_BACK
+        with contextlib.suppress(OSError):  # a full disk
+            BatchFolder(self.batch).back(self.index).touch()
         say("back to the queue")
         if requeue(self.intent["cluster"]):
             return 0 if self.on_slurm else LOCAL_REQUEUE
@@ -253,7 +256,7 @@ def peak_rss_kb() -> int:
 
 def say(text: str) -> None:
     """Write a line of the allocation's own into the task's log."""
-    print(f"== {text}", flush=True)
+    write_line(f"== {text}")
 
 
 def temporary_folder(task: dict[str, Any]) -> dict[str, str]:

@@ -7,6 +7,7 @@ not told of when it ends is started anew in another process, except the one that
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
@@ -171,7 +172,8 @@ class Line:
         for line in lines:
             code = exit_code(line)
             if code is None:
-                os.write(1, line + b"\n")
+                with contextlib.suppress(OSError):  # a full disk
+                    os.write(1, line + b"\n")
             elif self.left:
                 self._one_has_ended(code)
         self._heard = begun

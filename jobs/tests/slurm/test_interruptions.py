@@ -181,6 +181,7 @@ rule busy:
     s.until("it was tried", lambda: (s.folder / "tries").exists())
     s.until("it waits", lambda: [r for r in s.queue("%F %K %T %r") if r[3] == "BeginTime"])
     (s.folder / "free").touch()
-    s.cluster.run("scontrol", "update", f"JobId={s.arrays()[0]}_0", "StartTime=now")
+    # A start in the second of its requeue fails.
+    s.cluster.run("scontrol", "update", f"JobId={s.arrays()[0]}_0", "StartTime=now+3")
     assert s.wait() == 0, s.text()
     assert "failed" not in s.text()
