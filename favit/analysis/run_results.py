@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,22 +12,33 @@ from favit.analysis.results import RunResult
 from favit.components.literals import trained
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
+from favit.identity.settings import settings_digest
 from favit.results.reasons import reason
-from favit.results.state import Results, State
-from favit.sweeps.runs import Cell
+from favit.results.state import Result, Results, State
+from favit.sweeps.runs import Cell, Run
 
 
 def stale(state: State, asked: set[str], results: Results) -> str:
-    """Why no result of this run is valid; empty if one is or there is none.
-
-    asked: digests of the settings of all runs in the sweep. Results of its other runs, such as another horizon's,
-    lie in the same place; they are not stale.
-    """
-    if state.counts or not state.others:
-        return ""
-    settings = state.fingerprint.settings
-    own = tuple(r for r in state.others if (s := r.fingerprint["settings"]) == settings or s not in asked)
+    """Why no result of this run is valid; empty if one is or there is none. asked: as in ``outdated``."""
+    own = outdated(state, asked)
     return reason(replace(state, others=own), results.fingerprinter) if own else ""
+
+
+def digests(runs: Iterable[Run]) -> set[str]:
+    """The digests of these runs' settings, as ``outdated`` wants them."""
+    return {settings_digest(run.settings) for run in runs}
+
+
+def outdated(state: State, asked: Collection[str]) -> tuple[Result, ...]:
+    """The results of a run that do not count today; empty if one counts.
+
+    asked: digests of the settings of all runs that are asked for. Results of other runs, such as another horizon's, lie
+    in the same place; they are not this run's.
+    """
+    if state.counts:
+        return ()
+    settings = state.fingerprint.settings
+    return tuple(r for r in state.others if (s := r.fingerprint["settings"]) == settings or s not in asked)
 
 
 def run_result(cell: Cell, state: State, stale: str = "", pairing: str = "auto") -> RunResult:

@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from favit.commands.explain import asked_for_later
 from favit.commands.main import add_config, command_line
 from favit.disk.files import write_atomic
 from favit.disk.run_folder import RunFolder
@@ -143,6 +144,10 @@ def main(arguments: Sequence[str]) -> int:
         return int(
             not _all_proved(pairs, results, Prover(results, config.data, options.device or config.device))
         )
+    # What a sweep may come to ask for, and was never trained, has nothing to accept.
+    absent = {state.run.key for state, _ in pairs if not state.counts and not state.others}
+    later = asked_for_later(config, results, absent)
+    pairs = [pair for pair in pairs if pair[0].run.key not in later] or pairs
     outcomes = [_accepted(state, named, results, options.who, options.why) for state, named in pairs]
     return int(not all(outcomes))
 

@@ -89,6 +89,8 @@ def main(arguments: Sequence[str]) -> int:
         "--data", default="data", type=Path, help="folder for the data sets (default: %(default)s)"
     )
     options = parser.parse_args(arguments)
+    if not options.datasets:  # a workflow whose data all come with packages names none
+        print(f"no data set named; valid: {', '.join(registry.names('data'))}", file=sys.stderr)
     failed = False
     for name in options.datasets:
         if name not in registry.names("data"):

@@ -7,8 +7,8 @@ import importlib
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
 
+from favit.components.command_line import Parser
 from favit.components.nearest import unknown
 from favit.models import _torchvision
 from favit.sweeps.config import ConfigError
@@ -60,9 +60,24 @@ def run(verb: str, arguments: Sequence[str]) -> int:
     module = importlib.import_module(f"favit.commands.{verb}")
     try:
         return int(module.main(arguments))
-    except (ConfigError, PermissionError) as error:
+    except ConfigError as error:
         print(error, file=sys.stderr)
-        return FAILED
+    except (
+        OSError
+    ) as error:  # a full disk, a file server that does not answer, a folder that may not be written
+        if verb == "train":  # it tells of these itself; what is left is a fault of the program
+            raise
+        print(f"favit {verb}: {failed(error)}", file=sys.stderr)
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
+    return FAILED
+
+
+def failed(error: OSError) -> str:
+    """What a file or the system refused, for people: ``cannot use results/tables: Permission denied``."""
+    return (
+        f"cannot use {error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
+    )
 
 
 def program(verb: str) -> int:
@@ -74,14 +89,7 @@ def program(verb: str) -> int:
 def command_line(verb: str, description: str | None) -> argparse.ArgumentParser:
     """The argument parser of a verb; its help begins with the first line of ``description``."""
     said = (description or "").partition("\n")[0].partition(": ``favit ")[0]  # usage shows the rest
-    return _Parser(prog=f"favit {verb}", description=said.replace("``", "").rstrip(".") + ".")
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong command line in one line; ``--help`` shows the usage."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(MISUSED, f"{self.prog}: {message}; see {self.prog} --help\n")
+    return Parser(prog=f"favit {verb}", description=said.replace("``", "").rstrip(".") + ".")
 
 
 def add_config(parser: argparse.ArgumentParser) -> None:

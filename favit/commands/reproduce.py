@@ -57,7 +57,7 @@ def _reproduce(export: Path, wanted: str | None, here: bool, data: Path, device:
         print("installing requirements.txt in a fresh environment", flush=True)
         python = again.fresh_python(folder, scratch / "environment")
     print(
-        f"training {name} (last time: {runs[name].get('device_seconds', 0):.0f} device seconds)", flush=True
+        f"training {name} (last time: {runs[name].get('device_seconds') or 0:.0f} device seconds)", flush=True
     )
     again.train(folder, name, scratch / "out", data.resolve(), device, python)
     cell = {k: v for k, v in runs[name]["run"].items() if k != "seed"}

@@ -7,6 +7,7 @@ results will do. Without a terminal it is shown once.
 
 from __future__ import annotations
 
+import argparse
 import shlex
 import shutil
 import subprocess
@@ -15,10 +16,10 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from favit.commands.main import add_config, command_line
+from favit.commands.main import add_config, command_line, failed
 from favit.results.selection import WORDS, sweeps_with
 from favit.results.state import Results
-from favit.sweeps.config import Config, load
+from favit.sweeps.config import Config, ConfigError, load
 from favit.sweeps.runs import Run, runs, unique
 from favit.watching import queue, screen
 from favit.watching.forecast import forecast
@@ -61,9 +62,9 @@ def begun(looked: Mapping[str, list[Progress]]) -> dict[str, list[Progress]]:
     return {name: found for name, found in looked.items() if any(run.standing != "missing" for run in found)}
 
 
-def text(looked: Mapping[str, list[Progress]], width: int) -> str:
-    """The screen; one line where there is nothing to show."""
-    shown = "\n".join(screen.lines(looked, queue.lines(), width, time.time()))
+def text(looked: Mapping[str, list[Progress]], width: int, height: int | None = None) -> str:
+    """The screen, at most ``height`` lines high; one line where there is nothing to show."""
+    shown = "\n".join(screen.lines(looked, queue.lines(), width, time.time(), height))
     return shown or "no sweep has started; start one with snakemake SWEEP, or name one: favit watch SWEEP"
 
 
@@ -72,15 +73,22 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
 
     What it says goes to ``log``. Of that, the end is shown where it failed, and that there was nothing to be done.
     """
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ConfigError(f"--beside {command!r}: {error}") from None
+    if not words or shutil.which(words[0]) is None:
+        raise ConfigError(f"--beside {command!r}: no such command")
     log.parent.mkdir(parents=True, exist_ok=True)
     shown, terminal = "", sys.stdout.isatty()
     with log.open("w", encoding="utf-8") as output:
-        process = subprocess.Popen(
-            shlex.split(command), stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL
-        )
+        process = subprocess.Popen(words, stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
         try:
             while process.poll() is None:
-                line = _one_line(watched.look())
+                try:
+                    line = _one_line(watched.look())
+                except OSError as error:  # the command goes on, and the next look may succeed
+                    line = failed(error)
                 if terminal:
                     line = line[: shutil.get_terminal_size().columns - 1]
                 # Without a terminal a line stays: one for each change, not for each second that is less.
@@ -100,7 +108,7 @@ def beside(command: str, watched: Watched, every: float, log: Path) -> int:
     else:
         print("\n".join(said[-_TAIL:]), file=sys.stderr)
         print(
-            f"{shlex.split(command)[0]} exited with status {process.returncode}; its output is in {log}",
+            f"{words[0]} exited with status {process.returncode}; its output is in {log}",
             file=sys.stderr,
         )
     return process.returncode
@@ -131,7 +139,7 @@ def main(arguments: Sequence[str]) -> int:
     add_config(parser)
     parser.add_argument("--once", action="store_true", help="print once and exit")
     parser.add_argument(
-        "--every", type=float, default=5.0, help="seconds between updates (default: %(default)s)"
+        "--every", type=_seconds, default=5.0, help="seconds between updates (default: %(default)s)"
     )
     parser.add_argument(
         "--beside",
@@ -141,19 +149,39 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     config = load(options.config)
     watched = Watched(config, options.words)
-    if options.beside:
+    if options.beside is not None:
         return beside(options.beside, watched, options.every, config.results / ".cache" / "beside.log")
-    while True:
-        looked = watched.look() if options.words else begun(watched.look())
+    if options.once or not sys.stdout.isatty():
         width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else 1000
-        if options.once or not sys.stdout.isatty():
-            print(text(looked, width))
-            return 0
-        print(_CLEAR + text(looked, width), flush=True)
-        if looked and all(run.done for found in looked.values() for run in found):
-            return 0
-        try:
+        print(text(_looked(watched, options.words), width))
+        return 0
+    try:
+        while True:
+            looked, shown = {}, ""
+            try:
+                looked = _looked(watched, options.words)
+            except OSError as error:  # of a file server, for a while
+                shown = f"{failed(error)}; trying again"
+            size = shutil.get_terminal_size((100, 24))
+            print(_CLEAR + (shown or text(looked, size.columns, size.lines)), flush=True)
+            if looked and all(run.done for found in looked.values() for run in found):
+                return 0
             time.sleep(options.every)
-        except KeyboardInterrupt:
-            print()
-            return 0
+    except KeyboardInterrupt:
+        print()
+        return 0
+
+
+def _looked(watched: Watched, words: Sequence[str]) -> dict[str, list[Progress]]:
+    return watched.look() if words else begun(watched.look())
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds above 0 that a process can sleep."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = 0.0
+    if not 0 < value <= 86400:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of seconds above 0")
+    return value

@@ -228,7 +228,7 @@ def holder_of(folder: Path) -> str | None:
         if time.time() - path.stat().st_mtime > STALE_AFTER:
             return None
         return str(json.loads(path.read_text())["host"])
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,17 +81,23 @@ def write_manifest(folder: Path) -> None:
 def check(folder: Path) -> int:
     """Check every file against the manifest; returns their number. ``NotWhole`` names what differs."""
     try:
-        wanted: Mapping[str, str] = json.loads((folder / MANIFEST).read_text())
-    except (OSError, ValueError):
+        wanted: Mapping[str, str] = dict(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).items())
+    except OSError:
         raise NotWhole(f"{folder} is not an export: it has no {MANIFEST}") from None
+    except (ValueError, AttributeError):
+        raise NotWhole(f"{folder / MANIFEST} is damaged; export the sweep again") from None
     for name, digest in wanted.items():
         path = folder / name
-        if not path.resolve().is_relative_to(folder.resolve()):
+        if "\0" in name or not path.resolve().is_relative_to(folder.resolve()):
             raise NotWhole(f"{folder / MANIFEST} names {name}, which is not in the export")
         if not path.is_file():
             raise NotWhole(f"{path} is missing")
         if sha256_of(path) != digest:
             raise NotWhole(f"{path} was changed after the export")
+    for path in sorted(p for part in (RUNS, SNAPSHOTS) for p in (folder / part).rglob("*") if p.is_file()):
+        name = path.relative_to(folder).as_posix()
+        if name not in wanted and "__pycache__" not in path.parts:  # that is what executing a snapshot leaves
+            raise NotWhole(f"{path} was added after the export")
     return len(wanted)
 
 
@@ -101,8 +109,13 @@ def building(target: Path) -> Iterator[Path]:
     """
     if target.exists():
         raise FileExistsError(f"{target} already exists; choose another name or delete it")
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except FileExistsError:
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(target.parent)) from None
+    except OSError as error:  # told of by the name that was typed
+        raise OSError(error.errno, error.strerror, str(target)) from None
     try:
         temporary.chmod(0o755)
         yield temporary
@@ -129,12 +142,19 @@ def opened(export: Path, scratch: Path) -> Path:
     """The folder of an export; a zip is unpacked below ``scratch``. ``NotWhole`` if it is neither."""
     if export.is_dir():
         return export
+    if not export.exists():
+        raise NotWhole(f"{export} does not exist")
     if not zipfile.is_zipfile(export):
-        raise NotWhole(f"{export} is not an export: it is neither a folder nor a zip")
-    with zipfile.ZipFile(export) as file:
-        for name in file.namelist():
-            if os.path.isabs(name) or ".." in Path(name).parts:  # noqa: PTH117 - text, of a stranger's file
-                raise NotWhole(f"{export} contains {name}, which points outside of it")
-        file.extractall(scratch)
-    [folder] = [path for path in scratch.iterdir() if path.is_dir()]
-    return folder
+        raise NotWhole(f"{export} is not an export: it is neither a folder nor a whole zip")
+    try:
+        with zipfile.ZipFile(export) as file:
+            for name in file.namelist():
+                if os.path.isabs(name) or ".." in Path(name).parts:  # noqa: PTH117 - text, of a stranger's file
+                    raise NotWhole(f"{export} contains {name}, which points outside of it")
+            file.extractall(scratch)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as error:
+        raise NotWhole(f"{export} is damaged or no zip of an export: {error}") from None
+    folders = [path for path in scratch.iterdir() if (path / MANIFEST).is_file()]
+    if len(folders) != 1:
+        raise NotWhole(f"{export} is not an export: it has no folder with a {MANIFEST}")
+    return folders[0]

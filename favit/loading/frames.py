@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from favit.analysis.run_results import digests, outdated
 from favit.analysis.runs_table import differing
 from favit.disk.lease import holder_of
 from favit.disk.run_folder import RunFolder
@@ -26,8 +28,9 @@ def load_results(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame:
     Columns: ``run`` (its name), the axes ``dataset`` to ``seed``, each setting in which the runs differ, ``state``
     (``valid``, ``accepted``, ``running``, ``stale``: only a result that does not count today, ``missing``),
     ``status`` (``finished`` or ``diverged``), the scores (``top1`` and ``top5`` in percent, ``mse``, ``mae``,
-    ``loss``), ``epochs``, ``device_hours``, ``memory_gib`` at the peak, ``finished`` and ``folder``. What a run does
-    not have is missing (NaN). Raises ``ConfigError`` (a ``ValueError``) for words that name nothing.
+    ``loss``), ``epochs`` that were trained, ``device_hours``, ``memory_gib`` at the peak, ``finished`` and ``folder``.
+    What a run does not have is missing (NaN). Where runs differ in a setting that is called as one of these columns,
+    its own is ``setting.epochs``. Raises ``ConfigError`` (a ``ValueError``) for words that name nothing.
 
     >>> import favit
     >>> found = favit.load_results("dataset=digits")
@@ -40,8 +43,9 @@ def load_results(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame:
 
     runs, states = _states(words, config)
     keys = differing(runs)
-    rows = [{**named(state.run, keys), **_outcome(state)} for state in states]
+    asked = digests(chosen(configured(config), []))
     last = ["epochs", "device_hours", "memory_gib", "finished", "folder"]
+    rows = [{**named(state.run, keys, last), **_outcome(state, asked)} for state in states]
     frame = pd.DataFrame(rows, columns=None if rows else [*AXES])
     return frame[[*(c for c in frame.columns if c not in last), *(c for c in last if c in frame.columns)]]
 
@@ -51,7 +55,8 @@ def load_histories(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame
 
     Columns: ``run``, axes and differing settings as in ``load_results``, ``going`` (whether the run is not finished),
     and those of the runs' ``history.csv``: ``epoch`` from 1, ``train_loss``, ``lr``, ``test_top1`` or
-    ``validation_mse`` and the like, ``seconds``, ``examples_per_second``, ``memory_bytes``.
+    ``validation_mse`` and the like, ``seconds``, ``examples_per_second``, ``memory_bytes``. ``lr`` is that of the
+    epoch; where runs differ in the setting, that is ``setting.lr``.
 
     >>> import favit
     >>> found = favit.load_histories("dataset=digits")
@@ -66,34 +71,51 @@ def load_histories(*words: str, config: AnyPath = "config.yaml") -> pd.DataFrame
     for state in states:
         file = RunFolder(state.folder).history
         if file.is_file():
-            about = {**named(state.run, keys), "going": not state.counts}
-            part = pd.read_csv(file)
+            part = read_history(file)
+            about = {**named(state.run, keys, part.columns), "going": not state.counts}
             parts.append(
                 pd.DataFrame({name: [value] * len(part) for name, value in about.items()}).join(part)
             )
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["run", *AXES, "epoch"])
 
 
-def named(run: Run, keys: Iterable[str]) -> dict[str, Any]:
-    """The columns that identify a run: its name, its axes and the settings ``keys``."""
+def read_history(file: Path) -> pd.DataFrame:
+    """A ``history.csv``. ``ValueError`` names the file if somebody damaged it: runs write it whole."""
+    import pandas as pd
+
+    try:
+        return pd.read_csv(file)
+    except ValueError as error:
+        raise ValueError(f"cannot read {file}: {error}") from None
+
+
+def named(run: Run, keys: Iterable[str], taken: Iterable[str] = ()) -> dict[str, Any]:
+    """The columns that identify a run: its name, its axes and the settings ``keys``.
+
+    taken: names of other columns; a setting of such a name is called ``setting.NAME``.
+    """
+    taken = set(taken)
     return {
         "run": run.name,
         **{axis: run[axis] for axis in AXES},
-        **{key: setting_of(run, key) for key in keys},
+        **{f"setting.{key}" if key in taken else key: setting_of(run, key) for key in keys},
     }
 
 
 def _states(words: Iterable[str], config: AnyPath) -> tuple[list[Run], list[State]]:
+    words = list(words)
+    if not all(isinstance(word, str) for word in words):
+        raise TypeError('words are text, one by one: favit.load_results("my-sweep", "seed=0")')
     where = configured(config)
     runs = chosen(where, list(words))
     return runs, Results(where).states(runs)
 
 
-def _outcome(state: State) -> dict[str, Any]:
+def _outcome(state: State, asked: Collection[str]) -> dict[str, Any]:
     """The columns about a run's state and result."""
     folder = str(state.folder)
     if state.result is None:
-        word = "running" if holder_of(state.folder) else "stale" if state.others else "missing"
+        word = "running" if holder_of(state.folder) else "stale" if outdated(state, asked) else "missing"
         return {"state": word, "status": None, "folder": folder if state.folder.is_dir() else None}
     content: Mapping[str, Any] = state.result.content
     return {

@@ -36,7 +36,10 @@ def folder_of(run: AnyPath, config: AnyPath) -> Path:
     states = _meant(str(run), configured(config))
     if len(states) > 1:
         some = ", ".join(f"{state.run['dataset']}.{state.run.name}" for state in states[:4])
-        raise ConfigError(f"'{run}' matches {len(states)} runs ({some}, ...); name one of them or its folder")
+        more = ", ..." if len(states) > 4 else ""
+        raise ConfigError(
+            f"'{run}' matches {len(states)} runs ({some}{more}); name one of them or its folder"
+        )
     [state] = states
     if not state.counts and not (state.folder / "run.json").is_file():
         raise ConfigError(

@@ -13,6 +13,7 @@ from favit.components import registry
 from favit.components.facts import facts, stated
 from favit.components.literals import family_of
 from favit.disk.run_folder import RunFolder
+from favit.loading.frames import read_history
 from favit.loading.places import AnyPath, data_of, folder_of
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ class LoadedRun:
         import pandas as pd
 
         file = RunFolder(self.folder).history
-        return pd.read_csv(file) if file.is_file() else pd.DataFrame({"epoch": []})
+        return read_history(file) if file.is_file() else pd.DataFrame({"epoch": []})
 
     @property
     def predictions(self) -> dict[str, np.ndarray]:

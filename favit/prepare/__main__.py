@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 from PIL import Image
 
 from favit.components import registry
+from favit.components.command_line import Parser
 from favit.components.literals import literals
 from favit.components.nearest import unknown
 from favit.data import _index, _pictures
@@ -136,7 +137,7 @@ def _remarks(index: _index.Index) -> list[str]:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="favit prepare",
         description=f"{__doc__}\n{sources.__doc__}",
         formatter_class=argparse.RawDescriptionHelpFormatter,

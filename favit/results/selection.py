@@ -115,8 +115,9 @@ def select(config: Config, wanted: str) -> list[Run]:
     if wanted == "all" or wanted in config.sweeps or wanted in config.groups:
         return runs(config, wanted)
     in_sweeps = [run for name in config.sweeps for run in runs(config, name)]
-    by_name = unique(run for run in in_sweeps if wanted in _names(run))
-    found = by_name or _in_folder(Results(config), unique(in_sweeps), Path(wanted).resolve())
+    found = unique(run for run in in_sweeps if wanted in _names(run))
+    if not found and wanted:  # an empty word is not the folder that one is in
+        found = _in_folder(Results(config), unique(in_sweeps), Path(wanted).resolve())
     if not found:
         valid = ["all", *config.groups, *config.sweeps]
         raise ConfigError(unknown(f"sweep, run or folder '{wanted}'", wanted, valid))

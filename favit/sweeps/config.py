@@ -18,15 +18,23 @@ from favit.components import own
 from favit.components.nearest import unknown
 from favit.sweeps.errors import ConfigError
 from favit.sweeps.loggers import Logger, loggers_of
+from favit.sweeps.reading import LOADER, as_yaml, read
 from favit.sweeps.recipes import check_recipe
 from favit.sweeps.resolve import forget
 from favit.sweeps.shipped import SCHEMA
 from favit.sweeps.staged import Rounds, Tune, rounds_of, tune_of
 
-__all__ = ["Config", "ConfigError", "Recipe", "SweepConfig", "TableConfig", "load", "parse", "read"]
-
-# Base class of YAML loaders: the C one where libyaml is there, several times as fast.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+__all__ = [
+    "Config",
+    "ConfigError",
+    "Recipe",
+    "SweepConfig",
+    "TableConfig",
+    "as_yaml",
+    "load",
+    "parse",
+    "read",
+]
 
 
 @dataclass(frozen=True)
@@ -132,63 +140,12 @@ def load(path: Path | str = "config.yaml") -> Config:
     return parse(read(path), str(path))
 
 
-def read(path: Path | str) -> Any:
-    """The content of a YAML file. A key given twice is an error: YAML would silently keep the last."""
-    try:
-        text = Path(path).read_text(encoding="utf-8")
-        _check_given_once(yaml.compose(text, Loader=_LOADER), str(path))
-        return yaml.load(text, Loader=_LOADER)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"configuration {path} not found; change to the project's folder or give another file"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror}") from None
-    except yaml.YAMLError as error:
-        raise ConfigError(_yaml_error(str(path), error)) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
-
-
-def as_yaml(text: str) -> Any:
-    """A plain value as YAML reads it; the text itself where it is more than that, or none."""
-    try:
-        found = yaml.load(text, Loader=_LOADER)
-    except yaml.YAMLError:
-        return text
-    return found if isinstance(found, bool | int | float) else text
-
-
-def _yaml_error(source: str, error: yaml.YAMLError) -> str:
-    """``config.yaml, line 12, is not valid YAML: ...``, with the line where the open part began."""
-    problem, began = getattr(error, "problem_mark", None), getattr(error, "context_mark", None)
-    said = [str(part) for part in (getattr(error, "context", None), getattr(error, "problem", None)) if part]
-    if problem is None or not said:
-        return f"{source} is not valid YAML: {' '.join(str(error).split())}"
-    since = f" (begun in line {began.line + 1})" if began is not None and began.line != problem.line else ""
-    return f"{source}, line {problem.line + 1}, is not valid YAML: {', '.join(said)}{since}"
-
-
-def _check_given_once(node: Any, source: str) -> None:
-    if isinstance(node, yaml.SequenceNode):
-        for item in node.value:
-            _check_given_once(item, source)
-    elif isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key, yaml.ScalarNode):
-                if key.value in seen:
-                    raise ConfigError(
-                        f"{source}, line {key.start_mark.line + 1}: '{key.value}' is given twice"
-                    )
-                seen.add(key.value)
-            _check_given_once(value, source)
-
-
 def parse(raw: Any, source: str = "config.yaml") -> Config:
     """Check a configuration that has been read (and perhaps overridden on the command line)."""
+    if raw is None:
+        raise ConfigError(f"{source} is empty; it needs at least 'sweeps'")
     _check_keys(raw, source)
-    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=_LOADER)
+    schema = yaml.load(SCHEMA.read_text(encoding="utf-8"), Loader=LOADER)
     errors = sorted(
         jsonschema.Draft202012Validator(schema).iter_errors(raw), key=lambda e: list(map(str, e.path))
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import functools
 import json
 import sys
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.components import own
+from favit.components.command_line import Parser
 from favit.identity.fingerprint import describe
 from favit.sweeps.loggers import loggers_of
 from favit.sweeps.runs import resolve
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     ``--components FOLDER``, once for each, names the folders of one's own components that a bare run's names need,
     and ``--logger NAME`` or ``--logger '{"NAME": {...}}'`` its loggers.
     """
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    parser = Parser(prog="favit train", add_help=False, allow_abbrev=False)
     parser.add_argument("--components", action="append", default=[])
     parser.add_argument("--logger", action="append", default=[])
     options, others = parser.parse_known_args(arguments)

@@ -21,7 +21,7 @@ Standing = Literal["finished", "diverged", "running", "stopped", "waiting", "mis
 # What ``favit.train.life.reporter.epoch_line`` writes into a run's log after each epoch.
 _EPOCH = re.compile(
     r"epoch (?P<epoch>\d+)/(?P<epochs>\d+)  loss (?P<loss>\S+)  \S+ (?P<scores>.*?)  lr \S+  "
-    r"(?P<speed>[\d.]+) (?P<unit>\S+)/s  left (?P<days>\d+ days?, )?(?P<left>[\d:]+)"
+    r"(?P<speed>\d+\.?\d*) (?P<unit>\S+)/s  left (?P<days>\d+ days?, )?(?P<left>\d+:\d\d:\d\d)"
 )
 _LAST = 8192  # bytes of a log in which its last epoch is looked for
 
@@ -102,7 +102,8 @@ def _from_log(
     found = next((match for line in reversed(lines) if (match := _EPOCH.match(line))), None)
     if found is None:
         return Progress(run, standing, epochs, where=where, said=said)
-    passed = (time.time() if now is None else now) - written
+    # The clock of the machine that wrote it may be ahead.
+    passed = max(0.0, (time.time() if now is None else now) - written)
     return Progress(
         run,
         standing,

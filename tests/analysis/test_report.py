@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 import re
 import shutil
 import subprocess
@@ -19,7 +20,8 @@ from matplotlib.text import Annotation
 
 from favit.analysis.figures import errors, gains, learning_curves, pareto
 from favit.analysis.figures._base import Plot, Section, panels, style
-from favit.analysis.page import report
+from favit.analysis.histories import scores_by_epoch
+from favit.analysis.page import behind, report
 from favit.analysis.page.html import table_html
 from favit.analysis.tables import Cost, Row, make
 
@@ -102,6 +104,32 @@ def test_runs_that_are_still_going_are_marked(mixed, images, tmp_path):
     assert line.get_markerfacecolor() == "none" and "1 run still in training" in plot.caption
     (label,) = [t.get_text() for t in plot.figure.legends[0].get_texts() if "_child" in t.get_text()] or ("",)
     assert label == ""  # it is no entry of the legend
+
+
+@pytest.mark.parametrize(
+    ("text", "scores"),
+    [
+        ("epoch,test_top1\n1,50\n2,nan\n3,60\n", [50, math.nan, 60]),
+        ("epoch,test_top1\n1,50\n2", [50]),
+        ("epoch,test_top1\n1,50\n2,6x\n3,70\n", [50]),
+        ("epoch,loss\n1,50\n", []),
+        ("", []),
+        ("epoch,test_top1\n1,\x00\n", []),
+    ],
+)
+def test_a_history_that_was_damaged_counts_as_far_as_it_can_be_read(text, scores, tmp_path):
+    (tmp_path / "history.csv").write_text(text)
+    assert scores_by_epoch(tmp_path, "top1") == pytest.approx(scores, nan_ok=True)
+    (tmp_path / "history.csv").write_bytes(b"epoch,test_top1\n1,\xff\n")
+    assert scores_by_epoch(tmp_path, "top1") == []
+
+
+def test_a_curve_leaves_out_what_is_no_number_and_keeps_its_epochs(tmp_path, mixed, images):
+    (tmp_path / "history.csv").write_text("epoch,test_top1\n1,50\n2,nan\n3,60\n")
+    run = replace(mixed[0], folder=tmp_path)
+    drawn = behind._curve(run, "top1", "Top-1")
+    assert [point.split(",")[0] for point in drawn.points.split()] == ["6.0", "314.0"]
+    assert drawn.caption == "Top-1 by epoch, 1 to 3: 50 to 60"
 
 
 def test_curves_end_with_the_first_seed_to_stop(section):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -114,7 +115,7 @@ def test_an_export_that_is_not_whole_is_refused(
     )
     (tmp_path / "empty").mkdir()
     assert "it has no manifest.json" in said("reproduce", str(tmp_path / "empty"))
-    assert "neither a folder nor a zip" in said("reproduce", str(tmp_path / "nowhere.zip"))
+    assert "nowhere.zip does not exist" in said("reproduce", str(tmp_path / "nowhere.zip"))
     readme = exported / "README.md"
     before = readme.read_bytes()
     try:
@@ -131,6 +132,51 @@ def test_an_export_that_is_not_whole_is_refused(
         file.writestr("../evil", "x")
     assert "points outside of it" in said("reproduce", str(tmp_path / "evil.zip"))
     assert not (tmp_path.parent / "evil").exists()
+
+
+def test_a_damaged_export_is_told_of_in_one_line(
+    exported: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(export: Path) -> str:
+        assert main(["reproduce", str(export), "--here"]) == 1
+        text = capsys.readouterr().err
+        assert text.count("\n") == 1
+        return text
+
+    copy = Path(shutil.copytree(exported, tmp_path / "copy"))
+    [code, *_] = (copy / "snapshots").iterdir()
+    (code / "__pycache__").mkdir()
+    (code / "__pycache__" / "x.pyc").touch()  # what repeating a run by hand leaves
+    bundle.check(copy)
+    (code / "torch.py").write_text("")
+    assert "torch.py was added after the export" in said(copy)
+    for content in ("[]", "{"):
+        (copy / "manifest.json").write_text(content)
+        assert "manifest.json is damaged" in said(copy)
+    (copy / "manifest.json").write_text('{"a\\u0000b": ""}')
+    assert "which is not in the export" in said(copy)
+    whole = tmp_path / "whole.zip"
+    with zipfile.ZipFile(whole, "w") as file:
+        file.writestr("a/manifest.json", "{}" + " " * 99)
+    bad = tmp_path / "bad.zip"
+    bad.write_bytes(whole.read_bytes().replace(b" " * 99, b" " * 50 + b"x" + b" " * 48))
+    assert "bad.zip is damaged" in said(bad)
+    bad.write_bytes(whole.read_bytes()[:-30])
+    assert "neither a folder nor a whole zip" in said(bad)
+    with zipfile.ZipFile(bad, "w") as file:
+        file.writestr("loose.txt", "x")
+    assert "no folder with a manifest.json" in said(bad)
+
+
+def test_where_nothing_can_be_written_is_told_of_in_one_line(
+    made: Config, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    target = tmp_path / "file" / "export"
+    config = str(made.results.parent / "config.yaml")
+    assert main(["export", "series", "--to", str(target), "--config", config]) == 1
+    text = capsys.readouterr().err
+    assert text == f"favit export: cannot use {target.parent}: Not a directory\n"
 
 
 def copy_of(run: Path, to: Path, scale: float = 1.0, mse: float | None = None) -> Path:

@@ -67,6 +67,42 @@ def test_a_mistake_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+@pytest.mark.parametrize("verb", ["train", "prepare", "fetch"])
+def test_a_wrong_option_is_one_line(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([verb, "--nope"])
+    said = capsys.readouterr().err
+    assert ended.value.code == 2 and said.count("\n") == 1 and "--help" in said
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (
+            OSError(28, "No space left on device", "results/x"),
+            1,
+            "favit sweep: cannot use results/x: No space",
+        ),
+        (OSError("the server is gone"), 1, "favit sweep: the server is gone"),
+        (KeyboardInterrupt(), 130, ""),
+    ],
+)
+def test_what_the_machine_refuses_is_one_line(
+    error: BaseException,
+    status: int,
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fail(words: object) -> int:
+        raise error
+
+    monkeypatch.setattr("favit.commands.sweep.main", fail)
+    assert main(["sweep", "all"]) == status
+    shown = capsys.readouterr().err
+    assert shown.startswith(said) and shown.count("\n") == bool(said)
+
+
 def test_without_a_verb_all_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2 and main(["--help"]) == 0
     shown = capsys.readouterr().out

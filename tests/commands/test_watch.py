@@ -131,6 +131,90 @@ def test_once_for_scripts(
     assert "seattle_weather informer.probsparse.temporal.seed1  0/1" in shown[3]
 
 
+class Looks(SimpleNamespace):
+    def __getitem__(self, key: str) -> str:
+        return str(getattr(self, key))
+
+
+def many(number: int, standing: str, **more: Any) -> list[Progress]:
+    of = [
+        Looks(
+            mechanism="m",
+            key=f"{standing} {n}",
+            name=f"favit_b0.pointwise_conv.none.seed{n}",
+            dataset="digits",
+        )
+        for n in range(number)
+    ]
+    return [Progress(one, standing, 10, 3, **more) for one in of]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("width", [40, 80, 1000])
+@pytest.mark.parametrize("height", [10, 24, None])
+def test_nothing_that_matters_is_lost_on_a_small_screen(width: int, height: int | None) -> None:
+    facts = {"left": 61.0, "scores": "top1 93.24", "speed": "65 images/s", "where": "node17"}
+    looked = {"demo-digits": [*many(100, "running", **facts), *many(2, "stopped", said="killed by SIGKILL")]}
+    shown = list(screen.lines(looked, [], width, time.time(), height))
+    assert max(map(len, shown)) <= width and (height is None or len(shown) < height)
+    text = "\n".join(shown)
+    assert " 30 %" in text and "0 of 102 runs" in " ".join(text.split())
+    assert "3/10" in text and "0:01:01" in text
+    named = sum(line.startswith("digits favit_b0.pointwise_conv") for line in shown)
+    assert named == 100 if height is None else f"and {100 - named} more running runs" in text
+
+
+@pytest.mark.parametrize("left", ["0:0", "1 day, 0:00:0", ":", ""])
+def test_a_line_that_is_half_written_is_passed_over(made: Config, left: str) -> None:
+    state = state_of(made, "informer.full.temporal.seed1")
+    files = RunFolder(state.folder)
+    files.path.mkdir(parents=True, exist_ok=True)
+    whole, _, _ = epoch_line({**ROW, "epoch": 4}, "test", 10, 60, "images").partition("0:01:00")
+    files.log.write_text(f"{epoch_line(ROW, 'test', 10, 60, 'images')}\n{whole}{left}")
+    lease = Lease(files.path).acquire()
+    try:
+        written = files.log.stat().st_mtime
+        found = progress(state, Results(made), now=written - 3600)  # the writer's clock is ahead
+    finally:
+        lease.release()
+        files.log.unlink()
+    assert (found.epoch, found.left) == (3, 60)
+
+
+@pytest.mark.parametrize("words", [["--beside", ""], ["--beside", "nope-x y"], ["--beside", "an 'open one"]])
+def test_what_is_no_command_is_told_of(
+    words: list[str], made: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(made.results.parent)
+    assert main(["watch", *words]) == 1
+    assert capsys.readouterr().err.startswith("--beside ")
+
+
+@pytest.mark.parametrize("every", ["0", "-1", "nan", "inf", "often"])
+def test_a_pause_is_above_zero(every: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["watch", "--every", every])
+    assert "is not a number of seconds above 0" in capsys.readouterr().err
+
+
+def test_a_server_that_does_not_answer_for_a_while_ends_nothing(
+    made: Config, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(made.results.parent)
+    looks = iter([OSError(116, "Stale file handle", "results"), {"series": [run("a", "finished", 1, 1)]}])
+
+    def look(self: object) -> object:
+        found = next(looks)
+        if isinstance(found, OSError):
+            raise found
+        return found
+
+    monkeypatch.setattr(watch.Watched, "look", look)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert main(["watch", "--every", "0.01"]) == 0
+    shown = capsys.readouterr().out
+    assert "cannot use results: Stale file handle; trying again" in shown and "1 of 1 runs" in shown
+
+
 def command(text: str) -> str:
     return f"{sys.executable} -c {json.dumps(text)}"
 

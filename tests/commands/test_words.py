@@ -116,7 +116,9 @@ def test_two_sweeps_side_by_side(here: Path, made: Config, capsys: pytest.Captur
     [sparse] = [row for row in cells[: cells.index([], cells.index([]) + 1)] if row[:1] == ["probsparse"]]
     assert float(sparse[-1].replace("−", "-")) == pytest.approx(float(sparse[3]) - float(sparse[1]), abs=2e-3)
     assert main(["diff", "series"]) == 1
-    assert "needs two sweeps with matching runs, not 1: series" in capsys.readouterr().err
+    assert "name two different sweeps; these are 1: series" in capsys.readouterr().err
+    assert main(["diff", "series", "warm", "lr=0.01"]) == 1
+    assert "that have such runs; these are 1: warm" in capsys.readouterr().err
 
 
 def test_the_runs_of_a_table_are_there_one_by_one(here: Path, made: Config) -> None:

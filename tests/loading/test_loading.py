@@ -22,6 +22,7 @@ from favit.results.state import Results
 from favit.sweeps.config import Config, ConfigError
 from favit.train import weights
 from tests.loading.made_up import MODELS, study
+from tests.workflow.conftest import TINY
 
 SPARSE = "digits.favit_b0.probsparse.none.seed0"
 
@@ -181,6 +182,26 @@ def test_settings_that_differ_are_columns_and_no_others(tmp_path: Path) -> None:
     assert list(found["aggregator.factor"]) == [5, 3] and "lr" not in found and "epochs" in found
     assert [run["seed"] for run in chosen(config, ["aggregator.factor=5"])] == [0]  # by default, not given
     assert len(chosen(config, ["lr=1e-1"])) == 2
+
+
+def test_settings_called_as_a_column_have_their_own(tmp_path: Path) -> None:
+    matrix = {**TINY["sweeps"]["series"]["matrix"], "lr": [0.1, 0.2], "epochs": [1, 2]}
+    sweep = {**TINY["sweeps"]["series"], "matrix": matrix}
+    made = study(tmp_path, leave=("lr=0.2",), sweeps={"series": sweep}, groups={})
+    config = tmp_path / "config.yaml"
+    histories = favit.load_histories(config=config)
+    assert set(histories["setting.lr"]) == {0.1} and "lr" in histories and "epochs" in histories
+    results = favit.load_results(config=config)
+    assert set(results["lr"]) == {0.1, 0.2} and set(results["setting.epochs"]) == {1, 2}
+    assert results.epochs.isna().sum() == (results.state == "missing").sum() == 4
+    state = Results(made).state(chosen(made, ["lr=0.1"])[0])
+    RunFolder(state.folder).history.write_text("")
+    with pytest.raises(ValueError, match=r"cannot read .*history.csv"):
+        favit.load_histories(config=config)
+    with pytest.raises(TypeError, match="one by one"):
+        favit.load_results(["series"], config=config)  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="unknown sweep, run or folder ''"):
+        favit.load_results("", config=config)
 
 
 def test_histories_hold_runs_that_are_still_going(here: Path, made: Config) -> None:

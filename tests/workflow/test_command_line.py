@@ -9,7 +9,7 @@ import yaml
 
 from favit.commands.main import main
 from favit.identity.closure import ROOT
-from favit.sweeps.config import ConfigError, as_yaml, read
+from favit.sweeps.config import ConfigError, as_yaml, load, read
 from tests.conftest import Project
 from tests.workflow.conftest import TINY
 
@@ -60,14 +60,33 @@ def test_yaml_errors_name_file_and_line(tmp_path: Path) -> None:
             read(file)
         assert str(said.value).startswith(f"{file}, line {line}, is not valid YAML: "), text
         assert "\n" not in str(said.value) and "unicode string" not in str(said.value)
-    file.write_bytes(b"a: \xff\n")
-    with pytest.raises(ConfigError, match="is not valid YAML"):
+    file.write_bytes(b"a: b\nc: \xff\n")
+    with pytest.raises(ConfigError, match="line 2, is not UTF-8"):
         read(file)
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a:\n\tc: d\n", "spaces, not tabs"),
+        ("a: 2026-13-45\n", "month must be in 1..12"),
+        ("a: !!int word\n", "invalid literal"),
+        ("a: &x [*x]\n", "an anchor contains itself"),
+        ("", "is empty"),
+    ],
+)
+def test_no_file_is_answered_with_a_traceback(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(text)
+    with pytest.raises(ConfigError, match=said) as answer:
+        load(file)
+    assert str(answer.value).startswith(str(file)) and "\n" not in str(answer.value)
+
+
 def test_text_as_yaml_reads_it() -> None:
-    texts = ["2", "1.5", "true", "no", "word", "[1]", "a: b", "", "1e3", "'2'"]
-    assert [as_yaml(text) for text in texts] == [2, 1.5, True, False, "word", "[1]", "a: b", "", "1e3", "'2'"]
+    text = ["word", "[1]", "a: b", "", "1e3", "'2'", "2026-13-45"]
+    assert [as_yaml(one) for one in text] == text
+    assert [as_yaml(one) for one in ("2", "1.5", "true", "no")] == [2, 1.5, True, False]
 
 
 @pytest.mark.parametrize("words", [["accept"], ["plan", "--nope"], ["diff"], ["watch", "--every", "often"]])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -12,9 +11,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from favit.analysis.figures._base import Plot, Section, legend, panels, style
+from favit.analysis.histories import scores_by_epoch
 from favit.analysis.results import RunResult
 from favit.analysis.table import Group, Row
-from favit.disk.run_folder import RunFolder
 
 
 def draw(section: Section, data: Path) -> Plot | None:
@@ -74,7 +73,9 @@ def _legend_of_fullest(figure: Figure, axes: Sequence[Axes]) -> None:
 
 def _curves(runs: Sequence[RunResult], metric: str) -> tuple[np.ndarray, np.ndarray] | None:
     """Epochs (E,) that every seed reached and the scores there (seeds, E)."""
-    histories = [h for run in runs if run.predictions and (h := _history(run.predictions.parent, metric))]
+    histories = [
+        h for run in runs if run.predictions and (h := scores_by_epoch(run.predictions.parent, metric))
+    ]
     if not histories:
         return None
     last = min(len(h) for h in histories)
@@ -89,14 +90,6 @@ def _going(section: Section, group: Group, row: Row) -> list[list[float]]:
         for run in section.results
         if (run.state, run.row_id) == ("running", row.id) and key(run.group) == key(group.key) and run.folder
     ]
-    return [scores for run in runs if run.folder and (scores := _history(run.folder, section.metric.key))]
-
-
-def _history(folder: Path, metric: str) -> list[float]:
-    try:
-        with RunFolder(folder).history.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-    except FileNotFoundError:
-        return []
-    column = next((c for c in (rows[0] if rows else ()) if c.endswith(f"_{metric}")), None)
-    return [float(row[column]) for row in rows] if column else []
+    return [
+        scores for run in runs if run.folder and (scores := scores_by_epoch(run.folder, section.metric.key))
+    ]

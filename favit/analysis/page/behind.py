@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
+import math
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from favit.analysis.figures._base import Section
+from favit.analysis.histories import scores_by_epoch
 from favit.analysis.results import METRICS, RunResult
 from favit.analysis.table import Group, Line
 from favit.disk.run_folder import RunFolder
@@ -118,30 +119,19 @@ def _facts(found: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 def _curve(run: RunResult, metric: str, title: str) -> Curve | None:
     """The score by epoch; None if there are fewer than two."""
-    values = _history(run.folder, metric)
-    if len(values) < 2:
+    values = [] if run.folder is None else scores_by_epoch(run.folder, metric)
+    finite = [value for value in values if math.isfinite(value)]
+    if len(finite) < 2:
         return None
-    low, high = min(values), max(values)
+    low, high = min(finite), max(finite)
     across = (_WIDTH - 2 * _MARGIN) / (len(values) - 1)
     down = (_HEIGHT - 2 * _MARGIN) / ((high - low) or 1.0)
     points = " ".join(
         f"{_MARGIN + i * across:.1f},{_HEIGHT - _MARGIN - (value - low) * down:.1f}"
         for i, value in enumerate(values)
+        if math.isfinite(value)
     )
     return Curve(points, f"{title} by epoch, 1 to {len(values)}: {low:.4g} to {high:.4g}")
-
-
-def _history(folder: Path | None, metric: str) -> list[float]:
-    if folder is None:
-        return []
-    try:
-        with RunFolder(folder).history.open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
-        column = next((c for c in (rows[0] if rows else ()) if c.endswith(f"_{metric}")), None)
-        values = [float(row[column]) for row in rows] if column else []
-    except (OSError, ValueError):
-        return []
-    return [value for value in values if abs(value) < float("inf")]
 
 
 def _end_of_log(folder: Path | None) -> str:

@@ -6,6 +6,7 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from favit.components.command_line import Parser
 from favit.train.life import launch, machine, trace
 
 KEEP = ("none", "weights", "all")
@@ -24,7 +25,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="python -m favit.train",
         description="Train one run (--run, --out), or the runs of a list one after another (--runs).",
     )
