@@ -284,8 +284,9 @@ class Linker(Importing):
         return "".join(words)
 
     def _hand(self, found: Found) -> None:
-        if not found.rest:
-            self._learn(self._handed, {n.module for n in found.nodes if n.place is None})
+        for node in found.nodes if not found.rest else ():
+            if node.place is None and node.module not in self._handed:
+                self._learn(self._handed, {node.module})
 
     def _load_shown(self, name: str) -> str:
         if not is_own(name):
