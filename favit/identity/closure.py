@@ -127,7 +127,8 @@ class Reader:
 def analyse(source: str, name: str, is_package: bool = False) -> Module:
     """Digest a module's source. ``imports`` may still hold names of things that are no modules."""
     tree = ast.parse(source)
-    imported = set(_imported(tree, name if is_package else name.rpartition(".")[0]))
+    never = for_checkers(tree) if "TYPE_CHECKING" in source else frozenset()
+    imported = set(_imported(tree, name if is_package else name.rpartition(".")[0], never))
     inside = {i for i in imported if i.split(".")[0] == _PACKAGE}
     return Module(
         digest=_tree_digest(tree.body),
@@ -137,8 +138,7 @@ def analyse(source: str, name: str, is_package: bool = False) -> Module:
     )
 
 
-def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    never = for_checkers(tree) if any(isinstance(n, ast.If) and condition(n) for n in ast.walk(tree)) else ()
+def _imported(tree: ast.AST, package: str, never: Container[str]) -> Iterator[str]:
     for node in _executed(tree, never):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)

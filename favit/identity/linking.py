@@ -56,10 +56,14 @@ class Linker(Importing):
         self._words: set[str] = set()
         self._foreign: set[str] = set()  # attributes of other packages that are searched at run time
         self._stored: set[str] = set()  # attributes that are set
+        self._handed: set[str] = (
+            set()
+        )  # packages that are values somewhere: their modules are their attributes
         if like is not None:
             self._forced, self._escaped = dict(like._forced), set(like._escaped)
             self._reads, self._words, self._everything = set(like._reads), set(like._words), like._everything
             self._foreign, self._stored = set(like._foreign), set(like._stored)
+            self._handed = set(like._handed)
         while self._learnt:
             self._learnt = False
             self._link()
@@ -160,14 +164,14 @@ class Linker(Importing):
     def _described(self, node: Node) -> str:
         facts = self._files.facts(node.module)
         if facts is None:
-            return "folder"
+            return "folder" + self._below(node.module)
         extra = f" doc {facts['doc']}" if "doc" in self._reads else ""
         extra += f" of {node.module}" if "paths" in self._reads or self._everything else ""
         if node.place is not None:
             return self._text_of(node, False) + extra
         if self._whole(node.module):
             texts = [self._text_of(Node(node.module, p), True) for p in range(len(facts["statements"]))]
-            return f"whole{extra} " + "; ".join(texts)
+            return f"whole{extra} " + "; ".join(texts) + self._below(node.module)
         names = []
         for place, statement in enumerate(facts["statements"]):
             for name in statement["binds"]:
@@ -177,6 +181,18 @@ class Linker(Importing):
                     del place
                     break
         return f"module{extra} " + "; ".join(names)
+
+    def _below(self, package: str) -> str:
+        """The modules of a package that may be read as its attributes, where it is handed around as a value."""
+        found = ""
+        for module in self._loaded if package in self._handed else ():
+            room, _, name = module.rpartition(".")
+            read = {name, f"{name}()"} & self._words or "names" in self._reads
+            if room == package and module not in self._roots and read:
+                self._escape(module)
+                self._learn(self._handed, {module})
+                found += f" {name}=<{self._number(Node(module))}>"
+        return found
 
     def _counts(self, name: str, statement: Facts, module: str) -> bool:
         """Whether code that holds a module may reach a name of it.
@@ -227,6 +243,7 @@ class Linker(Importing):
         for name, target, attribute in statement["imports"]:
             text = name
             if attribute == "*":
+                self._learn(self._handed, {target})  # names in its `__all__` may be its modules
                 text += "=" + self._shown(self._target(target, None, [], ()), False)
             elif wide or (held and self._is_read(name, statement)):
                 text += "=" + self._shown(self._target(target, attribute, [], ()), False)
@@ -245,10 +262,13 @@ class Linker(Importing):
             if kind == "r":
                 name, chain = piece[1], piece[2]
                 found = self._bound(module, name, chain, (), inside=whole)
+                self._hand(found)
                 shown = self._shown(found, whole)
                 words.append(f"g:{'.'.join([name, *chain])}{shown}" if whole else shown)
             elif kind == "i":
-                words.append(self._shown(self._target(piece[1], piece[2], piece[3], ()), False))
+                found = self._target(piece[1], piece[2], piece[3], ())
+                self._hand(found)
+                words.append(self._shown(found, False))
             elif kind == "l":
                 words += [self._load_shown(name) for name in piece[1]]
             elif kind == "p":
@@ -262,6 +282,11 @@ class Linker(Importing):
             elif kind == "x" and ("text" in self._reads or not self._is_plain(piece[1], module)):
                 words.append(self._joined(piece[2], module, whole))
         return "".join(words)
+
+    def _hand(self, found: Found) -> None:
+        for node in found.nodes if not found.rest else ():
+            if node.place is None and node.module not in self._handed:
+                self._learn(self._handed, {node.module})
 
     def _load_shown(self, name: str) -> str:
         if not is_own(name):

@@ -30,6 +30,24 @@ def loaded(what: str, by: str, above: str = "") -> Case:
     )
 
 
+B = "'_' + 'b'"
+
+
+def package(what: str, by: str, above: str = "") -> Case:
+    """A case in which ``by`` reads ``favit.k._b`` as an attribute of its package, which it holds as a value."""
+    a = f"from favit import k\nfrom favit.k._b import N\n{above}def f(x):\n    return {by}\n"
+    part = "N = 0\ndef g():\n    return 1\n"
+    return case(
+        f"of a package by {what}",
+        "k/_b",
+        "return 1",
+        "return 2",
+        root=CALL,
+        a=a,
+        **{"k/__init__": "", "k/_b": part},
+    )
+
+
 def taken(what: str, a: str) -> Case:
     """A case in which what looks like a block for type checkers is executed."""
     return case(
@@ -96,6 +114,14 @@ TRAPS: list[Case] = [
          a="import importlib\nfrom favit.k._b import N\ndef f(x):\n    return importlib.import_module('._b', 'favit.k').g()\n"),
     case("executed by its name", "_b", "M = 1", "M = 2", root=CALL, _b="N = 0\nM = 1\n",
          a="import runpy\nfrom favit._b import N\nNAME = 'favit._b'\ndef f(x):\n    return runpy.run_module(NAME)['M']\n"),
+    # -- packages as values
+    package("getattr", f"getattr(k, {B}).g()"),
+    package("an attribute of an argument", "h(k)", "def h(m):\n    return m._b.g()\n"),
+    package("two packages", "h(favit)", "import favit\ndef h(m):\n    return m.k._b.g()\n"),
+    package("a path", "functools.reduce(getattr, PATH, favit)()", "import favit, functools\nPATH = ['k', '_b', 'g']\n"),
+    package("vars", f"vars(k)[{B}].g()"),
+    package("a pattern", "h(k)", "def h(m):\n    match m:\n        case object(_b=n):\n            return n.g()\n"),
+    package("attrgetter", "operator.attrgetter('_b.g')(k)()", "import operator\n"),
     # -- blocks for type checkers
     taken("a TYPE_CHECKING of one's own", "TYPE_CHECKING = True\nif TYPE_CHECKING:\n    N = 1\n"),
     taken("a TYPE_CHECKING of another file", "from favit.b import TYPE_CHECKING\nif TYPE_CHECKING:\n    N = 1\n"),
