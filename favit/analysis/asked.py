@@ -14,19 +14,21 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from favit.analysis import choices
 from favit.analysis.choices import Choice, choose
-from favit.analysis.looks import Look, replay
 from favit.analysis.results import RunResult
 from favit.analysis.run_results import run_result
-from favit.analysis.spec import table_spec
 from favit.disk.files import write_atomic
 from favit.results.state import Results, State
+from favit.results.tables import table_digest
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
 from favit.sweeps.runs import Cell, Run, unique
 from favit.sweeps.stages import Place, PlaceKey, Possible, possible
+
+if TYPE_CHECKING:
+    from favit.analysis.looks import Look
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,8 @@ class Asked:
 
     def notes(self) -> dict[PlaceKey, tuple[str, ...]]:
         """Footnotes on how each row's settings were chosen."""
-        return {key: (choices.sentence(c),) for key, c in self.choices.items() if c.candidates}
+        named = {key: c for key, c in self.choices.items() if c.candidates or c.place.options[0].values}
+        return {key: (choices.sentence(choice),) for key, choice in named.items()}
 
 
 def asked(what: Possible, states: Mapping[str, State]) -> Asked:
@@ -95,7 +98,16 @@ def asked(what: Possible, states: Mapping[str, State]) -> Asked:
         key: of[: found[key].seeds] if key in found else of[: _baseline_seeds(sweep, key, found)]
         for key, of in cells.items()
     }
-    follow = tuple(_follow(place, chosen.get(place.key), len(entering[place.key])) for place in what.places)
+    # A row that is decided gets no more seeds, and the baseline none where its block is.
+    open_blocks = {group for (group, _), look in found.items() if look.waits}
+    settled = {
+        place.key: not found[place.key].waits if place.key in found else place.group not in open_blocks
+        for place in what.places
+    }
+    follow = tuple(
+        _follow(place, chosen.get(place.key), None if settled[place.key] else len(entering[place.key]))
+        for place in what.places
+    )
     return Asked(what, tuple(cell for of in entering.values() for cell in of), chosen, found, follow)
 
 
@@ -113,6 +125,9 @@ def _looks(
     states: Mapping[str, State],
 ) -> dict[PlaceKey, Look]:
     """The looks at each place, baselines left out: what the table says of them, by the same function."""
+    from favit.analysis.looks import replay  # scipy, for those who need it
+    from favit.analysis.spec import table_spec
+
     spec = table_spec(sweep, what.cells)
     found: dict[PlaceKey, Look] = {}
     for group in dict.fromkeys(group for group, _ in cells):
@@ -144,10 +159,18 @@ def _baseline_seeds(sweep: SweepConfig, key: PlaceKey, found: Mapping[PlaceKey, 
     )
 
 
-def _follow(place: Place, choice: Choice | None, entering: int) -> tuple[tuple[Run, ...], ...]:
+def _follow(place: Place, choice: Choice | None, entering: int | None) -> tuple[tuple[Run, ...], ...]:
+    """The runs of a place that may follow those that enter, in alternatives; ``entering`` None: no further seeds."""
     if choice is not None and choice.option is None:
         return tuple(tuple(cell.run for cell in option.cells) for option in place.options)
-    return (tuple(cell.run for cell in _cells(place, choice)[entering:]),)
+    cells = () if entering is None else _cells(place, choice)[entering:]
+    return (tuple(cell.run for cell in cells),)
+
+
+def digest(now: Asked, results: Results, states: Mapping[str, State]) -> str:
+    """The digest of all that a sweep's table depends on."""
+    decided = now.record if now.possible.sweep.staged else None
+    return table_digest(now.possible.sweep, list(now.cells), results, states, decided)
 
 
 def of_sweep(sweep: SweepConfig, results: Results) -> Asked:

@@ -80,19 +80,22 @@ def sentence(choice: Choice) -> str:
     options = choice.place.options
     if choice.option is None:
         return f"settings not chosen yet: {choice.there} of {choice.candidates} candidates are done"
-    metric = METRICS[options[0].cells[0].run.task][0]
+    if not choice.candidates:
+        return f"{choice.option.name}, the only point of its grid"
     seeds = sorted({run["seed"] for run in options[0].candidates})
-    score = choice.scores[options.index(choice.option)]
-    by = f"validation {metric.label}" + ("" if score is None else f" {score:.{metric.decimals}f}")
     over = f"seed {seeds[0]}" if len(seeds) == 1 else f"seeds {', '.join(map(str, seeds))}"
-    text = (
-        f"{choice.option.name} chosen from {len(options)} by {by} of {over}, "
-        f"{choice.candidates} runs, {choice.seconds / 3600:.3g} device hours"
-    )
+    cost = f"{choice.candidates} runs, {choice.seconds / 3600:.3g} device hours"
+    lost = sum(one is None for one in choice.scores)
+    score = choice.scores[options.index(choice.option)]
+    if score is None:
+        return f"{choice.option.name}, the first of {lost}: all settings diverged, {over}, {cost}"
+    metric = METRICS[options[0].cells[0].run.task][0]
+    by = f"validation {metric.label} {score:.{metric.decimals}f}"
+    text = f"{choice.option.name} chosen from {len(options)} by {by} of {over}, {cost}"
+    if lost:
+        text += f"; {lost} of them diverged"
     if edges := _at_the_edge(choice):
         text += f"; at the edge of its grid in {' and '.join(edges)}"
-    if all(s is None for s in choice.scores):
-        text += "; all settings diverged, so the first is used"
     return text
 
 

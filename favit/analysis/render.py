@@ -20,7 +20,7 @@ from favit.disk.files import write_atomic
 
 if TYPE_CHECKING:
     from favit.analysis.statistics import Difference
-    from favit.analysis.table import Line, Score, Table
+    from favit.analysis.table import Line, Score, Table, TableSpec
 
 _TEMPLATES = Path(__file__).with_name("templates")
 
@@ -47,7 +47,7 @@ def to_csv(table: Table) -> str:
             **line.row.values,
             **_identity(line),
             **_costs(line),
-            **_all_scores(line, table.spec.task),
+            **_all_scores(line, table.spec),
         }
         for group in table.groups
         for line in group.lines
@@ -91,16 +91,16 @@ def _costs(line: Line) -> dict[str, Any]:
     }
 
 
-def _all_scores(line: Line, task: str) -> dict[str, Any]:
+def _all_scores(line: Line, spec: TableSpec) -> dict[str, Any]:
     record: dict[str, Any] = {}
     for score in line.scores.values():
-        record |= _score_record(score)
-        if task == "classification":
+        record |= _score_record(score, "p of all looks" if spec.rounds else "p Holm")
+        if spec.task == "classification":
             record |= _best_epoch(score)
     return record
 
 
-def _score_record(score: Score) -> dict[str, Any]:
+def _score_record(score: Score, corrected: str) -> dict[str, Any]:
     label, unit = score.metric.label, f" ({score.metric.unit})" if score.metric.unit else ""
     points = f" ({score.metric.difference_unit})" if score.metric.difference_unit else ""
     d = score.difference
@@ -115,7 +115,7 @@ def _score_record(score: Score) -> dict[str, Any]:
         f"{label} difference paired": d and int(d.paired),
         f"{label} difference seeds": d and d.seeds,
         f"{label} p": d and d.p,
-        f"{label} p Holm": score.p,
+        f"{label} {corrected}": score.p,
         f"{label} more seeds to settle": score.more_seeds,
         f"{label} published{unit}": score.published and score.published.value,
         f"{label} ours minus published{points}": score.minus_published,

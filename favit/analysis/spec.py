@@ -7,6 +7,7 @@ from favit.analysis.table import Row, TableSpec
 from favit.sweeps import beside
 from favit.sweeps.config import SweepConfig
 from favit.sweeps.runs import Cell
+from favit.sweeps.stages import SPLIT
 
 
 def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
@@ -37,6 +38,11 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
 
 def _recipe(sweep: SweepConfig) -> str:
     """``study, with lr 0.001; dlinear: lr 0.005``; empty if the sweep names no recipe."""
-    changed = ", ".join(f"{key} {value}" for key, value in sweep.recipe.changed.items() if value is not None)
+    refit = sweep.tune is not None and sweep.tune.refit
+    changed = ", ".join(
+        f"{key} {value}{' while choosing' if refit and key == SPLIT else ''}"
+        for key, value in sweep.recipe.changed.items()
+        if value is not None
+    )
     name = f"{sweep.recipe.name}, with {changed}" if changed else sweep.recipe.name
     return f"{name}; {own}" if name and (own := beside.said(sweep)) else name

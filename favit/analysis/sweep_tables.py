@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from favit.analysis import costs, runs_table, tables
-from favit.analysis.asked import Asked, asked, run_result_of
+from favit.analysis.asked import Asked, asked, digest, run_result_of
 from favit.analysis.run_results import run_result, stale
 from favit.analysis.spec import table_spec
 from favit.analysis.tables import RunResult, Table
 from favit.results import made
 from favit.results.state import Results, State
-from favit.results.tables import files, folder, note, table_digest
+from favit.results.tables import files, folder, note
 from favit.sweeps.config import Config, SweepConfig
 from favit.sweeps.runs import Cell
 from favit.sweeps.stages import Possible, possible
@@ -32,17 +32,15 @@ def make(config: Config, sweep: SweepConfig, results: Results) -> Path:
     now, states = now_of(possible(sweep), results)
     table, runs = _build(config, now, results, states)
     tables.write(table, folder(config), sweep.name)
-    placed = [(cell, states[cell.run.key], run) for cell, run in zip(now.cells, runs, strict=True)]
+    placed = [
+        (cell, states[cell.run.key], run)
+        for cell, run in zip(now.cells, runs, strict=True)
+        if now.chosen(cell)
+    ]
     runs_table.write(folder(config) / f"{sweep.name}.runs.csv", sweep.name, placed)
     written = files(config, sweep.name)
     made.record(note(config, sweep.name), digest(now, results, states), written)
     return next(path for path in written if path.suffix == ".md")
-
-
-def digest(now: Asked, results: Results, states: Mapping[str, State]) -> str:
-    """The digest of all that the table depends on."""
-    decided = now.record if now.possible.sweep.staged else None
-    return table_digest(now.possible.sweep, list(now.cells), results, states, decided)
 
 
 def _build(
@@ -61,7 +59,11 @@ def _build(
     table = tables.make(
         spec,
         runs,
-        {(spec.key(dict(cell.group)), cell.row): counted.cost(cell.run) for cell in in_sweep},
+        {
+            (spec.key(dict(cell.group)), cell.row): counted.cost(cell.run)
+            for cell in in_sweep
+            if now.chosen(cell)
+        },
         {(spec.key(dict(group)), row): notes for (group, row), notes in now.notes().items()},
     )
     counted.save()

@@ -92,7 +92,7 @@ class Score:
     """One metric of one row: over its counted seeds, against the baseline and against the published value.
 
     place: 1 for the best of its group, 2 for the second, else 0.
-    p: Holm-corrected over the comparisons of the group, see favit.analysis.comparisons.
+    p: corrected over the comparisons of the group, by Holm or for all looks, see favit.analysis.comparisons.
     more_seeds: to settle a difference of the size seen; 0 if settled, inf if seeds cannot, None if unknown.
     """
 

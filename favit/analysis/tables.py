@@ -100,7 +100,8 @@ def _group(
     else:
         cells = {row_id: runs[: looks.seeds(row_id)] for row_id, runs in cells.items()}
         found = {row_id: dict(look.differences) for row_id, look in looks.rows.items()}
-        stops = {row_id: (sentence(spec, look),) for row_id, look in looks.rows.items()}
+        said = {row_id: sentence(spec, look) for row_id, look in looks.rows.items()}
+        stops = {row_id: (text,) for row_id, text in said.items() if text}
     place = {row.id: {**key, **row.values, **cells[row.id][0].settings} for row in rows}
     alone = [
         {

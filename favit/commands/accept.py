@@ -20,6 +20,7 @@ from typing import Any
 
 from filelock import FileLock
 
+from favit.commands.explain import asked_for_later
 from favit.commands.main import add_config, command_line
 from favit.disk.files import write_atomic
 from favit.disk.run_folder import RunFolder
@@ -75,6 +76,7 @@ def accept(
         "from": result.fingerprint.get("code"),
         "code": state.fingerprint.code,
         "versions": dict(state.fingerprint.versions),
+        "stamp": result.stamp,  # of its numbers: beside another result it says nothing
         "snapshot": snapshot.keep(program, code, results.root, fingerprinter.reader).name,
         "who": who,
         "when": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -94,7 +96,7 @@ def _recorded(path: Path) -> list[Any]:
         found = json.loads(path.read_text())
     except FileNotFoundError:
         return []
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Unacceptable(
             f"cannot read {path} ({error}); repair or move it: it records who accepted what"
         ) from None
@@ -142,6 +144,10 @@ def main(arguments: Sequence[str]) -> int:
         return int(
             not _all_proved(pairs, results, Prover(results, config.data, options.device or config.device))
         )
+    # What a sweep may come to ask for, and was never trained, has nothing to accept.
+    absent = {state.run.key for state, _ in pairs if not state.counts and not state.others}
+    later = asked_for_later(config, results, absent)
+    pairs = [pair for pair in pairs if pair[0].run.key not in later] or pairs
     outcomes = [_accepted(state, named, results, options.who, options.why) for state, named in pairs]
     return int(not all(outcomes))
 
@@ -164,7 +170,7 @@ def _accepted(state: State, named: Path | None, results: Results, who: str, why:
             raise Unacceptable(f"{state.result.folder} is already {state.name} and takes precedence")
         result = candidate(state, named)
         accept(state, result, results, who, why)
-    except Unacceptable as error:
+    except (Unacceptable, CodeChanged, OSError) as error:
         print(f"{name}: not accepted: {error} ({reason(state, results.fingerprinter)})", file=sys.stderr)
         return False
     print(f"{name}: {result.folder} accepted; {'; '.join(differences(result, state, results.fingerprinter))}")

@@ -1,7 +1,7 @@
 """Test your own components as the built-in ones are tested: ``favit check my_lab``.
 
-Data sets and models are checked with the settings of the first run in the configuration that names them, or else with
-their defaults. A data set whose files are missing is skipped, with a note.
+Data sets are checked as the runs of the configuration set them, or else with their defaults. A data set whose files are
+missing is skipped, with a note.
 """
 
 from __future__ import annotations
@@ -46,16 +46,16 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     config = _configured(options.config, [w for w in options.what if Path(w).is_dir()])
     subjects = list(_subjects(options.what))
+    if not subjects:
+        raise ConfigError(
+            f"no component in {', '.join(options.what) or 'the folders under components'} yet; a file in one of "
+            f"{', '.join(registry.KINDS)} is one"
+        )
     reader = Reader()
     failed = checked = 0
     for subject in subjects:
         print(f"{own.shown(subject.room, subject.file)}: {subject.name}", flush=True)
-        module = f"favit.{subject.room}.{subject.file}"
-        closure = reader.closure([module])
-        outside.check(closure, reader)
-        for line in outside.untracked([m for m in closure.modules if own.file_of(m)], reader):
-            print(f"  note    {line}")
-        for check in _checks(subject, config, options.slow):
+        for check in _checks(subject, config, options.slow, reader):
             checked += 1
             problem = _problem(check)
             failed += problem is not None
@@ -63,8 +63,12 @@ def main(arguments: Sequence[str]) -> int:
             print(f"  {'ok    ' if problem is None else 'FAILED'}  {said}", flush=True)
             if problem is not None:
                 print(f"          {problem}", flush=True)
+            if problem is not None and check in _first:
+                break  # the others would say the same
     held = "all passed" if not failed else f"{failed} failed"
-    print(f"{len(subjects)} component{'s' * (len(subjects) != 1)}, {checked} checks: {held}")
+    print(
+        f"{len(subjects)} component{'s' * (len(subjects) != 1)}, {checked} check{'s' * (checked != 1)}: {held}"
+    )
     return int(bool(failed))
 
 
@@ -120,32 +124,73 @@ def _of_file(room: str, file: str) -> Iterator[Subject]:
         yield Subject(room, str(variant), file)
 
 
-def _checks(subject: Subject, config: Config | None, slow: bool) -> Iterator[Callable[[], None]]:
-    """The checks of a component, ready to call; each docstring is the sentence to print."""
-    yield _declares(subject)
+def _checks(
+    subject: Subject, config: Config | None, slow: bool, reader: Reader
+) -> Iterator[Callable[[], None]]:
+    """The checks of a component, ready to call; each docstring is the sentence to print.
+
+    Without the first one the others say nothing new: see ``_first``.
+    """
+    yield _first_of(_declares(subject, reader))
     contract = importlib.import_module(f"favit.contracts.{subject.room}")
-    for check in (*contract.CHECKS, *(contract.SLOW if slow else ())):
-        if subject.room != "data":
-            yield _bound(check, subject.name)
-            continue
-        run = _run_with(subject.name, config)
-        root = config.data if config else Path("data")
+    checks = (*contract.CHECKS, *(contract.SLOW if slow else ()))
+    if subject.room != "data":
+        yield from (_bound(check, subject.name) for check in checks)
+        return
+    root = config.data if config else Path("data")
+    several = _runs_with(subject.name, config)
+    for run in several:
+        if len(several) > 1:
+            print(f"  with    {', '.join(f'{key}: {value}' for key, value in _own_settings(run).items())}")
+        loads = _loads(subject, root, run)
         try:
-            registry.load("data", subject.name).load(root, run.settings)
+            loads()
         except FileNotFoundError as error:
             print(f"  skipped: {error}")
-            return
-        yield _bound(check, subject.name, root, run.settings)
+        except (Exception, SystemExit):
+            yield loads
+        else:
+            yield from (_bound(check, subject.name, root, run.settings) for check in checks)
 
 
-def _declares(subject: Subject) -> Callable[[], None]:
+_first: list[Callable[[], None]] = []
+
+
+def _first_of(check: Callable[[], None]) -> Callable[[], None]:
+    _first.append(check)
+    return check
+
+
+def _loads(subject: Subject, root: Path, run: Run) -> Callable[[], None]:
+    def loads() -> None:
+        """Its data can be loaded with these settings."""
+        contract = importlib.import_module("favit.contracts.data")
+        contract.is_what_was_meant(subject.name, root, run.settings)  # first: it tells the remedy
+        registry.load("data", subject.name).load(root, run.settings)
+
+    return loads
+
+
+_DEFINES = {"models": "build", "data": "load"}
+
+
+def _declares(subject: Subject, reader: Reader) -> Callable[[], None]:
     def declares() -> None:
-        """Its declarations (settings, facts, flags) can be read without importing it."""
+        """Its declarations (settings, facts, flags) can be read without importing it, and it can be imported."""
+        closure = reader.closure([f"favit.{subject.room}.{subject.file}"])
+        outside.check(closure, reader)
+        for line in outside.untracked([m for m in closure.modules if own.file_of(m)], reader):
+            print(f"  note    {line}")
         declared.settings(subject.room, subject.file)
         axis = {"data": "dataset", "models": "model", "encodings": "encoding"}.get(subject.room, "aggregator")
         if axis in ("dataset", "model"):
             declared.check_facts(axis, {**_STILL, axis: subject.name})
-        registry.load(subject.room, subject.file)
+        if subject.room == "models":
+            declared.task_of_model(subject.name), declared.room_of(subject.name)
+        module = registry.load(subject.room, subject.file)
+        wanted = _DEFINES.get(subject.room)
+        if wanted and not callable(getattr(module, wanted, None)):
+            raise ValueError(f"{own.shown(subject.room, subject.file)} has no function {wanted}; define it")
 
     return declares
 
@@ -165,17 +210,31 @@ def _problem(check: Callable[[], None]) -> str | None:
     """The failure in one line; None if the check passes."""
     try:
         check()
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         said = " ".join(str(error).split()) or f"{check.__name__} failed"
         return said if isinstance(error, AssertionError | ValueError) else f"{type(error).__name__}: {said}"
     return None
 
 
-def _run_with(dataset: str, config: Config | None) -> Run:
-    """The first run of the configuration with this data set, else a run with default settings."""
+def _runs_with(dataset: str, config: Config | None) -> list[Run]:
+    """A run of the configuration for each way in which it sets this data set, else one with default settings."""
+    found: dict[str, Run] = {}
     for run in runs(config) if config else ():
         if run["dataset"] == dataset:
-            return run
+            windows = [run.settings.get(key) for key in ("input_length", "horizon")]
+            found.setdefault(repr((_own_settings(run), windows)), run)
+    if found:
+        return list(found.values())
     forecasts = literals("data", dataset).get("TASK") == "forecasting"
     more = {"model": "informer", "aggregator": "full", "schedule": "constant"} if forecasts else {}
-    return resolve({**_STILL, **more, "dataset": dataset})
+    try:
+        return [resolve({**_STILL, **more, "dataset": dataset})]
+    except ValueError as error:
+        raise ConfigError(
+            f"{dataset}: no run in the configuration names it, and without settings {error}"
+        ) from None
+
+
+def _own_settings(run: Run) -> dict[str, Any]:
+    """How a run sets its data set."""
+    return {key: value for key, value in run.settings.items() if key.startswith("dataset.")}

@@ -31,10 +31,16 @@ def main(arguments: Sequence[str]) -> int:
         such = " that have such runs" if any("=" in word for word in options.words) else ""
         raise ConfigError(f"name two different sweeps{such}; these are {len(found)}: {names}")
     results = Results(config)
-    sides = [
-        side(s.name, [c for c in of_sweep(s, results).cells if c.run.key in keys], results)
-        for s, keys in found
-    ]
+    sides = []
+    for sweep, keys in found:
+        now = of_sweep(sweep, results)
+        # Of a row whose settings are not chosen yet nobody knows which run is its.
+        asked = [cell for cell in now.cells if cell.run.key in keys and now.chosen(cell)]
+        if not asked:
+            raise ConfigError(
+                f"{sweep.name} asks for none of these runs yet; favit explain {sweep.name} shows which are open"
+            )
+        sides.append(side(sweep.name, asked, results))
     try:
         for line in lines(*sides):
             print(line)

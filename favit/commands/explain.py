@@ -23,9 +23,9 @@ def main(arguments: Sequence[str]) -> int:
     config = load(options.config)
     results = Results(config)
     states = results.states(chosen(config, options.words, "all"))
-    later = _asked_for_later(config, results)
+    later = asked_for_later(config, results, {state.run.key for state in states if not state.counts})
     for state in states:
-        if state.run.key in later and not state.counts:
+        if state.run.key in later:
             print(
                 f"open     {state.run['dataset']} {state.run.name}: trained only if earlier results call for it"
             )
@@ -36,14 +36,18 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _asked_for_later(config: Config, results: Results) -> set[str]:
-    """Keys of runs that no sweep asks for now but one may ask for later, depending on results."""
-    if not any(sweep.staged for sweep in config.sweeps.values()):
+def asked_for_later(config: Config, results: Results, missing: set[str]) -> set[str]:
+    """Of the keys of missing runs those that no sweep asks for now but one may ask for later, depending on results."""
+    of = {name: {run.key for run in possible(sweep).runs} for name, sweep in config.sweeps.items()}
+    staged = [name for name, sweep in config.sweeps.items() if sweep.staged and of[name] & missing]
+    if not staged:
         return set()
     from favit.analysis.asked import of_sweep  # numpy, for those who need it
 
-    later = {run.key for sweep in config.sweeps.values() if sweep.staged for run in possible(sweep).runs}
-    for sweep in config.sweeps.values():
-        now = of_sweep(sweep, results).runs if sweep.staged else possible(sweep).runs
-        later -= {run.key for run in now}
+    later = {key for name in staged for key in of[name]} & missing
+    for name, sweep in config.sweeps.items():
+        if name in staged:
+            later -= {run.key for run in of_sweep(sweep, results).runs}
+        elif not sweep.staged:
+            later -= of[name]
     return later

@@ -10,6 +10,7 @@ from favit.analysis.detectable import GUESSED, Spread, level_of, sentences, spre
 from favit.analysis.results import METRICS
 from favit.analysis.sequential import Design
 from favit.commands.main import add_config, command_line
+from favit.components.literals import trained
 from favit.planning import costs, render
 from favit.planning.pace import finished_runs
 from favit.planning.storage import data_storage, results_storage
@@ -40,7 +41,8 @@ def lines(
     yield render.heading(what)
     if now is not None:
         more = sum(max(map(len, alternatives)) for alternatives in now.follow)
-        yield f"  up to {more} more runs may follow, depending on the results of these"
+        if more:
+            yield f"  up to {more} more runs may follow, depending on the results of these"
     rows: list[costs.Row] = []
     for row in costs.rows(config, what, device):
         rows.append(row)
@@ -67,11 +69,14 @@ def _detects(
         blocks.setdefault(place.group, []).append(place)
     told: dict[str, None] = {}
     for places in blocks.values():
-        run, rows = places[0].options[0].cells[0].run, len(places)
-        seeds = min(len(place.options[0].cells) for place in places)
+        # What is not trained is one run, exact, and costs nothing.
+        rows = [place.options[0].cells for place in places if trained(place.options[0].cells[0].run["model"])]
+        if not rows:
+            continue
+        run, seeds = rows[0][0].run, min(map(len, rows))
         metric = METRICS[run.task][0]
         headlines = sum(m.headline for m in METRICS[run.task])
-        comparisons = max(1, (rows - 1) * headlines)
+        comparisons = max(1, (len(places) - 1) * headlines)
         if deviation is not None:
             spread = Spread(deviation)
         else:
@@ -82,7 +87,7 @@ def _detects(
             metric,
             written(run["dataset"]) + " " + written(run["model"]),
             seeds,
-            rows,
+            len(rows),
             spread,
             level or level_of(comparisons),
             hours,

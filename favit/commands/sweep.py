@@ -7,8 +7,9 @@ from collections.abc import Sequence
 
 from favit.commands.main import add_config, command_line
 from favit.results.selection import WORDS, chosen, sweeps_with
-from favit.sweeps.config import ConfigError, load
-from favit.sweeps.runs import runs
+from favit.sweeps.config import Config, ConfigError, load
+from favit.sweeps.runs import Run
+from favit.sweeps.stages import possible
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -24,17 +25,23 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     config = load(options.config)
     found = chosen(config, options.words)
-    staged = [name for name, sweep in config.sweeps.items() if sweep.staged]
-    keys = {run.key for run in found}
-    if not options.all_stages and any(run.key in keys for name in staged for run in runs(config, name)):
-        from favit.analysis.asked import runs_now  # numpy, for those who need it
-
-        try:
-            meant = [sweep.name for sweep, _ in sweeps_with(config, options.words)]
-        except ConfigError:  # a run or a folder
-            meant = list(config.sweeps)
-        now = {run.key for name in meant for run in runs_now(config, name)}
-        found = [run for run in found if run.key in now]
+    if not options.all_stages:
+        found = _asked_now(config, options.words, found)
     for run in found:
         print(json.dumps(run.settings))
     return 0
+
+
+def _asked_now(config: Config, words: Sequence[str], found: list[Run]) -> list[Run]:
+    """Those of the runs found that the sweeps meant ask for now: all sweeps, where words name runs or folders."""
+    try:
+        meant = [sweep for sweep, _ in sweeps_with(config, words)]
+    except ConfigError:  # a run or a folder
+        meant = list(config.sweeps.values())
+    keys = {run.key for run in found}
+    if not any(sweep.staged and any(run.key in keys for run in possible(sweep).runs) for sweep in meant):
+        return found
+    from favit.analysis.asked import runs_now  # numpy, for those who need it
+
+    now = {run.key for sweep in meant for run in runs_now(config, sweep.name)}
+    return [run for run in found if run.key in now]

@@ -12,12 +12,14 @@ import difflib
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import re
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
-from favit.components import declared, literals, registry, source
+from favit.components import declared, literals, registry, source, timm_names
 
 _PACKAGE = "favit"
 _BUILT_IN = Path(__file__).parents[1]
@@ -73,10 +75,18 @@ def file_of(module: str) -> Path | None:
     return None
 
 
+def used_by(run: Mapping[str, Any]) -> bool:
+    """Whether a run names a component of your own."""
+    pieces = (".".join((_PACKAGE, *declared.component(axis, run))) for axis in declared.naming(run))
+    return any(file_of(piece) for piece in pieces)
+
+
 def modules(folder: Path) -> Iterator[tuple[str, str]]:
     """(room, dotted name within it) of each module in a folder, private ones included."""
     for room in registry.KINDS:
         for path in sorted((folder / room).rglob("*.py")):
+            if not path.is_file():
+                continue
             parts = path.relative_to(folder / room).with_suffix("").parts
             if any(part.startswith(".") or part == "__pycache__" for part in parts):
                 continue
@@ -122,13 +132,39 @@ def _check(folder: Path) -> None:
             f"components: {folder / stray[0]} is not in a folder of components; move it into one of "
             f"{rooms}, with a name that begins with _ if it is a helper"
         )
+    found = (p for room in registry.KINDS for p in (folder / room).rglob("*.py"))
+    if lost := sorted(p for p in found if not p.is_file() and not p.name.startswith(".")):
+        raise ValueError(f"components: {lost[0]} is no file, or a link to nothing; remove or rename it")
     for room, name in modules(folder):
+        _check_readable(folder.joinpath(room, *name.split(".")))
         if not all(part.isidentifier() for part in name.split(".")):
             raise ValueError(
                 f"components: {folder / room / name}.py: '{name}' is not a valid name; use letters, digits and _"
             )
+        if (folder / room / name / "__init__.py").is_file() and (folder / room / f"{name}.py").is_file():
+            raise ValueError(
+                f"components: '{name}' exists twice in {folder / room}: {name}.py and {name}/__init__.py; rename one "
+                "of them"
+            )
+        if name == "none" and room in ("aggregators", "attention"):
+            raise ValueError(
+                f"components: {folder / room / name}.py: 'none' is for models that have no aggregator; rename it"
+            )
         if "." in name and not (folder / room / name.split(".")[0] / "__init__.py").is_file():
             raise ValueError(f"components: {folder / room / name.split('.')[0]} has no __init__.py; add one")
+
+
+def _check_readable(path: Path) -> None:
+    file = path / "__init__.py" if (path / "__init__.py").is_file() else path.with_name(f"{path.name}.py")
+    try:
+        text = file.read_bytes().decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = file.read_bytes()[: error.start].count(b"\n") + 1
+        raise ValueError(
+            f"components: {file}, line {line}: not UTF-8; save the file in this encoding"
+        ) from None
+    if "\0" in text:
+        raise ValueError(f"components: {file} holds a null byte and is no source; remove or rename it")
 
 
 def _check_once(wanted: Sequence[Path]) -> None:
@@ -150,13 +186,37 @@ def _check_models() -> None:
     """``ValueError`` for two models of the same name."""
     known: dict[str, str] = {}
     for family in registry.names("models"):
-        for variant in literals.literals("models", family).get("VARIANTS", ()):
+        variants = literals.literals("models", family).get("VARIANTS", ())
+        _check_variants(family, variants)
+        for variant in variants:
             other = known.setdefault(str(variant), family)
             if other != family:
                 raise ValueError(
                     f"components: model '{variant}' exists twice: {shown('models', other)} and "
                     f"{shown('models', family)}; rename one of them"
                 )
+
+
+def _check_variants(family: str, variants: Any) -> None:
+    """``ValueError`` unless a file's models have names that can stand in a path and mean no other model."""
+    file = shown("models", family)
+    if not isinstance(variants, tuple | list) or not all(isinstance(v, str) for v in variants):
+        raise ValueError(
+            f"components: {file}: VARIANTS must list names, such as ('my_model',), and is {variants!r}"
+        )
+    if len(set(variants)) < len(variants):
+        raise ValueError(
+            f"components: {file}: VARIANTS names a model twice; remove one of {', '.join(variants)}"
+        )
+    for name in variants:
+        if not _NAME.fullmatch(name) or name.startswith(timm_names.KEPT):
+            raise ValueError(
+                f"components: {file}: '{name}' in VARIANTS cannot name a model; use letters, digits, . - and _, and "
+                f"do not begin with {timm_names.KEPT}"
+            )
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*")
 
 
 def _forget() -> None:

@@ -38,6 +38,12 @@ def check(model: str) -> None:
         )
 
 
+def meant(model: str) -> str:
+    """How a model of timm is written here that was given as elsewhere: bare, in capitals, of a hub; else empty."""
+    name = model.lower().rpartition(":")[2].removeprefix(WRITTEN).partition(".")[0]
+    return f"{WRITTEN}{name}" if name in names() else ""
+
+
 @functools.cache
 def names() -> frozenset[str]:
     """All models that the files of the installed timm register; none where there is no timm."""

@@ -14,6 +14,7 @@ import torch
 from favit.components import registry
 from favit.components.facts import facts, feed_of
 from favit.components.literals import literals, task_of
+from favit.data import _unsaid
 from favit.data._series import PARTS
 from favit.identity.digests import data_files
 
@@ -104,12 +105,18 @@ def names_the_files_that_it_reads(name: str, root: Path, run: Run) -> None:
     assert not unnamed, f"it reads {unnamed[0]}, which is not tracked; name it in FILES"
 
 
+def is_what_was_meant(name: str, root: Path, run: Run) -> None:
+    """Of a user's file or folder nothing is dropped, renamed or taken for something else."""
+    _unsaid.check(root, run)
+
+
 CHECKS = (
     states_what_it_holds,
     has_the_shapes_of_its_task,
     has_sensible_parts,
     is_the_same_each_time,
     names_the_files_that_it_reads,
+    is_what_was_meant,
 )
 SLOW = ()
 

@@ -26,6 +26,8 @@ def answers_in_the_shape_of_its_task(name: str) -> None:
     """Images (B, 3, S, S) give (B, classes); a window's four tensors give (B, horizon, variables)."""
     model, run = _built(name)
     out, wanted = model.eval()(*_inputs(run)), _answer(run)
+    assert isinstance(out, Tensor), f"the output is a {type(out).__name__}, not a tensor"
+    assert out.dtype == torch.float32, f"the output is {out.dtype}, not torch.float32 as the input"
     assert out.shape == wanted, f"the output is {tuple(out.shape)}, not {wanted}"
     assert out.isfinite().all(), "the output is not finite"
 
@@ -35,6 +37,9 @@ def passes_gradients(name: str) -> None:
     if not trained(name):
         return
     model, run = _built(name)
+    assert any(p.requires_grad for p in model.parameters()), (
+        "it has no parameter to train; a model that learns nothing says TRAINED = False"
+    )
     model.train()(*_inputs(run)).square().sum().backward()
     for key, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -6,7 +6,7 @@ A text is a list of pieces, plain values that JSON can hold:
 * ``["r", name, attributes, is_load]``: a name of the module around, and the attributes read of it;
 * ``["i", module, name, attributes, is_load]``: something imported inside a function;
 * ``["l", modules]``: modules that an import inside a function loads;
-* ``["p", package]``: modules one of which a call imports by a name made at run time;
+* ``["p", beginning]``: modules one of which a call imports by a name made at run time that begins so;
 * ``["o", kind, pieces]``: what counts only where some code of the closure reads it: ``doc``, ``annotation``,
   ``text`` of an exception;
 * ``["x", reference, pieces]``: the constant text given to a class of exceptions, which counts unless that is plain.
@@ -24,7 +24,7 @@ from typing import Any
 from favit.identity import scopes
 from favit.identity.pieces import Pieces, PieceWriter
 from favit.identity.scopes import Scope
-from favit.identity.syntax import PLAIN_ERRORS, loaded_by, may_load, plain_text
+from favit.identity.syntax import LOADS_COMPONENTS, PLAIN_ERRORS, loaded_by, may_load, plain_text
 
 
 class Writer(PieceWriter):
@@ -59,7 +59,7 @@ class Writer(PieceWriter):
     def _annotation(self, node: ast.expr | None, scope: Scope | None, counted: bool) -> None:
         if node is None:
             return
-        if counted:
+        if counted or self._annotations_count:
             self._annotated(node, scope)
         else:
             self._optional("annotation", lambda: self._annotated(node, scope))
@@ -189,9 +189,9 @@ class Writer(PieceWriter):
         if loaded:
             self._piece(["l", [loaded]])
             self._piece(["i", loaded, None, [], False])
-        room = may_load(node, self._package)
-        if room:
-            self._piece(["p", room])
+        beginning = may_load(node, self._package)
+        if beginning is not None and self._module != LOADS_COMPONENTS:
+            self._piece(["p", beginning])
         if kind is None:
             self._node(node, scope)
             return

@@ -14,7 +14,7 @@ from __future__ import annotations
 import ast
 import functools
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ from favit.sweeps.errors import ConfigError
 
 ROOT = Path(__file__).parents[2]
 _PACKAGE = "favit"
+_OF_TYPING = (("typing", "TYPE_CHECKING"), ("typing_extensions", "TYPE_CHECKING"))
 _OWN_SOURCE = Path(__file__).read_bytes()  # a cached analysis is only as good as the code that made it
 
 
@@ -106,11 +107,12 @@ class Reader:
         path = self.file_of(name)
         assert path is not None, name
         source = path.read_bytes()
-        key = f"{name}:{hashlib.sha256(_OWN_SOURCE + source).hexdigest()}"
+        is_package = path.name == "__init__.py"
+        key = f"{name}{'/' * is_package}:{hashlib.sha256(_OWN_SOURCE + source).hexdigest()}"
         facts = self._cache.get(key)
         if facts is None:
             try:
-                facts = asdict(analyse(source.decode("utf-8-sig"), name, path.name == "__init__.py"))
+                facts = asdict(analyse(source.decode("utf-8-sig"), name, is_package))
             except SyntaxError as error:
                 raise ConfigError(f"{path}, line {error.lineno}: {error.msg}") from None
             self._cache[key] = facts
@@ -136,7 +138,8 @@ def analyse(source: str, name: str, is_package: bool = False) -> Module:
 
 
 def _imported(tree: ast.AST, package: str) -> Iterator[str]:
-    for node in _executed(tree):
+    never = for_checkers(tree) if any(isinstance(n, ast.If) and condition(n) for n in ast.walk(tree)) else ()
+    for node in _executed(tree, never):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -148,12 +151,36 @@ def _imported(tree: ast.AST, package: str) -> Iterator[str]:
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
 
-def _executed(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes but those under ``if TYPE_CHECKING:``, which never run."""
+def _executed(node: ast.AST, never: Container[str]) -> Iterator[ast.AST]:
+    """All nodes but those under a condition of ``never``."""
     yield node
-    never = isinstance(node, ast.If) and ast.unparse(node.test) in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-    for child in node.orelse if never else ast.iter_child_nodes(node):  # type: ignore[attr-defined]
-        yield from _executed(child)
+    skipped = isinstance(node, ast.If) and condition(node) in never
+    for child in node.orelse if skipped else ast.iter_child_nodes(node):  # type: ignore[attr-defined]
+        yield from _executed(child, never)
+
+
+def for_checkers(tree: ast.AST) -> frozenset[str]:
+    """The conditions that are true for type checkers alone: ``TYPE_CHECKING``, where it can only be that of typing."""
+    bound: dict[str, set[bool]] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                bound.setdefault(name.asname or name.name.partition(".")[0], set()).add(name.name == "typing")
+        elif isinstance(node, ast.ImportFrom):
+            for name in node.names:
+                bound.setdefault(name.asname or name.name, set()).add((node.module, name.name) in _OF_TYPING)
+        elif isinstance(node, ast.Name | ast.Attribute) and not isinstance(node.ctx, ast.Load):
+            bound.setdefault(node.id if isinstance(node, ast.Name) else node.attr, set()).add(False)
+    if "*" in bound or False in bound.get("TYPE_CHECKING", ()):
+        return frozenset()
+    heads = {"TYPE_CHECKING": "TYPE_CHECKING", "typing.TYPE_CHECKING": "typing"}
+    return frozenset(text for text, head in heads.items() if bound.get(head) == {True})
+
+
+def condition(node: ast.If) -> str:
+    """The test of a statement, if it may be one for type checkers alone; else empty."""
+    text = ast.unparse(node.test) if isinstance(node.test, ast.Name | ast.Attribute) else ""
+    return text if text in ("TYPE_CHECKING", "typing.TYPE_CHECKING") else ""
 
 
 def _definitions(tree: ast.Module) -> dict[str, list[ast.stmt]]:

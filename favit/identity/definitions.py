@@ -48,9 +48,11 @@ _ANALYSER = (
     "definitions",
     "facts",
     "expressions",
+    "importing",
     "instances",
     "linking",
     "looks",
+    "names",
     "pieces",
     "purity",
     "scopes",
@@ -165,6 +167,11 @@ class Sources:
             self._contents[module] = None if path is None else self._texts.get(module, path.read_bytes())
         return self._contents[module]
 
+    def is_package(self, module: str) -> bool:
+        """Whether the source of a module is an ``__init__.py``."""
+        path = self._files.file_of(module)
+        return path is not None and path.name == "__init__.py"
+
     def is_folder(self, module: str) -> bool:
         """Whether there is a folder of modules of that name."""
         return (self.root / module.replace(".", "/")).is_dir()
@@ -233,8 +240,8 @@ class _View:
     def state(self, module: str) -> str:
         """The digest of a module's content; ``folder`` for a folder without, empty for what does not exist."""
         content = self._sources.content(module) if self._is_kept(module) else None
-        if content is not None:
-            return hashlib.sha256(content).hexdigest()
+        if content is not None:  # a package's relative imports begin one level lower
+            return hashlib.sha256(content).hexdigest() + "/" * self._sources.is_package(module)
         holds_any = self._kept is None or any(name.startswith(f"{module}.") for name in self._kept)
         return "folder" if holds_any and self._sources.is_folder(module) else ""
 

@@ -67,6 +67,8 @@ _METHODS = {
     ),
     *("joinpath", "absolute", "as_posix", "title", "count", "index", "bit_length"),
 }
+# Their classes say in annotations what may be set, and do nothing.
+_DECLARING = ("favit.components.bounds", "favit.components.neutral")
 _PLAIN = (ast.Constant, ast.Pass, ast.expr_context, ast.operator, ast.unaryop, ast.boolop, ast.cmpop)
 _CONTAINERS = (
     ast.Tuple,
@@ -105,10 +107,12 @@ class Expressions:
         self.attributes: list[
             Target
         ] = []  # what is read of modules of the project: harmless if it is defined there
+        self.named: list[Target] = []  # values of attributes of classes: harmless if they are no objects
         self._written_out: dict[str, bool] = {}
+        self._seen: set[str] = set()
 
     def own_target(self, node: ast.expr) -> Target | None:
-        """The module and name of ``Base`` or ``module.Base`` that is imported from the project."""
+        """The module and name of ``Base`` or ``module.Base`` that is imported."""
         base = node.value if isinstance(node, ast.Attribute) else node
         if not isinstance(base, ast.Name) or base.id not in self._imported:
             return None
@@ -129,10 +133,17 @@ class Expressions:
         if isinstance(node, ast.Tuple | ast.List):
             return all(map(self.annotation, node.elts))
         if isinstance(node, ast.Call):
+            if self._is_bound(node.func):
+                return all(map(self.operand, [*node.args, *(k.value for k in node.keywords)]))
             return self.meaning(node.func) is not None and self.expression(node)
         return isinstance(node, ast.Name | ast.Constant) or (
             isinstance(node, ast.Attribute) and self.annotation(node.value)
         )
+
+    def _is_bound(self, node: ast.expr) -> bool:
+        """``AtLeast`` and its like, which only hold what they are given."""
+        target = self.own_target(node)
+        return target is not None and target[0] in _DECLARING
 
     def expression(self, node: ast.AST) -> bool:
         """Whether an expression has no effect; names and attributes alone have none."""

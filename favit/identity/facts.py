@@ -13,11 +13,10 @@ from typing import Any
 
 from favit.identity import scopes
 from favit.identity.canonical import Writer
-from favit.identity.closure import without_effect
+from favit.identity.closure import condition, for_checkers, without_effect
 from favit.identity.looks import looks
 from favit.identity.pieces import Pieces
-from favit.identity.purity import Purity, is_told
-from favit.identity.syntax import plain_text
+from favit.identity.purity import Purity
 
 PACKAGE = "favit"
 IMPORTS = "imports"  # what import statements go by among the definitions of a file
@@ -36,7 +35,7 @@ class _Analysis:
     def __init__(self, tree: ast.Module, module: str, is_package: bool) -> None:
         self._module = module
         self._package = module if is_package else module.rpartition(".")[0]
-        self._body = [node for node in _run(tree.body) if not (module == PACKAGE and _answers_people(node))]
+        self._body = [node for node in _run(tree) if not (module == PACKAGE and _answers_people(node))]
         found = list(scopes.bindings(self._body, self._package))
         self._bound = {name for kind, name, _ in found if kind not in ("global", "nonlocal")}
         self._imported = {name: target for kind, name, target in found if kind == "import" and target}
@@ -60,6 +59,7 @@ class _Analysis:
             "late": self._late,
             "bases": [list(b) for b in self._purity.bases],
             "attributes": [list(a) for a in self._purity.attributes],
+            "named": [list(n) for n in self._purity.named],
             "statements": statements,
             "doc": _docstring(self._body),
         }
@@ -133,13 +133,15 @@ class _Analysis:
             found["loads"] = loads
             found["pieces"] = self._pieces(node, freeze)
             found["effect"] = self._has_effect(node)
+            found["plain_value"] = not isinstance(node, ast.Assign) or self._purity.operand(node.value)
             if isinstance(node, ast.ClassDef):
                 found.update(self._of_class(node, freeze))
         return found
 
     def _pieces(self, node: ast.stmt, freeze: bool) -> Pieces:
         late = ["late annotations "] if self._late and _annotates(node) else []
-        writer = Writer(self._module, self._package, self._bound, freeze)
+        annotated = not self._late and any(not self._purity.annotation(a) for a in _annotations(node))
+        writer = Writer(self._module, self._package, self._bound, freeze, annotated)
         target = (
             node.targets[0]
             if isinstance(node, ast.Assign) and len(node.targets) == 1
@@ -149,6 +151,7 @@ class _Analysis:
             isinstance(node, ast.Assign | ast.AnnAssign)
             and isinstance(target, ast.Name)
             and node.value is not None
+            and not annotated
         ):
             # a constant's own name says nothing
             return [*late, "value ", *writer.written(node.value), *writer.local_names()]
@@ -165,7 +168,7 @@ class _Analysis:
         }
         own = [n for n in node.bases if isinstance(n, ast.Name)]
         return {
-            "told": is_told(node),
+            "told": self._purity.told(node),
             "base_names": [n.id for n in own],
             "needs_bases": bases,
             "methods": methods,
@@ -184,10 +187,12 @@ def is_own(module: str) -> bool:
     return module.partition(".")[0] == PACKAGE
 
 
-def _run(body: list[ast.stmt]) -> Iterator[ast.stmt]:
+def _run(tree: ast.Module) -> Iterator[ast.stmt]:
     """The statements that run: not those for type checkers alone."""
-    for node in body:
-        if isinstance(node, ast.If) and _is_type_checking(node.test):
+    asked = any(isinstance(node, ast.If) and condition(node) for node in tree.body)
+    never = for_checkers(tree) if asked else ()
+    for node in tree.body:
+        if isinstance(node, ast.If) and condition(node) in never:
             yield from node.orelse
         else:
             yield node
@@ -206,15 +211,6 @@ def _answers_people(node: ast.stmt) -> bool:
     )
 
 
-def _is_type_checking(test: ast.expr) -> bool:
-    return plain_text(test) in (_TYPE_CHECKING, _TYPING_TYPE_CHECKING)
-
-
-_TYPE_CHECKING, _TYPING_TYPE_CHECKING = (
-    plain_text(ast.parse(text, mode="eval").body) for text in ("TYPE_CHECKING", "typing.TYPE_CHECKING")
-)
-
-
 def _values(node: ast.stmt) -> Iterator[tuple[str, ast.expr]]:
     if isinstance(node, ast.Assign):
         yield from ((t.id, node.value) for t in node.targets if isinstance(t, ast.Name))
@@ -230,6 +226,16 @@ def _is_names(node: ast.expr) -> bool:
 
 def _binds_inside(node: ast.AST) -> bool:
     return any(isinstance(n, ast.NamedExpr) for n in ast.walk(node))
+
+
+def _annotations(node: ast.AST) -> Iterator[ast.expr]:
+    """All annotations in a statement: of functions, and of names."""
+    for n in ast.walk(node):
+        found = (
+            getattr(n, "returns", None) if isinstance(n, ast.FunctionDef | ast.AsyncFunctionDef) else None,
+            n.annotation if isinstance(n, ast.arg | ast.AnnAssign) else None,
+        )
+        yield from filter(None, found)
 
 
 def _annotates(node: ast.stmt) -> bool:

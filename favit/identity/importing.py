@@ -72,7 +72,14 @@ class Importing(Names):
             other = self._files.facts(module)
             if other is None or self._place(other, name) is None:
                 return f"{module} may not have {name}"
-        for module, name in facts["bases"]:
+        for module, name in facts["named"]:
+            if not all(self._is_no_object(n) for n in self._attribute(module, [name], ()).nodes):
+                return f"{module}.{name} may be told of the classes that hold it"
+        return self._told_base(facts["bases"], set())
+
+    def _told_base(self, bases: list[list[str]], seen: set[Node]) -> str:
+        """Why a class may be told of one that is derived from it, from these bases in other modules; else empty."""
+        for module, name in bases:
             found = self._attribute(module, [name], ())
             statements = [self._statement(n) for n in found.nodes if n.place is not None]
             if len(statements) != len(found.nodes) or found.rest or not statements:
@@ -87,4 +94,13 @@ class Importing(Names):
                     or (base and base["whole"] and statement["effect"])
                 ):
                     return f"the base class {name} may be told of its subclasses"
+                if node not in seen and (why := self._told_base(statement["needs_bases"], {*seen, node})):
+                    return why
         return ""
+
+    def _is_no_object(self, node: Node) -> bool:
+        """Whether it is a function, a class, or a value that is written out."""
+        if node.place is None:
+            return False
+        statement = self._statement(node)
+        return not statement["effect"] and statement["plain_value"]

@@ -252,8 +252,8 @@ class Linker(Importing):
             elif kind == "l":
                 words += [self._load_shown(name) for name in piece[1]]
             elif kind == "p":
-                for name in [m for m in self._loaded if m.rpartition(".")[0] == piece[1]]:
-                    if name not in self._roots and not name.rpartition(".")[2].startswith("_"):
+                for name in [m for m in self._loaded if m.startswith(piece[1])]:
+                    if name not in self._roots:
                         self._escape(name)
                         words.append(f"<{self._number(Node(name))}>")
             elif kind == "o":

@@ -13,6 +13,7 @@ import re
 from typing import NamedTuple
 
 from favit.identity.instances import Instances
+from favit.identity.purity import DECORATORS
 from favit.identity.scopes import Target
 from favit.identity.syntax import PLAIN_ERRORS
 
@@ -82,13 +83,20 @@ _IN_FORMAT = re.compile(r"\.([^\W\d]\w*)")  # of "{x.b}"
 _READS = {
     "doc": {"__doc__", "getdoc"},
     "annotation": {"__annotations__", "get_type_hints", "signature", "getfullargspec", "get_annotations",
-                   "__signature__", "__annotate__", "script", "singledispatch", "singledispatchmethod"},
+                   "__signature__", "__annotate__", "script", "singledispatch", "singledispatchmethod",
+                   "custom_op", "triton_op", "infer_schema"},
     "text": {"exc_info", "__exit__", "__aexit__", "__context__", "__cause__", "format_exc", "format_exception",
              "print_exc", "excepthook", "exception", "redirect_stdout", "redirect_stderr", "capture_output",
              "add_note", "__traceback__", "TracebackException"},
     "names": {"__dict__", "vars", "dir", "__dir__", "__getattribute__", "getattr_static", "Formatter"},
     "paths": {"__module__"},
 }  # fmt: skip
+
+
+# Set of any class, they are told of every definition that follows.
+_HEARD_BY_ALL = {"__init_subclass__", "__set_name__"}
+# Set of another package, they have definitions do more than define.
+_DECORATING = {name.rpartition(".")[2] for name in DECORATORS}
 
 
 class Looks(NamedTuple):
@@ -128,6 +136,8 @@ def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) 
                 attributes |= {f"_{name.lstrip('_')}{n.attr}" for name in classes}
             if not isinstance(n.ctx, ast.Load):
                 stored.add(n.attr)
+                if n.attr in _DECORATING and _is_of_others(n, imported):
+                    needs.add("everything")
         elif isinstance(n, ast.Constant) and isinstance(n.value, str) and id(n) not in texts:
             attributes |= _named(n.value)
         elif isinstance(n, ast.MatchClass):  # `case Kind(size=3)` reads an attribute
@@ -145,7 +155,7 @@ def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) 
     stored |= {
         str(n.args[1].value) for n in calls if len(n.args) > 2 and isinstance(n.args[1], ast.Constant)
     }  # setattr
-    if words & _EVERYTHING:
+    if words & _EVERYTHING or stored & _HEARD_BY_ALL:
         needs.add("everything")
     handed = {n.id for n in nodes if isinstance(n, ast.Name) and id(n) not in called}
     methods = {n.attr for n in nodes if isinstance(n, ast.Attribute) and id(n) not in called}
@@ -172,6 +182,14 @@ def _named(text: str) -> set[str]:
     """Attributes that a text names: by itself, as a path, or as a format."""
     found = set(text.split(".")) if _PATH.fullmatch(text) else set()
     return found | set(_IN_FORMAT.findall(text)) if "{" in text else found
+
+
+def _is_of_others(node: ast.Attribute, imported: dict[str, Target]) -> bool:
+    """``functools.wraps``: an attribute of an imported package."""
+    base: ast.expr = node
+    while isinstance(base, ast.Attribute):
+        base = base.value
+    return isinstance(base, ast.Name) and imported.get(base.id, ("favit",))[0].partition(".")[0] != "favit"
 
 
 def _renames(node: ast.AST) -> bool:

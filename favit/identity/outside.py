@@ -37,7 +37,12 @@ _ASKED = {
     "fromfile": "a file",
     "loadtxt": "a file",
     "genfromtxt": "a file",
-    "read_csv": "a file",
+    **dict.fromkeys(("read_csv", "read_json", "read_parquet", "read_pickle", "read_table"), "a file"),
+    **dict.fromkeys(("load_file", "loadmat", "memmap", "from_file", "imread", "read_image"), "a file"),
+    **dict.fromkeys(("listdir", "scandir", "iterdir"), "what is in a folder"),
+    "load_library": "a compiled library",
+    **dict.fromkeys(("spec_from_file_location", "SourceFileLoader", "run_path"), "a program from a file"),
+    **dict.fromkeys(("urlopen", "urlretrieve", "load_state_dict_from_url", "hf_hub_download"), "the network"),
     "cwd": "the working directory",
     "getcwd": "the working directory",
     "__doc__": "a docstring",
@@ -50,13 +55,17 @@ _ASKED = {
     "argv": "the command line",
 }
 # `load` is also the name of many other things: these modules read a file with it.
-_LOADERS = ("torch", "np", "numpy", "json", "pickle", "joblib")
+_LOADERS = ("torch", "np", "numpy", "json", "pickle", "joblib", "tomllib", "yaml", "cpp_extension")
+_LIBRARIES = ("CDLL", "PyDLL", "LoadLibrary")  # without a name: the C library of the process
+_OF_PACKAGES = (
+    f"{_PACKAGE}.models._torchvision_cpu",
+)  # loads that of torchvision, which `versions` can count
 _DYNAMIC = re.compile(r"import_module|__import__")
 _HINT = re.compile(
     "|".join(
         [
-            *(rf"\b{name}\b" for name in _ASKED),
-            *(rf"\b{name}\.load\b" for name in _LOADERS),
+            *(rf"\b{name}\b" for name in (*_ASKED, *_LIBRARIES)),
+            rf"\b(?:{'|'.join(_LOADERS)})\b.*\bload\b",
             r"\bsys\.path\b",
         ]
     )
@@ -114,7 +123,7 @@ def untracked(modules: Iterable[str], reader: Reader) -> list[str]:
     found = []
     for name in modules:
         path = reader.file_of(name)
-        if path is None or not name.startswith(_MECHANISMS):
+        if path is None or not name.startswith(_MECHANISMS) or name in _OF_PACKAGES:
             continue
         for line, what in asked_of_machine(_source(path)):
             place = f"{_shown(path, reader.root)}, line {line}"
@@ -144,8 +153,15 @@ def _asked(node: ast.AST) -> str | None:
         return _ASKED.get(node.attr)
     if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load):
         return _ASKED.get(node.id)
-    if isinstance(node, ast.ImportFrom) and node.module in ("os", "inspect", "multiprocessing", "socket"):
-        return next((_ASKED[alias.name] for alias in node.names if alias.name in _ASKED), None)
+    if isinstance(node, ast.Call) and node.args and getattr(node.args[0], "value", "") is not None:
+        called = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
+        return "a compiled library" if called in _LIBRARIES else None
+    if isinstance(node, ast.ImportFrom):
+        names = [alias.name for alias in node.names]
+        if "load" in names and str(node.module).rpartition(".")[2] in _LOADERS:
+            return "a file"
+        if not node.level and str(node.module).partition(".")[0] not in (_PACKAGE, "builtins"):
+            return next((_ASKED[name] for name in names if name in _ASKED), None)
     return None
 
 

@@ -20,12 +20,15 @@ _OF_MODULE = ("__name__", "__file__", "__package__", "__spec__", "__path__", "__
 class PieceWriter:
     """Writes one top-level statement of a module.
 
-    ``bound`` are the names that the module binds; ``freeze`` keeps local names as they are.
+    ``bound`` are the names that the module binds; ``freeze`` keeps local names as they are; with ``annotated`` all
+    annotations count.
     """
 
-    def __init__(self, module: str, package: str, bound: set[str], freeze: bool = False) -> None:
+    def __init__(
+        self, module: str, package: str, bound: set[str], freeze: bool = False, annotated: bool = False
+    ) -> None:
         self._module, self._package, self._bound = module, package, bound
-        self._freeze = freeze
+        self._freeze, self._annotations_count = freeze, annotated
         self._numbered: list[str] = []
         self._class: list[str] = []
         self._stack: list[Pieces] = [[]]

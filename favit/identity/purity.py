@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from favit.identity import scopes
 from favit.identity.expressions import Expressions
 
-_DECORATORS = {
+DECORATORS = {
     *("staticmethod", "classmethod", "property", "functools.cache", "functools.lru_cache", "functools.wraps"),
     *("functools.cached_property", "functools.total_ordering", "dataclasses.dataclass", "abc.abstractmethod"),
     *("contextlib.contextmanager", "typing.final", "typing.runtime_checkable", "typing.overload"),
@@ -27,6 +28,10 @@ _BASES = (
     "argparse.",
     "importlib.",
 )
+# What a class is told by of those derived from it, or of being put into brackets.
+_HEARING = {"__init_subclass__", "__class_getitem__", "__mro_entries__"}
+# What an enumeration calls for each of its members.
+_MAKING_MEMBERS = {"__init__", "__new__", "_generate_next_value_", "__set_name__", "__hash__", "__eq__"}
 
 
 class Purity(Expressions):
@@ -50,11 +55,20 @@ class Purity(Expressions):
         """Whether defining a class has no effect but its name."""
         return (
             not node.keywords
+            and not (self._is_enum(node) and _binds(node) & _MAKING_MEMBERS)
             and not getattr(node, "type_params", [])
             and all(self._decorator(d, set()) for d in node.decorator_list)
             and all(map(self._base, node.bases))
+            and not (self._is_enum(node) and any(self.meaning(base) is None for base in node.bases))
             and self._body(node)
         )
+
+    def told(self, node: ast.ClassDef) -> bool:
+        """Whether a class hears of classes derived from it: an enumeration makes its members when it is defined."""
+        return is_told(node) or (self._is_enum(node) and bool(_binds(node) & _MAKING_MEMBERS))
+
+    def _is_enum(self, node: ast.ClassDef) -> bool:
+        return any((self.meaning(base) or "").startswith("enum.") for base in node.bases)
 
     def _body(self, node: ast.ClassDef) -> bool:
         properties: set[str] = set()
@@ -65,13 +79,14 @@ class Purity(Expressions):
                 properties.add(statement.name)
             elif isinstance(statement, ast.Assign):
                 names = all(isinstance(t, ast.Name) for t in statement.targets)
-                if not names or not self.expression(statement.value):
+                if not (names and self.expression(statement.value) and self._unnamed(statement.value)):
                     return False
             elif isinstance(statement, ast.AnnAssign):
                 late = self._late_annotations or self.annotation(statement.annotation)
                 if not isinstance(statement.target, ast.Name) or not late:
                     return False
-                if statement.value is not None and not self.expression(statement.value):
+                value = statement.value
+                if value is not None and not (self.expression(value) and self._unnamed(value)):
                     return False
             elif isinstance(statement, ast.ClassDef):
                 if not self.of_class(statement):
@@ -89,11 +104,26 @@ class Purity(Expressions):
             return name.startswith(_BASES)
         if isinstance(node, ast.Name) and node.id in self._classes:
             own = self._classes[node.id]
-            return not is_told(own) and all(map(self._base, own.bases))
+            return not self.told(own) and all(map(self._base, own.bases))
         target = self.own_target(node)
         if target is not None:
             self.bases.append(target)
         return target is not None
+
+    def _unnamed(self, node: ast.expr) -> bool:
+        """A value of a class's attribute that is not told its name there, as an object with ``__set_name__`` is."""
+        if isinstance(node, ast.Name) and node.id in self._values:
+            return node.id in self._seen or self._is_written_out(node.id) or self._same_value(node.id)
+        target = self.own_target(node)
+        if target is not None and self._is_own(target[0]):
+            self.named.append(target)
+        return True
+
+    def _same_value(self, name: str) -> bool:
+        self._seen.add(name)
+        harmless = self.expression(self._values[name]) and self._unnamed(self._values[name])
+        self._seen.discard(name)
+        return harmless
 
     def _decorator(self, node: ast.expr, properties: set[str]) -> bool:
         if isinstance(node, ast.Attribute) and node.attr in ("setter", "getter", "deleter"):
@@ -102,15 +132,17 @@ class Purity(Expressions):
             arguments = [*node.args, *(k.value for k in node.keywords)]
             return self._decorator(node.func, set()) and all(map(self.expression, arguments))
         name = self.meaning(node)
-        return name is not None and name.removeprefix("builtins.") in _DECORATORS
+        return name is not None and name.removeprefix("builtins.") in DECORATORS
 
 
 def is_told(node: ast.ClassDef) -> bool:
     """Whether a class hears of classes derived from it, or of the names that they bind."""
-    return bool(node.keywords) or any(
-        getattr(statement, "name", None) in ("__init_subclass__", "__class_getitem__", "__mro_entries__")
-        for statement in node.body
-    )
+    return bool(node.keywords) or bool(_binds(node) & _HEARING)
+
+
+def _binds(node: ast.ClassDef) -> set[str]:
+    """The names of a class's own attributes."""
+    return {name for _, name, _ in scopes.bindings(node.body, "")}
 
 
 def _is_text(node: ast.stmt) -> bool:

@@ -66,6 +66,8 @@ def keep(program: Closure, code: Code, results: Path, reader: Reader) -> Path:
     again in the snapshot, whoever digests it then.
     """
     target = folder_of(program.digest, results)
+    if target.exists() and any(not (target / twin).is_file() for twin in _twins(program, reader)):
+        shutil.rmtree(target)  # of before there were twins: no job ever found its components there
     if target.exists():
         _check_unchanged(target)
         with contextlib.suppress(PermissionError):
@@ -93,6 +95,8 @@ def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
         )  # components of one's own lie beside the built-in ones here
         target = place / source.name if source.name == "__init__.py" else place.with_suffix(".py")
         write_atomic(target, source.read_bytes())
+    for twin, source in _twins(program, reader).items():
+        write_atomic(building / twin, source.read_bytes())
     sources = list(files.values())
     facts = {
         "layout": LAYOUT,
@@ -109,6 +113,25 @@ def _copy(program: Closure, code: Code, reader: Reader, building: Path) -> None:
     write_atomic(building / FACTS, json.dumps(facts, indent=1, sort_keys=True))
     write_atomic(building / "__main__.py", _MAIN)
     record_files(building)
+
+
+def _twins(program: Closure, reader: Reader) -> dict[Path, Path]:
+    """Components of one's own that are packages, as files: where each lies in the snapshot, and its source.
+
+    Names of components are those of files, which is part of every run's code. Beside the folder ``median/`` therefore
+    lies a ``median.py`` with the text of its ``__init__.py``: it is listed and read, and the folder is imported.
+    """
+    found = {}
+    for name in program.modules:
+        path = own.file_of(name)
+        if (
+            path is not None
+            and path.name == "__init__.py"
+            and name.count(".") == 2
+            and reader.file_of(name) == path
+        ):
+            found[Path(*name.split(".")).with_suffix(".py")] = path
+    return found
 
 
 class Codes:

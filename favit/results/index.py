@@ -32,7 +32,8 @@ class Result:
 
     ``fingerprint`` is as it would be written today: ``settings`` without those at their neutral value, ``code`` that
     of the snapshot which made it. What was written then is in ``content``. ``made_of`` gives the digests of the
-    definitions that made it, by module and name, None where nobody knows.
+    definitions that made it, by module and name, None where nobody knows. ``unread`` says why acceptances beside it
+    do not count, empty where all do.
     """
 
     folder: Path
@@ -44,6 +45,7 @@ class Result:
     finished: str
     made_of: Callable[[], Any]
     accepted: tuple[Mapping[str, Any], ...] = ()
+    unread: str = ""
 
     @cached_property
     def content(self) -> dict[str, Any]:
@@ -103,7 +105,7 @@ class Index:
             {**self._cache.get(known["shared"]), "seed": known["seed"]},
             known["finished"],
             functools.partial(self._made_of, known["snapshot"], folder),
-            _acceptances(f"{path}{os.sep}{ACCEPTANCES}"),
+            *_acceptances(f"{path}{os.sep}{ACCEPTANCES}", known["stamp"]),
         )
 
     def _made_of(self, snapshot: str, folder: Path) -> Any:
@@ -160,14 +162,21 @@ def _is_of_text(value: Any) -> bool:
     return value is None or (isinstance(value, dict) and all(isinstance(v, str) for v in value.values()))
 
 
-def _acceptances(path: str) -> tuple[Mapping[str, Any], ...]:
+def _acceptances(path: str, stamp: str) -> tuple[tuple[Mapping[str, Any], ...], str]:
+    """The records by which a result with these numbers was accepted, and why others beside it do not count."""
     if not os.path.exists(path):  # noqa: PTH110 - as above
-        return ()
+        return (), ""
     try:
         records = json.loads(Path(path).read_text())
-    except (OSError, ValueError):
-        return ()
-    return tuple(r for r in records if _is_acceptance(r)) if isinstance(records, list) else ()
+    except (OSError, ValueError, RecursionError) as error:
+        return (), f"cannot read {path} ({error})"
+    if not isinstance(records, list):
+        return (), f"{path} is not a list of acceptances"
+    whole = [r for r in records if _is_acceptance(r)]
+    mine = tuple(r for r in whole if r.get("stamp", stamp) == stamp)  # older records do not say it
+    if len(whole) < len(records):
+        return mine, f"{path} holds {len(records) - len(whole)} that are no acceptances"
+    return mine, "" if len(mine) == len(whole) else f"{path} accepts a result with other numbers"
 
 
 def _is_acceptance(record: Any) -> bool:

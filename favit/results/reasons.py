@@ -11,7 +11,7 @@ from favit.identity.definitions import differing_names
 from favit.identity.fingerprint import Fingerprinter
 from favit.identity.settings import neutral
 from favit.identity.versions import differing
-from favit.results.state import Result, State
+from favit.results.state import Result, State, same_input
 from favit.sweeps.runs import Run
 
 _MOST_NAMED = 4
@@ -23,7 +23,9 @@ def reason(state: State, fingerprinter: Fingerprinter) -> str:
     near = nearest(state)
     if near is None:
         return "never run before"
-    return "; ".join(differences(near, state, fingerprinter)) or "its result cannot be read"
+    unread = (r.unread for r in state.others if r.unread and same_input(r, state.fingerprint))
+    found = [*differences(near, state, fingerprinter), *(f"{why}; repair or move it" for why in unread)]
+    return "; ".join(found) or "its result cannot be read"
 
 
 def nearest(state: State) -> Result | None:

@@ -142,10 +142,14 @@ def _check_names(dataset: Any, model: Any, aggregator: Any, encoding: Any) -> No
     if isinstance(model, str) and model.startswith(timm_names.KEPT):
         timm_names.check(model)
     else:
+        if model not in families() and (of_timm := timm_names.meant(str(model))):
+            raise ValueError(f"unknown model '{model}'; did you mean '{of_timm}'?")
         _known("model", model, [*sorted(families()), f"{timm_names.WRITTEN}NAME"])
     task = task_of(dataset)
     if declared.task_of_model(model) != task:
         fitting = sorted(m for m in families() if declared.task_of_model(m) == task)
+        if task == "classification":
+            fitting.append(f"{timm_names.WRITTEN}NAME")
         raise ValueError(
             f"model '{model}' cannot be trained on '{dataset}' ({task}); valid: {', '.join(fitting)}"
         )

@@ -9,20 +9,25 @@ torch.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
+from favit.components import declared
 from favit.components.literals import trained
 from favit.sweeps.apart import told_apart
 from favit.sweeps.cells import Cell, cells
 from favit.sweeps.config import ConfigError, SweepConfig
 from favit.sweeps.matrix import expand
-from favit.sweeps.resolve import AXES, Run
+from favit.sweeps.resolve import AXES, Run, component_settings
 from favit.sweeps.staged import Tune
 
 SPLIT = "validation_split"
+
+_MEASURED = ("horizon", "limit_test")
+"""Settings that say what is scored."""
 
 PlaceKey = tuple[tuple[tuple[str, Any], ...], str]
 
@@ -77,10 +82,18 @@ class Possible:
 
 def possible(sweep: SweepConfig) -> Possible:
     """All runs that a sweep may ask for. Raises ``ConfigError`` as ``cells`` does."""
+    margin = sweep.table.equivalence_margin
     try:
+        if margin is not None and not math.isfinite(margin):
+            raise ValueError(f"table.equivalence_margin must be finite, not {margin}")
         found = _by_place(sweep) if sweep.tune is None else _tuned(sweep, sweep.tune)
         if sweep.rounds is not None:
             _check_rounds(sweep, found)
+        elif margin is not None:
+            raise ValueError(
+                "table.equivalence_margin says when seeds are enough, and here their number is given; remove it, or "
+                "write matrix.seed: {min: 3, max: 10, stop: decided}"
+            )
     except ConfigError:
         raise
     except ValueError as error:
@@ -109,9 +122,15 @@ def _tuned(sweep: SweepConfig, tune: Tune) -> list[Place]:
             options.setdefault(place.key, {}).setdefault(
                 keys, option
             )  # a setting that a row lacks is no choice
-    tuned = [Place(group, row, tuple(of.values())) for (group, row), of in options.items()]
+    tuned = [Place(group, row, _to_choose_from(of.values())) for (group, row), of in options.items()]
     named = told_apart(Possible(sweep, tuple(tuned)).runs)
     return [replace(p, options=tuple(_renamed(option, named) for option in p.options)) for p in tuned]
+
+
+def _to_choose_from(options: Iterable[Option]) -> tuple[Option, ...]:
+    """Options; of a single one nothing is to be found out."""
+    found = tuple(options)
+    return found if len(found) > 1 else tuple(replace(option, candidates=()) for option in found)
 
 
 def _points(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
@@ -133,12 +152,22 @@ def _option(place: Place, values: Mapping[str, Any], tune: Tune) -> Option:
             "tune.refit is for images only: forecasting needs its validation part to choose the epoch of each run; "
             "remove tune.refit"
         )
-    candidates = tuple(_with(run, seed=seed) for seed in tune.seeds) if trained(run["model"]) else ()
+    if not trained(run["model"]):
+        return Option({}, (), of)
+    candidates = tuple(_with(run, seed=seed) for seed in tune.seeds)
     if tune.refit:
         of = tuple(replace(cell, run=_with(cell.run, **{SPLIT: 0.0})) for cell in of)
+    return Option(_trained_with(run, values), candidates, of)
+
+
+def _trained_with(run: Run, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Those of a grid's values that a run has: a row may lack a setting, and a model beside bring its own value."""
+    known = {**declared.training(run.task), **component_settings(run.settings)}
+    found = {
+        key: known[key].check(key, value) for key, value in values.items() if key in known
+    }  # 1e-4 is text in YAML
     # Of a component's setting at its default a run says nothing.
-    own = {key: value for key, value in values.items() if "." not in key or key in run.chosen}
-    return Option(own or dict(values), candidates, of)
+    return {key: value for key, value in found.items() if run.settings.get(key, known[key].default) == value}
 
 
 def _with(run: Run, **changes: Any) -> Run:
@@ -157,9 +186,20 @@ def _check_grid(sweep: SweepConfig, tune: Tune) -> None:
     """``ValueError`` for a grid of anything but settings, or of settings that are given elsewhere."""
     combinations = expand(sweep.matrix, sweep.include, sweep.exclude)
     given = {key for combination in combinations for key in combination}
-    for key in [*tune.grid, *([SPLIT] if tune.refit else [])]:
-        if key in AXES or (key == SPLIT and key in tune.grid):
+    own = sweep.settings.keys() - set(sweep.recipe.keys)
+    for key in tune.grid:
+        if key in AXES or key == SPLIT:
             raise ValueError(f"tune.grid.{key} cannot be tuned; name settings of training or of a component")
+        if key in _MEASURED or key.startswith("dataset."):
+            raise ValueError(
+                f"tune.grid.{key} cannot be tuned: scores of runs that differ in it are not comparable; "
+                "make it an axis of the matrix"
+            )
+        if key in own:
+            raise ValueError(
+                f"tune: {key} is in settings, too, where its value is never used; remove it there"
+            )
+    for key in [*tune.grid, *([SPLIT] if tune.refit else [])]:
         if key in given:
             raise ValueError(
                 f"tune: {key} is in the matrix, too, where its value would win; give it in one of them"
@@ -169,18 +209,15 @@ def _check_grid(sweep: SweepConfig, tune: Tune) -> None:
 
 
 def _check_rounds(sweep: SweepConfig, places: list[Place]) -> None:
-    """Each place has all seeds, once, and something to be compared with."""
+    """Each place that is trained has all seeds, once, and something to be compared with."""
     if not sweep.table.baseline:
         raise ValueError(
             "matrix.seed with stop: decided needs a row to compare with; name it in table.baseline"
         )
     for place in places:
         seeds = [cell.run["seed"] for cell in place.options[0].cells]
-        if not trained(model := place.options[0].cells[0].run["model"]):
-            raise ValueError(
-                f"matrix.seed with stop: decided is pointless for '{model}', which is not trained; "
-                "list the seeds, or remove the model"
-            )
+        if not trained(place.options[0].cells[0].run["model"]):
+            continue  # its one result is that of every seed
         if seeds != sweep.matrix["seed"]:
             raise ValueError(
                 f"matrix.seed with stop: decided gives each row the same seeds, but '{place.row}' has {seeds}; "

@@ -76,6 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     except NoAnswer as trouble:
         print(f"SLURM does not answer: {trouble}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # which is how people leave `status --follow`
+        return 130
     except submit.NotSubmitted as why:
         print(why, file=sys.stderr)
         return 1

@@ -31,9 +31,16 @@ def why_not(ticket: Ticket, most: int) -> str:
 def earlier(batch: Batch, index: int) -> dict[str, Any]:
     """Return what the task's newest start noted; a start that was ended before it could counts too."""
     record = Life.record(batch.path, index) or {**FIRST, "progress": seen(batch, index)}
-    if batch.pack is not None and not batch.files.life(index).exists():
-        record["waiting"] = batch.claimed_by(index) in (None, TOMBSTONE)  # it waited on its pack's list
-    return {**record, "number": record.get("was", record["number"])}  # if it is fenced already
+    record["number"] = record.pop("was", record["number"])  # if it is fenced already
+    unclaimed = batch.claimed_by(index) in (None, TOMBSTONE)
+    waited = batch.pack is not None and unclaimed and batch.has_packs_at_work()  # on the list of its pack
+    if record.pop("carried", False):
+        if not waited:  # it was ended before it could note itself, after others
+            record["stalled"] = stalled_after(record, seen(batch, index))
+            record |= {"number": record["number"] + 1, "progress": seen(batch, index), "waiting": False}
+    elif not batch.files.life(index).exists():
+        record["waiting"] = waited
+    return record
 
 
 def seen(batch: Batch, index: int) -> str:

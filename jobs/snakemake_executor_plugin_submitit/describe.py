@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import glob
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ def describe(
 
     `updated` are copies of the files that it updates, `request` is the digest of what it asks for.
     """
-    progress = filled(job, "progress")
+    progress = filled(job, "progress", glob.escape)
     return Task(
         key=key,
         digest=command.digest(job),
@@ -40,7 +42,7 @@ def describe(
         nested=what.nested,
         limit_s=60.0 * parameters["time"] if "time" in parameters else None,
         updated=updated,
-        pack_line=" ".join((filled(job, "pack_line") or "").split("\n")) if not what.nested else "",
-        pack_command=(filled(job, "pack_command") or "") if not what.nested else "",
+        pack_line=" ".join(re.split(r"[\r\n]+", filled(job, "pack_line") or "")) if not what.nested else "",
+        pack_command=(filled(job, "pack_command") or "").strip() if not what.nested else "",
         request=request,
     )

@@ -163,7 +163,7 @@ class Executor(RemoteExecutor):  # type: ignore[misc]  # the interface has no ty
             old.close(index)
             moved.append(f"{ticket.task.label} ({ended})")
         if moved:
-            self._say(f"Killed by SLURM and submitted again: {', '.join(moved)}.")
+            self._say(f"Ended by SLURM or never begun, and submitted again: {', '.join(moved)}.")
 
     def _task(
         self, job: Any, key: str, parameters: dict[str, Any], updated: dict[str, str], nested: bool

@@ -139,7 +139,7 @@ def block(
             ("exit code", exit_words(verdict.exit_code)),
             ("job", verdict.job_id),
             ("node", verdict.node),
-            ("elapsed", str(timedelta(seconds=round(verdict.ended - verdict.started)))),
+            ("elapsed", str(timedelta(seconds=max(0, round(verdict.ended - verdict.started))))),
             ("peak memory", f"{verdict.peak_rss_kb / 1024:.0f} MB (largest process)"),
         ]
         if verdict.lives > 1:

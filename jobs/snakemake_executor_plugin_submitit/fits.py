@@ -26,9 +26,9 @@ def number(text: str) -> float:
 
 
 def gpu_count(gres: str) -> int:
-    """Return the GPUs in gres such as gpu:2, gpu:a100:4 or gpu."""
-    found = [int(n or 1) for n in re.findall(r"\bgpu(?::[A-Za-z_][\w.-]*)?(?::(\d+))?", gres)]
-    return sum(found)
+    """Return the GPUs in gres such as gpu:2, gpu:a100:4, gpu:2080ti:4 or gpu."""
+    entries = [entry.split(":") for entry in re.sub(r"\([^)]*\)", "", gres).split(",")]
+    return sum(int(words[-1]) if words[-1].isdigit() else 1 for words in entries if words[0] == "gpu")
 
 
 def too_much(asked: Mapping[str, Any], partitions: Sequence[Partition]) -> list[str]:

@@ -10,6 +10,7 @@ not been dealt with yet, even if its output exists already.
 
 from __future__ import annotations
 
+import re
 import shutil
 import time
 import uuid
@@ -104,15 +105,21 @@ class Batch:
 
     def packs(self) -> dict[str, range]:
         """Return array job id -> the tasks that its allocations share."""
-        path = self.files.arrays
-        rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+        rows = self._array_rows()
         return {row[0]: range(int(row[1]), int(row[1]) + int(row[2])) for row in rows if len(row) == 3}
+
+    def _array_rows(self) -> list[list[str]]:
+        """Return the lines of the file `arrays`, but for what a crash of the file system has made of one.
+
+        The queue shows such an array by its script.
+        """
+        path = self.files.arrays
+        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return [line.split() for line in lines if re.fullmatch(r"\w+( \d+){0,2}", line)]
 
     def first_tasks(self) -> dict[str, int | None]:
         """Return array job id -> its first task, None where an earlier version did not record that."""
-        path = self.files.arrays
-        rows = [line.split() for line in path.read_text().splitlines()] if path.exists() else []
-        return {row[0]: int(row[1]) if row[1:] else None for row in rows if row}
+        return {row[0]: int(row[1]) if row[1:] else None for row in self._array_rows()}
 
     def arrays(self) -> list[str]:
         """Return the array job ids that sbatch is known to have returned."""
@@ -146,10 +153,17 @@ class Batch:
             self.fence(index)
 
     def go_on(self, index: int, record: dict[str, Any], beat: Path) -> None:
-        """Let the task's first start here be one more in a row: `record` is the last one's, `beat` its sign of life."""
-        write_json(self.files.life(index), record)
+        """Let the task's first start here be one more in a row: `record` is the last one's, `beat` its sign of life.
+
+        The mark `carried` goes when a start here writes its own.
+        """
+        write_json(self.files.life(index), {**record, "carried": True})
         self.files.beat(index).unlink(missing_ok=True)
         self.files.beat(index).symlink_to(beat.absolute())
+
+    def has_packs_at_work(self) -> bool:
+        """Return whether any allocation of packs has ever begun."""
+        return any(self.files.lives_of_packs())
 
     def waits_for_another(self, index: int) -> bool:
         """Return whether the task's newest life ended because another process was at work."""

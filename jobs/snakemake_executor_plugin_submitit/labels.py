@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Callable
 from typing import Any
 
 UNSAFE = re.compile(r"[^\w.+=@-]+")
@@ -26,10 +27,10 @@ def safe(text: str) -> str:
     return f"{name or 'job'}-{hashlib.sha256(text.encode()).hexdigest()[:6]}"
 
 
-def filled(job: Any, resource: str) -> str | None:
+def filled(job: Any, resource: str, quote: Callable[[str], str] = str) -> str | None:
     """Return a resource's text with each `{wildcard}` and `{params.name}` filled in, None where the job has none.
 
-    What names neither stays as it is.
+    What names neither stays as it is. `quote` takes from a value what would have a meaning in the text.
     """
     text = None if job.is_group() else job.resources.get(resource)
     if not text:
@@ -38,7 +39,7 @@ def filled(job: Any, resource: str) -> str | None:
 
     def value(place: re.Match[str]) -> str:
         found = getattr(job.params, place[2], None) if place[1] else wildcards.get(place[2])
-        return place[0] if found is None else str(found)
+        return place[0] if found is None else quote(str(found))
 
     return PLACE.sub(value, str(text))
 

@@ -75,9 +75,12 @@ class Lease:
         aside.unlink()
 
     def _read(self) -> dict[str, Any] | None:
-        """Return who holds the lease, as the file says; None if nobody does."""
+        """Return who holds the lease, as the file says; None if nobody does.
+
+        A crash of the file system may leave an empty file: of somebody unknown, who is waited for by its age.
+        """
         found: dict[str, Any] | None = read_json(self.path)
-        return found
+        return {} if found is None and self.path.exists() else found
 
     def held(self) -> bool:
         """Return whether the lease is still ours."""
@@ -115,9 +118,9 @@ class Lease:
             if file_system_time(self.path.parent) - renewed > self.stale_s:
                 return holder
             if not told:
+                who = f"{holder.get('host', '?')} (process {holder.get('pid', '?')})"
                 self._say(
-                    f"A sweep on {holder.get('host')} (process {holder.get('pid')}) held this folder and may be "
-                    f"dead. Waiting up to {self.stale_s:.0f} s to be sure."
+                    f"A sweep on {who} held this folder and may be dead. Waiting up to {self.stale_s:.0f} s to be sure."
                 )
                 told = True
             if time.monotonic() - begun > 2 * self.stale_s:

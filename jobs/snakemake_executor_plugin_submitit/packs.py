@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from .allocation.claim import TOMBSTONE
+from .allocation import slots
+from .allocation.claim import TOMBSTONE, beats, in_line
 from .clusters.base import Cluster, NoAnswer, State
 from .journal import Batch
 from .resources import Reader
@@ -59,13 +60,13 @@ def describe(job: Any, parameters: Mapping[str, Any], settings: ExecutorSettings
     gpus = gres_of(parameters).get("gpu", parameters.get("gpus_per_node", 0))
     sharers = settings.jobs_per_gpu if gpus else 1
     own = None if job.is_group() else Reader(job.resources).whole("pack", None)
-    slots = 1 if own == 1 else max(wanted(job, settings), sharers)
-    if slots == 1 or why_not(job, parameters, settings):
+    places = 1 if own == 1 else max(wanted(job, settings), sharers)
+    if places == 1 or why_not(job, parameters, settings):
         return None
     cpus = parameters["cpus_per_task"]
     memory = megabytes(parameters.get("mem", 0)) or megabytes(parameters.get("mem_per_cpu", 0)) * cpus
     return {
-        "slots": slots,
+        "slots": places,
         "rounds": settings.pack_rounds,
         "jobs_per_gpu": sharers,
         "cpus": cpus,
@@ -86,16 +87,14 @@ def gres_of(parameters: Mapping[str, Any]) -> dict[str, int]:
 def shape(batch: Batch, members: int) -> tuple[int, int, int]:
     """Return for so many members: the allocations, the slots of each, and the rounds."""
     assert batch.pack is not None
-    allocations = math.ceil(members / batch.tasks_per_allocation)
-    slots = min(batch.pack["slots"], math.ceil(members / allocations))
-    return allocations, slots, math.ceil(members / (allocations * slots))
+    return slots.shape(batch.pack, members)
 
 
 def request(batch: Batch, members: int, longest: int | None) -> dict[str, Any]:
     """Return the parameters of one pack's allocation. `longest`: the partition's time limit in minutes, if known."""
     assert batch.pack is not None
-    _, slots, rounds = shape(batch, members)
-    times = math.ceil(slots / batch.pack["jobs_per_gpu"])
+    _, places, rounds = shape(batch, members)
+    times = math.ceil(places / batch.pack["jobs_per_gpu"])
     found = dict(batch.parameters)
     found["cpus_per_task"] = batch.pack["cpus"] * times
     if "gpus_per_node" in found:
@@ -177,17 +176,19 @@ def unclaimed(array: str, allocations: list[State]) -> State | None:
     if not allocations:
         return None
     cancelled = all(state.name == "CANCELLED" for state in allocations)
+    names = {state.name for state in allocations}
+    # How an allocation ended that had it on its list, where that may be the reason for which it was left.
     ended = next(
-        (state for state in allocations if state.name in ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL")), None
+        (name for name in ("PREEMPTED", "NODE_FAIL", "BOOT_FAIL", "FAILED") if name in names), "COMPLETED"
     )
-    return State("CANCELLED" if cancelled else ended.name if ended is not None else "COMPLETED", array)
+    return State("CANCELLED" if cancelled else ended, array)
 
 
 def of_member(batch: Batch, index: int, allocation: State) -> State:
     """Return the state of a member that the allocation has claimed."""
-    beats = batch.files.beat(index).exists()
-    if batch.files.fence(index).exists() and not (beats and allocation.live):
+    alive = beats(batch.path, index)
+    if batch.files.fence(index).exists() and not (alive and allocation.live):
         return replace(allocation, name="CANCELLED", reason="")
-    if allocation.name == "RUNNING" and not beats:
+    if allocation.name == "RUNNING" and (not alive or in_line(batch.path, index)):
         return replace(allocation, name="PENDING", reason="waits in a pack", elapsed="")
     return allocation

@@ -17,7 +17,7 @@ NEVER = re.compile(
     r"|(Account|QOS)NotAllowed|Invalid(Account|QOS)|(Assoc|QOS)\w*(PerJob|MaxWall|Min)\w*",
     re.IGNORECASE,
 )
-WAITING = ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT")
+WAITING = ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT", "RESV_DEL_HOLD")
 LIMITED = re.compile(r"(Assoc|QOS)\w*Max\w*", re.IGNORECASE)
 
 
@@ -33,12 +33,7 @@ class Reasons:
         waiting: dict[tuple[str, str], list[Ticket]] = {}
         for ticket in tickets:
             state = ticket.state
-            if (
-                ticket.over
-                or ticket.releasable
-                or state is None
-                or state.name not in ("PENDING", "REQUEUE_HOLD", "SPECIAL_EXIT")
-            ):
+            if ticket.over or ticket.releasable or state is None or state.name not in WAITING:
                 continue
             if HELD.match(state.reason) or NEVER.match(state.reason) or LIMITED.match(state.reason):
                 waiting.setdefault((ticket.batch.token, state.reason), []).append(ticket)

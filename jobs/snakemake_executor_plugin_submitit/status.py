@@ -57,7 +57,7 @@ def describe(batch: Batch, index: int, state: State | None, has_verdict: bool) -
     last = next(iter(tail([Path(batch.folder) / task.log], lines=1)), "")[:LONGEST_LINE]
     verdict = batch.verdict(index) if has_verdict else None
     if verdict is not None:
-        elapsed = str(timedelta(seconds=round(verdict.ended - verdict.started)))
+        elapsed = str(timedelta(seconds=max(0, round(verdict.ended - verdict.started))))
         fate = "finished" if verdict.succeeded else "failed"
         return Line(task.label, fate, verdict.job_id, verdict.node, elapsed, last)
     if batch.claimed_by(index) == TOMBSTONE:

@@ -43,6 +43,8 @@ def cancel(folder: Path, names: Iterable[str]) -> str:
     for batch, index in chosen:
         if batch.pack is not None:
             batch.end(index)
+        else:
+            batch.bury(index)  # it may be still to be submitted
         lines.append(f"{batch.tasks[index].label}: cancelled.")
     return "\n".join(lines)
 

@@ -16,7 +16,8 @@ from typing import Any
 
 from .allocation.clients import NoAnswer, call
 from .allocation.files import read_json, write_json
-from .clusters.base import LIVE
+from .clusters.base import ENDS
+from .clusters.sbatch import sbatch
 from .clusters.slurm import Row, SlurmCluster, queue
 from .fits import profile_requests
 from .journal import Batch, Journal
@@ -60,7 +61,7 @@ class MainJobs:
         jobs = {folder.job_id(): folder for folder in scripts.values()} if scripts else {}
         for row in queue() if scripts else []:
             folder = scripts.get(row.command.strip()) or jobs.get(row.array)
-            if folder is not None and row.state in LIVE:
+            if folder is not None and row.state not in ENDS:
                 return folder, row
         return None
 
@@ -115,11 +116,10 @@ def submit(folder: Path, arguments: Sequence[str], request: Request) -> str:
     )
     main.script.write_text(script(main, request, partition, asked["account"]))
     try:
-        answer = call("sbatch", str(main.script), timeout=120)
+        job = sbatch(main.script)
     except NoAnswer as refusal:
         write_json(main.ended, f"not submitted: {str(refusal).splitlines()[-1]}")
         raise NotSubmitted(f"SLURM refused the job for Snakemake: {refusal}") from None
-    job = answer.split()[-1]
     main.job.write_text(job)
     return f"Submitted Snakemake as job {job}; its log is {main.log}.\n{how_to_go_on()}"
 
@@ -145,7 +145,9 @@ def script(main: MainFolder, request: Request, partition: str | None, account: s
         "account": request.account or account,
         "time": request.minutes,
     }
-    lines = [f"#SBATCH --{name}={value}" for name, value in options.items() if value is not None]
+    lines = [
+        f"#SBATCH --{name}={shlex.quote(str(value))}" for name, value in options.items() if value is not None
+    ]
     start = [sys.executable, "-m", f"{__package__}.main_job", str(main.path)]
     here = f"cd {shlex.quote(str(Path.cwd()))} || exit 1"
     return "\n".join(["#!/bin/bash", *lines, "#SBATCH --requeue", here, f"exec {shlex.join(start)}", ""])

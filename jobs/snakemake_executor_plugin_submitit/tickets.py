@@ -12,6 +12,7 @@ from .journal import Batch, Task
 
 LAUNCH_FAILED = "launch failed requeued held"  # a node was lost while it started the job: SLURM holds it
 MOST_RELEASES = 3  # of a job whose launch fails; after that somebody should look at the nodes
+MOST_UNBEGUN = 2  # starts of a task in which nothing of it ran, after which it is submitted again
 
 
 @dataclass(eq=False)
@@ -31,6 +32,7 @@ class Ticket:
     displaced: bool = False  # SLURM has ended it and does not give it back: it is to be submitted again
     hurried_at: float = -math.inf  # when it was last told to start at once
     releases: int = 0  # how often it was let go after a node had failed to start it
+    unbegun: int = 0  # how often its allocation ended before the task began
 
     @property
     def task(self) -> Task:

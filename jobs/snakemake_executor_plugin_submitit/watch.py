@@ -9,10 +9,11 @@ from collections.abc import Callable, Iterable
 
 from . import failure
 from .again import ENDED_BY_SLURM
+from .allocation.claim import TOMBSTONE
 from .allocation.verdict import Verdict
 from .clusters.base import Cluster, NoAnswer, State
 from .reasons import Reasons
-from .tickets import Ticket
+from .tickets import MOST_UNBEGUN, Ticket
 
 LONGEST_INTERVAL_S = 60.0  # between two questions, while nothing changes
 LIMITED_INTERVAL_S = (
@@ -21,6 +22,8 @@ LIMITED_INTERVAL_S = (
 GRACE_S = 10.0  # for a verdict to arrive once the cluster says that a job is over
 SHORT_GRACE_S = 4.0  # where none is to be expected
 NO_VERDICT_EXPECTED = ("CANCELLED", "TIMEOUT", "OUT_OF_MEMORY", "DEADLINE")
+# So ends an allocation whose node cannot start its script, and one that a signal meets in its first milliseconds.
+MAY_NOT_HAVE_BEGUN = ("FAILED",)
 OF_EACH_MEMBER = ("CANCELLED", "TIMEOUT", "DEADLINE")  # how all that a pack runs ends with it
 COME_BACK_GRACE_S = 20.0  # such a state may pass into PENDING where the cluster requeues
 LOST_POLLS = 3  # answers without a job before it counts as lost
@@ -216,15 +219,31 @@ class Watch:
     def _displace_or_fail(self, ticket: Ticket, verdict: Verdict | None) -> None:
         """Settle an end that may be SLURM's doing rather than the job's: then it is to be submitted again."""
         name = ticket.state.name if ticket.state is not None else ""
+        if name == "COMPLETED" and verdict is None and ticket.batch.claimed_by(ticket.index) == TOMBSTONE:
+            name, ticket.state = (
+                "CANCELLED",
+                State("CANCELLED", ticket.job_id),
+            )  # by name, before it could begin
         interrupted = verdict is not None and verdict.interrupted and name not in NO_VERDICT_EXPECTED
         # A pack that ended without a word about a member did not come to it, or was ended with others' in mind.
         left_out = ticket.batch.pack is not None and verdict is None and name not in OF_EACH_MEMBER
+        if verdict is None and name in MAY_NOT_HAVE_BEGUN and self._never_began(ticket):
+            ticket.unbegun += 1
+            left_out = ticket.unbegun <= MOST_UNBEGUN
         if interrupted or left_out or name in ENDED_BY_SLURM:
             ticket.displaced = True
         else:
             if verdict is None:
                 ticket.batch.end(ticket.index)
             self.fail(ticket, verdict)
+
+    def _never_began(self, ticket: Ticket) -> bool:
+        """Return whether nothing of the task has run; from then on nothing can.
+
+        A member that waits on the list of a pack which works is not what failed.
+        """
+        batch = ticket.batch
+        return (batch.pack is None or not batch.has_packs_at_work()) and batch.bury(ticket.index)
 
     def fail(self, ticket: Ticket, verdict: Verdict | None, note: str = "") -> None:
         """Count the ticket as failed and say why; `note` is what else there is to say."""

@@ -38,13 +38,13 @@ def check_limit(count: int) -> None:
 def sbatch() -> str:
     if "--test-only" in arguments:
         return ""
-    script = Path(arguments[0]).read_text()
+    script = Path(arguments[-1]).read_text()
     options = dict(re.findall(r"#SBATCH --([\w-]+)=(.*)", script))
     count = int(options.get("array", "0-0").partition("-")[2].partition("%")[0]) + 1
     check_limit(count)
     job = 100 + len(list((folder / "jobs").glob("*"))) if (folder / "jobs").exists() else 100
     (folder / "jobs" / str(job)).mkdir(parents=True)
-    (folder / "jobs" / str(job) / "script").write_text(arguments[0])
+    (folder / "jobs" / str(job) / "script").write_text(arguments[-1])
     for index in range(count):
         name = {
             "SLURM_ARRAY_JOB_ID": str(job),
@@ -55,7 +55,7 @@ def sbatch() -> str:
             name = {"SLURM_JOB_ID": str(job)}
         output = open(options["output"].replace("%A", str(job)).replace("%a", str(index)), "ab")  # noqa: SIM115, PTH123
         task = subprocess.Popen(
-            ["bash", arguments[0]], env=os.environ | name, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
+            ["bash", arguments[-1]], env=os.environ | name, stdout=output, stderr=output, stdin=subprocess.DEVNULL,
             start_new_session=True,
         )  # fmt: skip
         (folder / "jobs" / str(job) / str(index)).write_text(str(task.pid))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -138,6 +140,44 @@ def test_two_lives_of_a_job_see_each_other(tmp_path: Path, job: tuple[list[str],
     subprocess.run(command, cwd=tmp_path, check=False)
     first.wait(10)
     assert "beside" in words(tmp_path)
+
+
+def test_jobs_that_share_a_process_record_the_same(
+    tmp_path: Path, job: tuple[list[str], workload.Job]
+) -> None:
+    """One after the other; told to end, the one that runs saves, and what comes after it does not begin."""
+    (tmp_path / "Snakefile").unlink()
+    jobs = {
+        name: workload.Job("low", steps, 0.05, [])
+        for name, steps in (("j000", 2), ("j001", 400), ("j002", 2))
+    }
+    lines = [{"name": n, "steps": j.steps, "pause": j.pause, "out": f"out/{n}"} for n, j in jobs.items()]
+    (tmp_path / "lines").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    command = ["python3", "-I", "-S", "job.py", "--lines", "lines"]
+    running = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    while not workload.records(tmp_path, "j001"):
+        assert running.poll() is None
+    running.terminate()
+    said, _ = running.communicate(timeout=60)
+    assert running.returncode == 4 and [json.loads(line)["exit_code"] for line in said.splitlines()] == [0, 4]
+    assert [[r["word"] for r in workload.records(tmp_path, name)] for name in jobs] == [
+        ["start", "done"],
+        ["start", "saved"],
+        [],
+    ]
+    assert (tmp_path / "out/j000").read_text() == workload.result("j000", jobs["j000"])
+
+
+@pytest.mark.slow
+def test_jobs_of_a_warm_campaign_share_processes(on_fake_slurm: Callable[[str], Any], tmp_path: Path) -> None:
+    jobs = {f"j00{n}": workload.Job("low", 1, 0.01, []) for n in range(6)}
+    folder = tmp_path / "work"
+    workload.write(folder, jobs, warm=True)
+    options = ("--submitit-pack", "2", "--default-resources", "runtime=5", "--submitit-pack-wait-s", "0.5")
+    on_fake_slurm((folder / "Snakefile").read_text()).succeed(*options, timeout=300)
+    assert all((folder / f"out/{n}").read_text() == workload.result(n, job) for n, job in jobs.items())
+    pids = [workload.records(folder, name)[0]["pid"] for name in jobs]
+    assert len(set(pids)) < 6
 
 
 @pytest.mark.parametrize(

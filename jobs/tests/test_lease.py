@@ -63,6 +63,15 @@ def test_silent_holder_elsewhere_is_waited_for(tmp_path: Path) -> None:
     taken.release()
 
 
+def test_a_lease_that_a_crash_has_emptied_is_waited_for(tmp_path: Path) -> None:
+    """Nobody knows whose it was; nothing renews it."""
+    (tmp_path / "lease.json").touch()
+    second = Lease(tmp_path / "lease.json", 0.3, lambda: None, lambda text: None)
+    second.acquire()
+    assert second.held()
+    second.release()
+
+
 def test_living_holder_elsewhere_is_respected(tmp_path: Path) -> None:
     elsewhere(tmp_path)
     renew = f"import os, time\nfor _ in range(30):\n    time.sleep(0.1); os.utime({str(tmp_path / 'lease.json')!r})"

@@ -349,7 +349,9 @@ def test_slots_divide_the_allocation(
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,5,6,7")
     monkeypatch.delenv("ROCR_VISIBLE_DEVICES", raising=False)
     monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(100, 124)))
-    made = slots.make({"slots": 4, "jobs_per_gpu": sharers, "cpus": 6, "gpus": 1, "memory_mb": 8000}, 9)
+    made = slots.make(
+        {"slots": 4, "rounds": 4, "jobs_per_gpu": sharers, "cpus": 6, "gpus": 1, "memory_mb": 8000}, 9
+    )
     assert [slot.gpus for slot in made] == [(gpu,) for gpu in gpus]
     assert [(slot.cpus, slot.memory_mb) for slot in made] == [(cpus, 8000 // sharers)] * 4
     taken = [cpu for slot in made for cpu in slot.pinned]
@@ -359,9 +361,11 @@ def test_slots_divide_the_allocation(
 
 def test_gpus_that_slurm_has_not_named_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-    made = slots.make({"slots": 2, "jobs_per_gpu": 1, "cpus": 1, "gpus": 2, "memory_mb": 0}, 2)
+    made = slots.make({"slots": 2, "rounds": 1, "jobs_per_gpu": 1, "cpus": 1, "gpus": 2, "memory_mb": 0}, 2)
     assert [slot.gpus for slot in made] == [("0", "1"), ("2", "3")]
-    without = slots.make({"slots": 2, "jobs_per_gpu": 1, "cpus": 1, "gpus": 0, "memory_mb": 0}, 1)
+    without = slots.make(
+        {"slots": 2, "rounds": 1, "jobs_per_gpu": 1, "cpus": 1, "gpus": 0, "memory_mb": 0}, 1
+    )
     assert [slot.gpus for slot in without] == [()] and "CUDA_VISIBLE_DEVICES" not in without[0].variables(
         "a", None
     )

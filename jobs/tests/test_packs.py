@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit import again, packs, stop
 from snakemake_executor_plugin_submitit import desk as desk_module
+from snakemake_executor_plugin_submitit.allocation import slots
 from snakemake_executor_plugin_submitit.allocation.claim import TOMBSTONE, Life, claim
 from snakemake_executor_plugin_submitit.clusters.base import State
 from snakemake_executor_plugin_submitit.clusters.slurm import SlurmCluster
@@ -70,6 +71,25 @@ def test_what_a_pack_asks_for(
     assert asked["time"] == minutes
     assert packs.request(made, members, longest=90)["time"] == min(minutes, 90)
     assert packs.request(made, members, longest=30)["time"] == 60, "SLURM says that it does not fit"
+
+
+@pytest.mark.parametrize("sharers", [1, 3])
+@pytest.mark.parametrize("rounds", [1, 2])
+def test_an_allocation_has_the_places_that_were_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, rounds: int, sharers: int
+) -> None:
+    """Ten jobs on packs of eight are two allocations of five: no place is without its GPU. Ids may be of any kind."""
+    for members in (2, 3, 7, 8, 9, 10, 17, 40):
+        made = batch(tmp_path, 0, PACK | {"rounds": rounds, "jobs_per_gpu": sharers, "memory_mb": 999})
+        asked = packs.request(made, members, None)
+        listed = [f"MIG-{number:04}/1/0" for number in range(asked["gpus_per_node"])]
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", ",".join(listed))
+        assert made.pack is not None
+        places = slots.make(made.pack, members)
+        assert {gpu for place in places for gpu in place.gpus} == set(listed)
+        assert all(len(place.gpus) == 1 for place in places)
+        assert sum(place.cpus for place in places) <= asked["cpus_per_task"]
+        assert sum(place.memory_mb for place in places) <= int(asked["mem"].rstrip("M"))
 
 
 def test_generic_resources_and_memory_of_each_cpu(tmp_path: Path) -> None:
@@ -149,11 +169,14 @@ def test_how_members_fare(tmp_path: Path) -> None:
     assert fates(State("PREEMPTED", "9_0"), over)[5] == "PREEMPTED"
     assert fates(State("CANCELLED", "9_0"), over)[5] == "COMPLETED"
     assert fates(*[State("CANCELLED", "9_0")] * 2)[5] == "CANCELLED"
+    assert fates(State("FAILED", "9_0"), over)[5] == "FAILED"
+    assert fates(State("TIMEOUT", "9_0"), over)[5] == "COMPLETED", "that was others' time"
 
 
 def test_waiting_on_the_list_is_no_lack_of_progress(tmp_path: Path) -> None:
     """However often packs are ended before they come to it, a member that never began is submitted again."""
     made = batch(tmp_path, 2)
+    made.files.pack_life("9_0").touch()
     claim(made.path, 1, "9_0")
     for index, stalled in ((0, 0), (1, 1)):
         ticket = Ticket(SimpleNamespace(register=lambda token: None), made, index, [])

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit.__main__ import main
 from snakemake_executor_plugin_submitit.clusters.base import State
-from snakemake_executor_plugin_submitit.fits import too_much
+from snakemake_executor_plugin_submitit.fits import gpu_count, too_much
 from snakemake_executor_plugin_submitit.reasons import Reasons
 from snakemake_executor_plugin_submitit.site import Partition
 
@@ -61,6 +61,21 @@ def test_one_line_for_an_array(reason: str, says: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("state", "reason"),
+    [
+        ("RESV_DEL_HOLD", "ReservationDeleted"),
+        ("REQUEUE_HOLD", "job requeued in held state"),
+        ("SPECIAL_EXIT", "JobHeldUser"),
+    ],
+)
+def test_holds_of_other_names_are_told_too(state: str, reason: str) -> None:
+    said: list[str] = []
+    reasons = Reasons(SimpleNamespace(allows=lambda batch, reason: ""), said.append)  # type: ignore[arg-type]
+    reasons.tell(waiting(reason, state))
+    assert len(said) == 1 and reason in said[0]
+
+
+@pytest.mark.parametrize(
     "reason", ["None", "Priority", "Resources", "BeginTime", "ReqNodeNotAvail", "AssocGrpCpuLimit"]
 )
 def test_ordinary_waiting_is_not_told(reason: str) -> None:
@@ -88,6 +103,16 @@ def test_requests_are_compared_with_partitions(asked: dict[str, Any], objections
     found = too_much(asked, [SMALL, BIG])
     assert len(found) == len(objections)
     assert all(is_.startswith(ought) for is_, ought in zip(found, objections, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("gres", "count"),
+    [("gpu", 1), ("gpu:2", 2), ("gpu:a100:4", 4), ("gpu:2080ti:8", 8), ("gpu:3090:4(S:0-1)", 4), ("gpu:1g.5gb:7", 7),
+     ("gpu:a100:2,gpu:a100_1g.5gb:14", 16), ("license:3", 0), ("gpu_memory:40,gpu:2(IDX:0,1)", 2), ("", 0)],
+)  # fmt: skip
+def test_gpus_of_any_type_are_counted(gres: str, count: int) -> None:
+    """A type may begin with a digit."""
+    assert gpu_count(gres) == count
 
 
 def test_site_compares_the_profile(

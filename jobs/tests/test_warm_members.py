@@ -12,6 +12,9 @@ from typing import Any
 import pytest
 from snakemake_executor_plugin_submitit.allocation.claim import fence
 from snakemake_executor_plugin_submitit.allocation.warm import exit_code
+from snakemake_executor_plugin_submitit.clusters.base import State
+from snakemake_executor_plugin_submitit.journal import Batch
+from snakemake_executor_plugin_submitit.packs import of_member
 
 from .conftest import Workflow
 from .test_pack_allocation import PackRun
@@ -34,6 +37,9 @@ for line in open(sys.argv[1]):
         os._exit(9)
     if do == "quiet":
         sys.exit(0)
+    if do == "unended":
+        print('{"exit_code": 0}', end="", flush=True)
+        os._exit(9)
     if do == "large":
         held = bytearray(150 << 20)
         held[::4096] = held[::4096]
@@ -93,7 +99,8 @@ def test_few_processes_for_many_runs(warm: WarmRun) -> None:
 
 def test_a_process_that_dies_takes_one_run_with_it(warm: WarmRun) -> None:
     """So does one that ends without a word, or grows too large. What they had not come to begins in another."""
-    warm.describe_lines(["ok", "crash", "ok", "quiet", "ok", "large", "ok", "ok"], slots=1, memory_mb=100)
+    what = ["ok", "crash", "ok", "quiet", "ok", "large", "ok", "unended"]
+    warm.describe_lines(what, slots=1, memory_mb=100)
     warm.run()
     assert warm.codes() == [0, 9, 0, 1, 0, 137, 0, 0]
     assert "ended without saying how this job ended" in warm.read("logs/run3.log")
@@ -125,6 +132,22 @@ def test_a_run_is_warned_before_its_own_limit(warm: WarmRun) -> None:
     warm.run(limit_s=6000)
     assert warm.codes() == [0, None, 0, 0] and warm.calls() == ["requeue 7_0"]
     assert sorted(warm.began()) == ["r0", "r1", "r2", "r3"]
+
+
+def test_one_of_a_line_runs_and_the_others_wait(warm: WarmRun) -> None:
+    """As `status` shows them: all live, but the process is at one of them."""
+    warm.describe_lines(["ok", "wait"] + ["ok"] * 6, slots=1)
+    running = warm.start()
+    warm.until_began(running, "r1")
+    batch = Batch(warm.folder, "b", "slurm", {}, {}, "", token="batch")
+    runs = State("RUNNING", "7_0", "n1")
+    while of_member(batch, 1, runs).name != "RUNNING":
+        assert running.poll() is None
+        time.sleep(0.05)
+    assert [batch.files.beat(index).exists() for index in range(1, 5)] == [True, True, True, False]
+    assert {of_member(batch, index, runs).reason for index in (2, 3)} == {"waits in a pack"}
+    running.send_signal(12)
+    running.communicate(timeout=60)
 
 
 def test_busy_runs_go_back(warm: WarmRun) -> None:

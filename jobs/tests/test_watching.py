@@ -259,6 +259,7 @@ def test_these_are_no_ends(following: Following, name: str) -> None:
 
 @pytest.mark.parametrize("name", ["CANCELLED", "TIMEOUT", "FAILED", "COMPLETED"])
 def test_end_without_a_verdict_fails_after_a_grace(following: Following, name: str) -> None:
+    claim(following.tickets[0].batch.path, 0, "10")
     following.all_are("RUNNING")
     following.run(20)
     following.all_are(name)

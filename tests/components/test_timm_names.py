@@ -43,6 +43,9 @@ def test_they_are_those_that_timm_lists() -> None:
         ("timm/resnet18.", "write timm/resnet18"),
         ("timm/../../etc", "unknown model"),
         ("timm/", "unknown model"),
+        ("resnet18", "did you mean 'timm/resnet18'?"),
+        ("TIMM/ResNet18", "did you mean 'timm/resnet18'?"),
+        ("hf-hub:timm/resnet18.a1_in1k", "did you mean 'timm/resnet18'?"),
     ],
 )
 def test_other_names_are_refused(name: str, words: str) -> None:

@@ -160,6 +160,9 @@ BROKEN = [
     ("attention", ", device=q.device", "", ("stays_on_the_device_of_its_input",)),
     ("models", "", "", ()),
     ("models", 'facts["classes"])', 'facts["classes"] + 1)', ("answers_in_the_shape_of_its_task",)),
+    ("models", 'facts["classes"])', 'facts["classes"]), _Double()', ("answers_in_the_shape_of_its_task",)),
+    ("models", 'nn.Linear(facts["channels"] * run["image_size"] ** 2, facts["classes"])', "_First(facts['classes'])",
+     ("passes_gradients",)),
     ("models", "nn.Flatten()", "nn.Flatten(), nn.Dropout1d(0.5).requires_grad_(), _Noise()", (
         "repeats_itself_in_evaluation", "keeps_examples_apart")),
     ("data", "", "", ()),
@@ -175,6 +178,18 @@ GOOD = {"aggregators": GOOD_AGGREGATOR, "attention": GOOD_ATTENTION, "encodings"
 NOISE = """
 import torch
 
+class _First(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.n = n
+
+    def forward(self, x):
+        return x[:, : self.n]
+
+class _Double(nn.Module):
+    def forward(self, x):
+        return x.double()
+
 class _Noise(nn.Module):
     def forward(self, x):
         return x + torch.rand(()) * x.mean()
@@ -189,7 +204,7 @@ def test_what_is_broken_is_noticed_by_the_check_that_names_it(
 ) -> None:
     text = GOOD[room].replace(old, new) if old else GOOD[room]
     assert not old or text != GOOD[room]
-    write(f"{room}/mine", text + NOISE * ("_Noise" in text))
+    write(f"{room}/mine", text + NOISE * any(word in text for word in ("_Noise", "_First", "_Double")))
     (tmp_path / "mine.txt").write_text("1")
     module = {"aggregators": aggregators, "models": models, "data": data, **ROOMS}[room]
     arguments: tuple[Any, ...] = ("plain",) if room == "models" else ("mine",)

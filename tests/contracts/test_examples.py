@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +15,9 @@ import yaml
 from favit.commands import main
 from favit.components import own
 from favit.contracts import aggregators, attention, data, encodings, models
+from favit.identity import snapshot
 from favit.identity.closure import ROOT, Reader
+from favit.identity.definitions import Sources
 from favit.sweeps.config import ConfigError, load, parse
 from favit.sweeps.runs import runs
 
@@ -121,14 +125,52 @@ def test_without_the_folder_nothing_is_found(lab: Path) -> None:
         ("aggregators/my-agg.py", "", r"'my-agg' is not a valid name"),
         ("helpers.py", "", r"helpers.py is not in a folder of components.*aggregators, attention, encodings"),
         ("aggregator/x.py", "", r"did you mean 'aggregators'"),
+        ("aggregators/none.py", "", r"'none' is for models that have no aggregator"),
+        ("aggregators/median/__init__.py", "", r"'median' exists twice .*median.py and median/__init__.py"),
+        ("aggregators/x.py", "# W\udce4rme\n", r"x.py, line 1: not UTF-8"),
+        ("aggregators/x.py", "\0", r"x.py holds a null byte"),
+        ("aggregators/x.py/y.txt", "", r"x.py is no file"),
+        ("models/x.py", "VARIANTS = 'x'\n", r"models/x.py: VARIANTS must list names, .* and is 'x'"),
+        ("models/x.py", "VARIANTS = ('x', 'x')\n", r"models/x.py: VARIANTS names a model twice"),
+        ("models/x.py", "VARIANTS = ('x/y',)\n", r"'x/y' in VARIANTS cannot name a model; use letters"),
+        ("models/x.py", "VARIANTS = ('timm-x',)\n", r"'timm-x' in VARIANTS .*do not begin with timm-"),
     ],
 )
 def test_what_cannot_be_is_an_error_of_one_line(lab: Path, file: str, text: str, message: str) -> None:
     (lab / file).parent.mkdir(exist_ok=True)
-    (lab / file).write_text(text)
+    (lab / file).write_bytes(text.encode(errors="surrogateescape"))
     with pytest.raises(ConfigError, match=message) as caught:
         parse({"components": [str(lab)], "sweeps": SWEEPS})
     assert "\n" not in str(caught.value)
+
+
+def test_a_component_that_is_a_folder_is_found_in_its_snapshot(lab: Path, tmp_path: Path) -> None:
+    """Registry and declarations there know files alone; an older snapshot, without, is made anew."""
+    package = lab / "aggregators" / "thick"
+    package.mkdir()
+    (package / "__init__.py").write_text("from ._core import x as x\n\nSETTINGS = {'y': 3}\n")
+    (package / "_core.py").write_text("x = 1\n")
+    config = parse({"components": [str(lab)], "sweeps": SWEEPS})
+    assert config and own.folders() == (lab,)
+    reader, roots = Reader(), ["favit.components.literals", "favit.aggregators.thick"]
+    program, code = reader.closure(roots), Sources().code(roots)
+    for _ in range(2):
+        place = snapshot.keep(program, code, tmp_path / "results", reader)
+        asked = (
+            "from favit.components import literals, registry; import importlib.util as u;"
+            "print(registry.names('aggregators'), literals.literals('aggregators', 'thick'),"
+            " u.find_spec('favit.aggregators.thick').origin)"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", asked],
+            cwd=place,
+            env={"PYTHONPATH": str(place)},
+            capture_output=True,
+            text=True,
+        )
+        origin = place / "favit" / "aggregators" / "thick" / "__init__.py"
+        assert done.stdout == f"['thick'] {{'SETTINGS': {{'y': 3}}}} {origin}\n", done.stderr
+        (place / "favit" / "aggregators" / "thick.py").unlink()
 
 
 def test_a_name_in_two_folders_and_a_folder_that_is_none(lab: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from favit.identity.closure import ROOT, Reader, analyse
+from favit.identity.definitions import Sources
 from favit.sweeps.config import ConfigError
 
 SOURCE = '''"""A docstring."""
@@ -128,10 +129,44 @@ def test_cache_is_by_content_and_may_vanish(tmp_path: Path) -> None:
     [("TYPE_CHECKING", False), ("typing.TYPE_CHECKING", False), ("not TYPE_CHECKING", True), ("True", True)],
 )
 def test_only_what_never_runs_is_left_out(test: str, followed: bool) -> None:
-    source = f"if False:\n    pass\nelif {test}:\n    import favit.x as y\nelse:\n    from . import z\n"
+    head = "import typing\nfrom typing import TYPE_CHECKING\n"
+    source = f"{head}if False:\n    pass\nelif {test}:\n    import favit.x as y\nelse:\n    from . import z\n"
     imports = set(analyse(source, "favit.a.b").imports)
     assert ("favit.x" in imports) is followed
     assert "favit.a.z" in imports
+    for other in (
+        "TYPE_CHECKING = typing = 1\n",
+        "from favit.b import *\n",
+        "import favit.b as TYPE_CHECKING, favit.c as typing\n",
+    ):
+        assert "favit.x" in analyse(source + other, "favit.a.b").imports  # what is meant cannot be told
+
+
+def test_a_file_that_becomes_a_package_is_read_again(tmp_path: Path) -> None:
+    """Its content is the same, and ``from .y`` in it means another module."""
+    room = tmp_path / "favit"
+    room.mkdir()
+    for name, text in {"__init__": "", "x": "from .y import N\nM = N\n", "y": "N = 1\n"}.items():
+        (room / f"{name}.py").write_text(text)
+
+    def both() -> tuple[set[str], str]:
+        reader, sources = (
+            Reader(tmp_path, tmp_path / "modules.json"),
+            Sources(tmp_path, tmp_path / "codes.json"),
+        )
+        found = set(reader.closure(["favit.x"]).modules), sources.code(["favit.x"]).digest
+        reader.save()
+        sources.save()
+        return found
+
+    modules, before = both()
+    assert modules == {"favit", "favit.x", "favit.y"}
+    (room / "x").mkdir()
+    (room / "x.py").rename(room / "x" / "__init__.py")
+    (room / "x" / "y.py").write_text("N = 2\n")
+    modules, after = both()
+    assert modules == {"favit", "favit.x", "favit.x.y"}
+    assert after != before
 
 
 def test_folders_without_init_are_followed(tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from favit.identity import definitions
 from favit.identity.definitions import Code, Sources, differing
 
 TREE = {
@@ -112,6 +113,46 @@ def test_what_a_run_can_execute_counts(tree: Path, module: str, old: str, new: s
 @pytest.mark.parametrize(("module", "old", "new"), HARMLESS)
 def test_what_it_cannot_execute_or_see_does_not(tree: Path, module: str, old: str, new: str) -> None:
     assert edited(tree, module, old, new).digest == code(tree).digest
+
+
+# What is declared like things that have an effect on others, and has none: the file does not count whole.
+PRECISE = [
+    "from typing import Annotated\nfrom favit.components.bounds import AtLeast\n"
+    "def used(x: Annotated[int, AtLeast(1)] = 1):\n    return x\n",
+    "import enum\nclass Kind(enum.Enum):\n    A = 1\n    def __str__(self):\n        return self.name\n"
+    "def used(x):\n    return Kind.A\n",
+    "from favit.helper import Base, shifted\nfrom favit.constants import FACTOR\nimport math\n"
+    "class Kind(Base):\n    again = FACTOR\n    shift = shifted\n    e = math.e\n"
+    "def used(x):\n    return Kind()\n",
+    "import importlib\ndef used(x):\n    return importlib.import_module(f'timm.models.{x}')\n",
+    "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import json\ndef used(x):\n    return x\n",
+]
+
+
+@pytest.mark.parametrize("text", PRECISE)
+def test_what_nothing_reaches_does_not_count_beside_them(tree: Path, text: str) -> None:
+    bounds = "class AtLeast:\n    def __init__(self, limit):\n        self.limit = limit\n"
+    files = {"favit/more.py": "", "favit/components/__init__.py": "", "favit/components/bounds.py": bounds}
+    written(tree, files)
+    root = TREE["favit/root.py"] + "\nfrom favit.more import used\nrun = used\n"
+    before = code(tree, root=root, more=text + "def unused():\n    return 1\n")
+    assert before.whole == {}
+    assert code(tree, root=root, more=text + "def unused():\n    return 2\n").digest == before.digest
+
+
+def test_a_bound_is_only_checked_and_says_nothing(tree: Path) -> None:
+    written(tree, {"favit/more.py": "", "favit/components/bounds.py": "class AtLeast:\n    pass\n"})
+    root = TREE["favit/root.py"] + "\nfrom favit.more import used\nrun = used\n"
+    assert code(tree, root=root, more=PRECISE[0]).digest == code(
+        tree, root=root, more=PRECISE[0].replace("(1)]", "(2)]")
+    ).digest  # fmt: skip
+
+
+def test_the_analyser_is_all_of_itself() -> None:
+    """What was digested by another one is remembered no longer: no file of it may be forgotten."""
+    program = Sources().code(["favit.identity.definitions"]).loaded
+    files = {name.rpartition(".")[2] for name in program if name.startswith("favit.identity.")}
+    assert set(definitions._ANALYSER) == files - {"digests"}  # which is how they are written
 
 
 def test_a_constant_s_name_and_a_definition_s_module_say_nothing(tree: Path) -> None:

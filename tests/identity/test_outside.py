@@ -71,6 +71,15 @@ READS = [
     ("import torch as t\nfrom pathlib import Path as P\nE = P.cwd()", "the working directory"),
     ("F = len(__doc__)", "a docstring"),
     ('import numpy as np\nG = np.load("x.npy")', "a file"),
+    ('import pandas as pd\nH = pd.read_parquet("x")', "a file"),
+    ("from torch import load", "a file"),
+    ("from safetensors.torch import load_file", "a file"),
+    ('import torch\nI = torch.ops.load_library("fast.so")', "a compiled library"),
+    ('import ctypes\nJ = ctypes.CDLL("fast.so")', "a compiled library"),
+    ('from torch.utils import cpp_extension\nK = cpp_extension.load("fast", ["fast.cpp"])', "a file"),
+    ("from importlib.util import spec_from_file_location", "a program from a file"),
+    ("from pathlib import Path\nL = sorted(Path().iterdir())", "what is in a folder"),
+    ('from urllib.request import urlopen\nM = urlopen("https://example.org")', "the network"),
 ]
 
 

@@ -12,9 +12,10 @@ import pytest
 from favit.identity.definitions import Sources
 from tests.identity.traps import CASES as OF_ONE_ROOT
 from tests.identity.traps import Case
+from tests.identity.traps_of_definitions import TRAPS
 from tests.identity.traps_of_parts import PARTS
 
-CASES = [*OF_ONE_ROOT, *PARTS]
+CASES = [*OF_ONE_ROOT, *PARTS, *TRAPS]
 
 # Runs each folder's program in turn, and prints what it returned.
 _EXECUTE = """

@@ -15,6 +15,8 @@ from favit.planning import costs, probe, render
 from favit.planning.pace import Pace
 from favit.sweeps.runs import resolve
 from favit.train.settings import Optimisation
+from tests.contracts.conftest import Write
+from tests.contracts.conftest import write as write  # the fixture
 from tests.workflow.conftest import TINY
 
 BARE = {"dataset": "digits", "model": "favit_b0", "aggregator": "max_pool", "encoding": "none", "seed": 0}
@@ -60,6 +62,17 @@ def test_data_that_are_not_here_are_told(tmp_path: Path, capsys: pytest.CaptureF
     images["matrix"] = {**images["matrix"], "dataset": ["cifar100"]}
     said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={})
     assert said.count("unknown, data file") == 2 and "data: cifar100, not downloaded yet" in said
+
+
+def test_a_model_of_one_s_own_that_fails_is_a_row_without_a_cost(
+    write: Write, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write("models/mine", "import no_such_package\n\nVARIANTS = ('mine',)\nTASK = 'classification'\n")
+    images = dict(TINY["sweeps"]["images"])
+    images["matrix"] = {**images["matrix"], "model": ["mine"], "aggregator": ["max_pool"]}
+    lab = [str(tmp_path / "my_lab")]
+    said = said_of("images", tmp_path, capsys, sweeps={"images": images}, groups={}, components=lab)
+    assert "unknown, ModuleNotFoundError: No module named 'no_such_package'" in said
 
 
 def test_a_sweep_that_results_decide_is_told_with_what_may_follow(

@@ -320,13 +320,6 @@ def test_a_result_that_does_not_say_what_it_ran_is_explained_all_the_same(
     assert "does not say which" in reasons.reason(states(config)[0], Results(config).fingerprinter)
 
 
-@pytest.mark.parametrize("text", ["5", "[1]", "[{}]", '[{"code": "x"}]', "{torn"])
-def test_an_unreadable_acceptance_is_none(config: Config, text: str) -> None:
-    folder = finish(states(config)[0], code="0" * 16)
-    (folder / "accepted.json").write_text(text)
-    assert not states(config)[0].counts
-
-
 def test_odd_things_in_a_place_are_passed_over(config: Config) -> None:
     folder = finish(states(config)[0])
     (folder.parent / "loop").symlink_to("loop")

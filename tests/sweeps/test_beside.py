@@ -163,6 +163,8 @@ def _recipe(name: str) -> dict[str, Any]:
 def test_every_shipped_sweep_of_series_has_baselines_of_the_field() -> None:
     config = load(ROOT / "config.yaml")
     for body in config.sweeps.values():
+        if body.staged:
+            continue  # small ones that show how stages work
         found = cells(body)
         if found[0].run.task == "forecasting":
             assert {"repeat_last", "linear", "nlinear", "dlinear"} <= {cell.run["model"] for cell in found}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from favit.analysis.spec import table_spec
 from favit.commands.main import run as favit
 from favit.identity.closure import ROOT
 from favit.sweeps.config import ConfigError, load, parse
@@ -110,7 +111,6 @@ def test_a_model_that_is_not_trained_has_nothing_to_choose() -> None:
         (series(tune={**TUNE, "table": 1}), "key 'table'"),
         (images(tune=TUNE, settings={"validation_split": 0.7}), "validation_split"),
         (images(matrix={"seed": ROUNDS}, table={}), "table.baseline"),
-        (series(matrix={"seed": ROUNDS}, beside=["repeat_last"]), "'repeat_last', which is not trained"),
         (images(matrix={"seed": ROUNDS}, exclude=[{"aggregator": "max_pool", "seed": 4}]), "the same seeds"),
         (images(matrix={"seed": {"min": 5, "max": 3, "stop": "decided"}}), "min (5) exceeds max (3)"),
         (images(matrix={"seed": {"min": 1, "max": 3, "stop": "decided"}}), "at least 2"),
@@ -154,3 +154,15 @@ def test_the_study_s_three_rates_are_chosen_for_each_of_three_arms() -> None:
     assert [[o.values["lr"] for o in p.options] for p in found.places] == [[1e-4, 1.25e-4, 1e-3]] * 3
     assert len(found.runs) == 3 * 3 * (1 + 3)
     assert {cell.run["validation_split"] for cell in found.cells} == {0.0}
+
+
+@pytest.mark.parametrize(("page", "name"), [("tuning", "demo-tuned"), ("seeds", "demo-seeds")])
+def test_the_table_of_a_page_is_of_a_sweep_that_its_reader_has(page: str, name: str) -> None:
+    config, text = load(ROOT / "config.yaml"), (ROOT / "docs" / f"{page}.md").read_text()
+    sweep = config.sweeps[name]
+    spec = table_spec(sweep, possible(sweep).cells)
+    assert f"snakemake --cores 2 {name}" in text
+    assert f"> {spec.caption}\n" in text and f"\n> Recipe: {spec.recipe}. " in text
+    assert all(f"\n> | {row.label}<sup>" in text or f"\n> | {row.label} |" in text for row in spec.rows)
+    for target in ("all", *config.groups):  # nobody trains it unasked
+        assert sweep not in config.sweeps_of(target)

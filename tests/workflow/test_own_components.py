@@ -202,7 +202,7 @@ def test_one_of_each_kind_from_an_empty_folder_to_the_table_and_back(installed: 
     folder = installed.folder
     installed.run("favit", "init")
     assert {p.name for p in folder.iterdir()} == {
-        "Snakefile", "config.yaml", "workflow", "slurm", "workstation", "my_lab", ".gitignore",
+        "Snakefile", "config.yaml", "workflow", "slurm", "workstation", "my_lab", ".gitignore", shipped.RECORD,
     }  # fmt: skip
     assert "already holds a project" in installed.run("favit", "init", check=False)
     config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from tests.conftest import Project
+from tests.workflow.conftest import planned_tables
 from tests.workflow.staged import (
     check_the_end,
     configuration,
@@ -47,3 +48,14 @@ def test_the_main_process_is_killed_after_each_stage(project: Project) -> None:
     again = runs_of(project)
     assert again.keys() == before[0].keys()
     assert sum(again[key] != before[0][key] for key in again) == 1, "what was lost, and nothing else"
+
+
+def test_only_sweeps_that_are_asked_for_are_decided(project: Project) -> None:
+    """Looks at seeds need scipy, whose import takes longer than the rest of a dry run; rates do without it."""
+    project.configure(configuration())
+    (project.root / "scipy.py").write_text("raise SystemExit('scipy is imported')")
+    dry = project.snakemake("-n", "tuned")
+    assert planned_tables(dry.stdout) == {"tuned"}
+    assert "tuned: 4 runs to train now" in dry.stdout + dry.stderr and "seeds:" not in dry.stdout + dry.stderr
+    dry = project.snakemake("-n", "seeds", check=False)
+    assert dry.returncode and "scipy is imported" in dry.stdout + dry.stderr

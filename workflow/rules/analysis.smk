@@ -36,11 +36,15 @@ def anew_if_outdated(analysis, files, states=()):
 
 SIMILARITY = drawn("encodings-bilinear", "encodings-correlation", "encodings-claim")
 VARIANCE = drawn("cross-terms-variance")
-ALL_FOUR_TERMS = [
-    state
-    for state in (STATES[key] for key in dict.fromkeys(run.key for name in POSSIBLE for run in asked_by(name)))
-    if state.run["aggregator"] == "cross_terms" and state.run.settings.get("aggregator.terms", "all") == "all"
-]
+@functools.cache
+def all_four_terms():
+    """The runs that sweeps ask for whose attention has all four terms."""
+    asked_for = unique(run for name in POSSIBLE for run in asked_by(name))
+    return [
+        STATES[run.key]
+        for run in asked_for
+        if run["aggregator"] == "cross_terms" and run.settings.get("aggregator.terms", "all") == "all"
+    ]
 
 
 def code_alone(wildcards):
@@ -50,10 +54,10 @@ def code_alone(wildcards):
 
 def with_all_four_terms(wildcards):
     """The configured runs whose attention has all four terms, by their metrics."""
-    if not ALL_FOUR_TERMS:
+    if not all_four_terms():
         raise WorkflowError("no sweep has the aggregator cross_terms with terms: all; add one to config.yaml")
-    anew_if_outdated("term_variance", VARIANCE, ALL_FOUR_TERMS)
-    return [str(state.folder / METRICS) for state in ALL_FOUR_TERMS]
+    anew_if_outdated("term_variance", VARIANCE, all_four_terms())
+    return [str(state.folder / METRICS) for state in all_four_terms()]
 
 
 # What asks what models have learned reads the runs that are there and have kept their weights; it trains none.
@@ -135,7 +139,7 @@ rule term_variance:
         python=sys.executable,
         out=str(ANALYSES),
         data=str(SETUP.data),
-        digest=lambda w: digest_of("term_variance", ALL_FOUR_TERMS),
+        digest=lambda w: digest_of("term_variance", all_four_terms()),
     shell:
         "{params.python:q} -m favit.analysis.term_variance $(dirname {input:q}) "
         "--data {params.data:q} --out {params.out:q} --digest {params.digest}"

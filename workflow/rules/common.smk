@@ -4,6 +4,7 @@
 # valid result is a plain existing file that no rule makes, so no trigger can touch it; a run without one is a
 # file that does not exist yet, in a folder named after its fingerprint.
 
+import functools
 import json
 import sys
 from pathlib import Path
@@ -22,6 +23,7 @@ from favit.sweeps.config import as_yaml
 from favit.sweeps.config import read as read_config
 from favit.sweeps.cells import unused
 from favit.sweeps.runs import unique
+from favit.sweeps import shipped
 from favit.sweeps.stages import possible
 from snakemake.logging import logger
 
@@ -46,19 +48,8 @@ try:
     CELLS = {name: in_sweep.cells for name, in_sweep in POSSIBLE.items()}
     RESULTS = Results(SETUP)
     STATES = {state.run.key: state for state in RESULTS.states(unique(r for p in POSSIBLE.values() for r in p.runs))}
-    # What sweeps ask for now whose results decide it; the analysis is imported for those who need it.
-    ASKED = {}
-    if any(sweep.staged for sweep in SETUP.sweeps.values()):
-        from favit.analysis.asked import asked as asked_now
-        from favit.analysis.sweep_tables import digest as staged_digest
-
-        ASKED = {name: asked_now(p, STATES) for name, p in POSSIBLE.items() if p.sweep.staged}
-    TODAY = {
-        name: staged_digest(ASKED[name], RESULTS, STATES)
-        if name in ASKED
-        else made_tables.table_digest(sweep, CELLS[name], RESULTS, STATES)
-        for name, sweep in SETUP.sweeps.items()
-    }
+    PLAIN = {name: sweep for name, sweep in SETUP.sweeps.items() if not sweep.staged}
+    TODAY = {name: made_tables.table_digest(PLAIN[name], CELLS[name], RESULTS, STATES) for name in PLAIN}
 except ConfigError as error:
     sys.exit(str(error))  # one line; a traceback would bury it
 
@@ -88,6 +79,8 @@ MISSING = {state.folder.name: state for state in STATES.values() if not state.co
 
 # What is to be known before a sweep's runs are trained, once for each sweep that has some to train.
 if workflow.is_main_process:
+    if _said := shipped.outdated(Path(workflow.basedir)):
+        logger.warning(_said)
     for _sweep in SETUP.sweeps.values():
         if any(not STATES[run.key].counts for run in POSSIBLE[_sweep.name].runs):
             if _said := _sweep.recipe.said:
@@ -105,9 +98,32 @@ for _name, _possible in POSSIBLE.items():
         FIRST_SWEEP.setdefault(_run.key, SETUP.sweeps[_name])
 
 
+# Sweeps whose results decide what they ask for. That is decided where it is asked for, and not for every command: the
+# analysis behind it takes longer to import than all of this file.
+STAGED = [name for name in SETUP.sweeps if name not in PLAIN]
+
+
+@functools.cache
+def decided(sweep):
+    """What a sweep of these asks for when this process begins."""
+    from favit.analysis.asked import asked
+
+    return asked(POSSIBLE[sweep], STATES)
+
+
+@functools.cache
+def today(sweep):
+    """The digest of a sweep's table as it would be made when this process begins."""
+    if sweep in TODAY:
+        return TODAY[sweep]
+    from favit.analysis.asked import digest
+
+    return digest(decided(sweep), RESULTS, STATES)
+
+
 def asked_by(sweep):
     """The runs that a sweep asks for when this process begins."""
-    return (ASKED if sweep in ASKED else POSSIBLE)[sweep].runs
+    return (POSSIBLE[sweep] if sweep in PLAIN else decided(sweep)).runs
 
 
 def runs_to_train(sweep):

@@ -10,7 +10,7 @@ REPORT = RESULTS.root / "report.html"
 
 
 def anew_if_outdated(wildcards):
-    if not is_current(REPORT.with_suffix(".json"), made_tables.report_digest(RESULTS, TODAY), [REPORT]):
+    if not is_current(REPORT.with_suffix(".json"), made_tables.report_digest(RESULTS, {name: today(name) for name in SETUP.sweeps}), [REPORT]):
         make_anew([REPORT])
     return []
 

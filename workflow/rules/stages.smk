@@ -10,14 +10,16 @@ STAGES = {}
 
 def waiting(sweep):
     """What a sweep asks for by the results that are there now."""
-    runs = POSSIBLE[sweep].runs
-    now = {state.run.key: state for state in RESULTS.states(runs)}
-    found = asked_now(POSSIBLE[sweep], now)
+    from favit.analysis.asked import asked
+
+    now = {state.run.key: state for state in RESULTS.states(POSSIBLE[sweep].runs)}
+    found = asked(POSSIBLE[sweep], now)
     return [now[run.key] for run in found.runs]
 
 
 def awaited_in_stages(sweep):
     """The runs behind a sweep's table that this process trains; while some are missing, the stage that waits for them."""
+    announce(sweep)
     states = waiting(sweep)
     missing = [state for state in states if not state.counts]
     if missing:
@@ -35,16 +37,18 @@ def awaited_in_stages(sweep):
 def may_follow(sweeps):
     """Runs that these sweeps may ask for later, in alternatives, as far as they have no result."""
     for sweep in sweeps:
-        for alternatives in ASKED[sweep].follow:
+        for alternatives in decided(sweep).follow:
             states = ([STATES[run.key] for run in runs] for runs in alternatives)
             yield [[state for state in each if not state.counts] for each in states]
 
 
-if workflow.is_main_process:
-    for _name, _asked in ASKED.items():
-        _missing, _more = len(runs_to_train(_name)), sum(max(map(len, each)) for each in may_follow([_name]))
-        if _missing or _more:
-            logger.info(f"{_name}: {_missing} runs to train now; up to {_more} more may follow, depending on their results")
+@functools.cache
+def announce(sweep):
+    """Say once how many runs a sweep needs now, and how many may follow."""
+    if workflow.is_main_process:
+        missing, more = len(runs_to_train(sweep)), sum(max(map(len, each)) for each in may_follow([sweep]))
+        if missing or more:
+            logger.info(f"{sweep}: {missing} runs to train now; up to {more} more may follow, depending on their results")
 
 
 localrules:
@@ -57,7 +61,7 @@ checkpoint stage:
     input:
         lambda wildcards: STAGES[wildcards.digest],
     wildcard_constraints:
-        sweep="|".join(ASKED) or "(?!)",
+        sweep="|".join(STAGED) or "(?!)",
     message:
         "Decide what {wildcards.sweep} trains next"
     params:

@@ -1,17 +1,23 @@
 # Tables. One that is today's is a plain existing file that no rule makes; any other is made whatever stands there,
 # after the sweep's missing runs.
 
-OUTDATED = [
-    name
-    for name in SETUP.sweeps
-    if runs_to_train(name) or not made_tables.table_is_current(SETUP, name, TODAY[name])
-]
+@functools.cache
+def outdated(sweep):
+    """Whether a sweep's table was not that of today when this process began."""
+    return bool(runs_to_train(sweep)) or not made_tables.table_is_current(SETUP, sweep, today(sweep))
+
+
+# Of sweeps whose results decide that is known where they are asked for: one that is today's then waits for a file that
+# cannot exist, so that Snakemake takes the table for a plain file.
+MAY_BE_OUTDATED = [name for name in SETUP.sweeps if name in STAGED or outdated(name)]
 
 
 def awaited(wildcards):
     """A sweep's missing runs. The table is made anew, else they would not be trained for the sake of one that is there."""
+    if not outdated(wildcards.sweep):
+        return f"{made_tables.folder(SETUP)}/not-to-be-made--{wildcards.sweep}-is-todays"
     make_anew(made_tables.files(SETUP, wildcards.sweep))
-    if wildcards.sweep in ASKED:
+    if wildcards.sweep in STAGED:
         return awaited_in_stages(wildcards.sweep)
     return runs_to_train(wildcards.sweep)
 
@@ -27,7 +33,7 @@ rule table:
     input:
         awaited,
     wildcard_constraints:
-        sweep="|".join(OUTDATED) or "(?!)",
+        sweep="|".join(MAY_BE_OUTDATED) or "(?!)",
     message:
         "Table of {wildcards.sweep}"
     params:

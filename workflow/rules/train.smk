@@ -7,7 +7,7 @@ import shlex
 from favit.disk.cache import Cache
 from favit.disk.run_folder import CHECKPOINTS
 from favit.identity import snapshot
-from favit.planning import buildable
+from favit.planning import buildable, tried
 from favit.results import guard
 from favit.results.ledger import Ledger
 from snakemake.exceptions import WorkflowError
@@ -157,6 +157,9 @@ onstart:
             looked_at = Cache(RESULTS.root / ".cache" / "buildable.json")
             for line in buildable.check((a_state.run for a_state in to_train), looked_at):
                 logger.info(line)
+            for line in tried.check(to_train, SETUP.data, looked_at):
+                logger.warning(line)
+                workflow.scheduler.keepgoing = True
             logger.info(guard.before_training(SETUP, RESULTS, to_train, later))
             for _absent in guard.absent_data(SETUP.data, to_train):
                 logger.warning(_absent)

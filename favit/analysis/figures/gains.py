@@ -37,9 +37,15 @@ def draw(section: Section, data: Path) -> Plot | None:
             unit = f" ({metric.difference_unit})" if metric.difference_unit else ""
             panel.set(xlabel=f"Δ {metric.label}{unit}", title=group.title, ylim=(len(lines) - 0.5, -0.5))
     side = "right" if metric.higher_is_better else "left"
+    # Where rows are looked at after each seed, intervals and tests are corrected for that already.
+    interval, corrected = (
+        ("an interval of 95 % for all looks and comparisons together", "corrected for all of these")
+        if section.table.spec.rounds
+        else ("95 % interval", "after Holm's correction")
+    )
     caption = (
-        f"Difference in {metric.label} to {baseline} with 95 % interval; better is to the {side}. "
-        "Filled: significant at 5 % after Holm's correction."
+        f"Difference in {metric.label} to {baseline} with {interval}; better is to the {side}. "
+        f"Filled: significant at 5 % {corrected}."
     )
     if any(d and d.models_only for d in _differences(section)):
         caption += " Dotted: interval over test examples, of this trained model only."

@@ -8,13 +8,14 @@ node that SLURM had lost sees that its time is over, and waits until that copy i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from pathlib import Path
 from typing import Any
 
 from . import processes
-from .files import create_once, read_json, write_json
+from .files import create_once, patiently, read_json, write_json
 from .folder import BatchFolder
 from .record import dataclass
 
@@ -78,7 +79,7 @@ class Life:
     def note(self, progress: str, waiting: bool = False) -> None:
         """Record this life. `waiting` marks one that ends only because another process was at work."""
         record = {"number": self.number, "stalled": self.stalled, "progress": progress, "waiting": waiting}
-        write_json(self._record, record)
+        patiently(lambda: write_json(self._record, record))
 
     def fenced(self) -> bool:
         """Return whether a newer life has begun, or none is wanted any more."""
@@ -87,9 +88,11 @@ class Life:
             return True
         return record is not None and record["number"] > self.number
 
-    def beat(self) -> None:
-        """Show that this life still runs."""
-        write_json(self._beat, [self.number, os.uname().nodename, os.getpid(), time.time()], sync=False)
+    def beat(self, in_line: bool = False) -> None:
+        """Show that this life still runs, or stands in the line of a warm process that has not come to it."""
+        sign = [self.number, os.uname().nodename, os.getpid(), time.time(), *(["in line"] if in_line else [])]
+        with contextlib.suppress(OSError):  # a full disk, for example: the command is not to end for that
+            write_json(self._beat, sign, sync=False)
 
     def goes_on(self) -> bool:
         """Beat and return True; return False if a newer life has begun."""
@@ -112,6 +115,16 @@ class Life:
             if time.monotonic() - silent_since > 3 * self.heartbeat_s:
                 return
             time.sleep(min(1.0, self.heartbeat_s))
+
+
+def beats(batch: Path, index: int) -> bool:
+    """Return whether a life of the task runs or may run, by the sign that its end takes away."""
+    return BatchFolder(batch).beat(index).exists()
+
+
+def in_line(batch: Path, index: int) -> bool:
+    """Return whether a warm process has the task in its line and has not come to it."""
+    return len(read_json(BatchFolder(batch).beat(index)) or []) > 4
 
 
 def stalled_after(before: dict[str, Any], progress: str) -> int:

@@ -6,6 +6,8 @@ import os
 import subprocess
 
 MAIN_VARIABLE = "SNAKEMAKE_SUBMITIT_MAIN"  # names the folder of the job that Snakemake itself runs as
+# What would make a client show, cancel or wait for something else than it is asked for; a user's habits are not ours.
+HABITS = ("SQUEUE_", "SACCT_", "SCANCEL_", "SINFO_", "SCONTROL_", "SBATCH_WAIT")
 # Where the clients find their cluster; everything else of SLURM's in the environment is an allocation's.
 KEPT = ("SLURM_CONF", "SLURM_CONF_SERVER", "SLURM_CLUSTERS", "SLURM_TIME_FORMAT", "SLURM_JWT")
 
@@ -19,8 +21,10 @@ def call(*command: str, timeout: float) -> str:
     try:
         done = subprocess.run(
             command,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            errors="replace",  # another job's path, for example, may be no text
             timeout=timeout,
             check=False,
             env=clean_environment(),
@@ -42,5 +46,5 @@ def clean_environment() -> dict[str, str]:
 
     Jobs submitted from inside an allocation would inherit its limits.
     """
-    ours = ("SLURM_", "SLURMD_", MAIN_VARIABLE)
-    return {k: v for k, v in os.environ.items() if not k.startswith(ours) or k in KEPT}
+    dropped = ("SLURM_", "SLURMD_", MAIN_VARIABLE, *HABITS)
+    return {k: v for k, v in os.environ.items() if not k.startswith(dropped) or k in KEPT}

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
+
+FULL_DISK_S = 600.0  # for a full disk to get room again, before hours of work count as lost
 
 
 def unique() -> str:
@@ -37,11 +41,28 @@ def write_text(path: Path, text: str, *, sync: bool = True) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def patiently(write: Callable[[], None], seconds: float = FULL_DISK_S) -> None:
+    """Call `write` until the disk, or the user's quota, has room for it; after so long its error is raised."""
+    end, pause = time.monotonic() + seconds, 1.0
+    while True:
+        try:
+            return write()
+        except OSError as error:
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT) or time.monotonic() > end:
+                raise
+        time.sleep(pause)
+        pause = min(2 * pause, 30.0)
+
+
 def read_json(path: Path) -> Any | None:
     """Return the file's value, None if there is no such file or a crash left it half-written."""
     try:
-        return json.loads(path.read_text())
-    except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError):
+        return json.loads(path.read_bytes())
+    except (
+        FileNotFoundError,
+        NotADirectoryError,
+        ValueError,
+    ):  # of which JSON's and Unicode's errors are kinds
         return None
 
 

@@ -97,6 +97,10 @@ class BatchFolder:
     def pack_life(self, owner: str) -> Path:
         return self.path / "lives" / f"pack-{owner}"
 
+    def lives_of_packs(self) -> Iterator[Path]:
+        """Find the starts of packs that there were."""
+        return (self.path / "lives").glob("pack-*")
+
     def fence(self, index: int) -> Path:
         return self.path / "lives" / f"{index}.fence"
 

@@ -68,7 +68,7 @@ class Pack:
         self.batch, self.members, self.intent = batch, members, intent
         self.folder = BatchFolder(batch)
         self.owner, self.start = task_id(), unique()
-        self.ends = time.time() + limit_s if limit_s else None
+        self.ends = time.monotonic() + limit_s if limit_s else None  # whatever is done to the clock
         self.slots = slots.make(intent["pack"], len(members))
         self.running: dict[int, Running] = {}  # by slot
         self.looked_at: set[int] = set()  # members that need no further look in this start
@@ -113,9 +113,13 @@ class Pack:
         for slot in self.slots:
             if slot.number in self.running or not self._may_use(slot):
                 continue
-            if not self._newest() or (index := self._next(slot)) is None:
-                continue
-            indexes = [index, *self._company(slot, index)]
+            try:
+                if not self._newest() or (index := self._next(slot)) is None:
+                    continue
+                indexes = [index, *self._company(slot, index)]
+            except OSError as trouble:  # a full disk, for example: what runs goes on
+                print(f"Cannot claim a member now: {trouble}", flush=True)
+                return
             self.running[slot.number] = Running(indexes, self._begin(slot, indexes))
             self.used.add(slot.number)
 
@@ -168,7 +172,7 @@ class Pack:
         ]
         most = -(-(len(left) + 1) // (2 * len(self.slots))) - 1
         if self.ends is not None and limit:
-            most = min(most, int((self.ends - time.time()) / limit) - 1)
+            most = min(most, int((self.ends - time.monotonic()) / limit) - 1)
         found: list[int] = []
         for index in left:
             if len(found) >= most:
@@ -185,7 +189,7 @@ class Pack:
         limit = self.intent["tasks"][index]["limit_s"]
         if self.ends is None or limit is None or slot.number not in self.used:
             return True
-        return bool(time.time() + limit <= self.ends)
+        return bool(time.monotonic() + limit <= self.ends)
 
     def _begin(self, slot: slots.Slot, indexes: list[int]) -> int:
         """Start a member, or a line of them, in a fork of this process and return its id.
@@ -195,7 +199,7 @@ class Pack:
         index = indexes[0]
         limit = self.intent["tasks"][index]["limit_s"]
         if limit is not None and self.ends is not None:
-            limit = max(1.0, min(limit, self.ends - time.time() - ROOM_TO_END_S))
+            limit = max(1.0, min(limit, self.ends - time.monotonic() - ROOM_TO_END_S))
         variables = slot.variables(self.owner, limit, alone=index in self.suspects)
         sys.stdout.flush()
         pid = os.fork()
@@ -280,7 +284,10 @@ class Pack:
         if not self.folder.verdict(index).exists() and not self.folder.fence(index).exists():
             node, lives = os.environ.get("SLURMD_NODENAME", ""), record["number"] + 1
             verdict = Verdict(-1, self.owner, node, now, now, lives, 0, False, reason, interrupted=True)
-            write_verdict(self.batch, index, verdict)
+            with contextlib.suppress(
+                OSError
+            ):  # without it the main process knows once the allocation has ended
+                write_verdict(self.batch, index, verdict, patience_s=0)
 
     # ------------------------------------------------------------ measuring
 

@@ -30,7 +30,8 @@ class Slot:
 
     def variables(self, owner: str, limit_s: float | None, alone: bool = False) -> dict[str, str]:
         """Return what the environment of a member differs in from the allocation's."""
-        found = dict(self.others) | {"SLURM_CPUS_PER_TASK": str(self.cpus)}
+        # Without the second, a member's `srun` would wait until those of its neighbours have ended.
+        found = dict(self.others) | {"SLURM_CPUS_PER_TASK": str(self.cpus), "SLURM_OVERLAP": "1"}
         if self.gpus:
             found["CUDA_VISIBLE_DEVICES"] = ",".join(self.gpus)
         suspects = self.shared and not alone and mps_is_there()
@@ -42,9 +43,16 @@ class Slot:
             os.sched_setaffinity(0, self.pinned)
 
 
+def shape(pack: Mapping[str, Any], members: int) -> tuple[int, int, int]:
+    """Return for so many members on one list: the allocations, the slots of each, and the rounds."""
+    allocations = -(-members // (pack["slots"] * pack["rounds"]))
+    slots = min(pack["slots"], -(-members // allocations))
+    return allocations, slots, -(-members // (allocations * slots))
+
+
 def make(pack: Mapping[str, Any], members: int) -> list[Slot]:
-    """Return the slots for a pack as the main process describes it (see `packs.py`), no more than members."""
-    count, sharers = min(pack["slots"], members), pack["jobs_per_gpu"]
+    """Return the slots of one allocation for a list of members, as many as were asked for (see `packs.py`)."""
+    (_, count, _), sharers = shape(pack, members), pack["jobs_per_gpu"]
     whole = -(-count // sharers)  # as many GPUs, or sets of them, as are needed
     cpus = max(1, pack["cpus"] // sharers)
     allowed = sorted(os.sched_getaffinity(0))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from .files import read_json, write_json
+from .files import FULL_DISK_S, patiently, read_json, write_json
 from .folder import BatchFolder
 from .record import asdict, dataclass
 
@@ -29,9 +29,9 @@ class Verdict:
         return self.exit_code == 0
 
 
-def write_verdict(batch: Path, index: int, verdict: Verdict) -> None:
-    """Write the task's verdict, whole or not at all."""
-    write_json(BatchFolder(batch).verdict(index), asdict(verdict))
+def write_verdict(batch: Path, index: int, verdict: Verdict, patience_s: float = FULL_DISK_S) -> None:
+    """Write the task's verdict, whole or not at all. A full disk is waited for so long."""
+    patiently(lambda: write_json(BatchFolder(batch).verdict(index), asdict(verdict)), patience_s)
 
 
 def read_verdict(batch: Path, index: int) -> Verdict | None:

@@ -87,11 +87,12 @@ class Line:
 
     def run(self) -> int:
         """Run the process to its end, and settle what it has told. `left` is then what is to be started anew."""
-        self.file.write_text("".join(f"{start.task['pack_line']}\n" for start in self.left))
+        self.file.write_text("".join(f"{start.task['pack_line']}\n" for start in self.left), encoding="utf-8")
         first = self.left[0]
         script = f"{STAY}{self.command} {shlex.quote(str(self.file))}"
         self.said.unlink(missing_ok=True)
         output = os.open(self.said, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self._beat()
         open_log(Path(first.task["log"]))
         assert first.membership is not None
         try:
@@ -108,7 +109,7 @@ class Line:
             os.close(output)
         if ending.exit_code and not ending.fenced:
             child.hear(ending, SIGNAL_LAG_S)
-        self._listen()
+        self._listen(to_the_end=True)
         self._end(ending)
         for path in (self.file, self.said):
             path.unlink(missing_ok=True)
@@ -147,13 +148,17 @@ class Line:
         if self.left and self.left[0].life.fenced():
             return False
         if now - self._beaten >= self.heartbeat_s:
-            self._beaten = now
-            for start in self.left:
-                start.life.beat()
+            self._beat()
         return True
 
-    def _listen(self) -> None:
-        """Read what the process has said since, into the log of whom it concerns."""
+    def _beat(self) -> None:
+        """Show that all live, and which of them the process is at."""
+        self._beaten = time.monotonic()
+        for place, start in enumerate(self.left):
+            start.life.beat(in_line=place > 0)
+
+    def _listen(self, to_the_end: bool = False) -> None:
+        """Read what the process has said since, into the log of whom it concerns. The last line may be unfinished."""
         begun = time.monotonic()
         with self.said.open("rb") as file:
             file.seek(self._read)
@@ -161,6 +166,8 @@ class Line:
         self._read += len(new)
         lines = (self._rest + new).split(b"\n")
         self._rest = lines.pop()
+        if to_the_end and self._rest:
+            lines.append(self._rest)
         for line in lines:
             code = exit_code(line)
             if code is None:
@@ -179,6 +186,7 @@ class Line:
         self._limits.begun = time.monotonic()  # each has the whole of its time
         if self.left:
             self.left[0].began = time.time()
+            self.left[0].life.beat()
             open_log(Path(self.left[0].task["log"]))
 
 

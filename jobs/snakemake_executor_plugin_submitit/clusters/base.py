@@ -14,11 +14,11 @@ from .limits import Allowance
 
 PROGRAM = Path(allocation.__file__).with_name("__main__.py")  # what an allocation starts, with `python -I -S`
 
-# States in which a job may still run, or run again; every other one is an end.
-LIVE = frozenset(
-    ("PENDING", "RUNNING", "COMPLETING", "CONFIGURING", "REQUEUED", "REQUEUE_HOLD", "REQUEUE_FED",
-     "SUSPENDED", "RESIZING", "SIGNALING", "STAGE_OUT", "SPECIAL_EXIT", "STOPPED", "RESV_DEL_HOLD",
-     "POWER_UP_NODE", "UPDATE_DB", "EXPEDITING")
+# In every other state a job may still run, or run again: also in one that only a later version of SLURM has. An end
+# that is not known is seen once squeue has forgotten the job. LOST is our own word.
+ENDS = frozenset(
+    ("BOOT_FAIL", "CANCELLED", "COMPLETED", "DEADLINE", "FAILED", "LAUNCH_FAILED", "LOST", "NODE_FAIL", "OUT_OF_MEMORY",
+     "PREEMPTED", "RECONFIG_FAIL", "REVOKED", "TIMEOUT")
 )  # fmt: skip
 
 
@@ -36,7 +36,7 @@ class State:
     @property
     def live(self) -> bool:
         """Whether the task may still run, or run again."""
-        return self.name in LIVE
+        return self.name not in ENDS
 
 
 TaskId = tuple[str, int]  # (token of its batch, index)

@@ -22,6 +22,9 @@ WRONG_REQUEST = (
     "job cannot be submitted without", "invalid numeric value", "node count specification invalid",
     "nodes required for job are", "invalid gres", "not on path",
 )  # fmt: skip
+BACKSLASH = (
+    "the path of this folder contains a backslash, which SLURM removes from a job's files; use another"
+)
 POLICY = "violates accounting/qos policy"
 # AssocMaxSubmitJobLimit, AssocGrpSubmitJobsLimit, QOSMaxSubmitJobPerUserLimit, MaxSubmitJobsPerAccount ...
 FULL = re.compile(r"\w*(?:max|grp)submitjob\w*", re.IGNORECASE)

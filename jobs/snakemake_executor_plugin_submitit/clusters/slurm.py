@@ -22,9 +22,10 @@ from ..allocation.folder import BatchFolder
 from ..allocation.requeue import UNKNOWN_JOB
 from ..journal import Batch
 from ..settings import ExecutorSettings
-from .base import LIVE, PROGRAM, Cluster, NoAnswer, Refused, State, States, TaskId
+from .base import ENDS, PROGRAM, Cluster, NoAnswer, Refused, State, States, TaskId
 from .limits import Allowance, of_association, of_qos, of_qos_table, tightest
-from .refusals import refusal
+from .refusals import BACKSLASH, refusal
+from .sbatch import sbatch
 
 # A start in the second of its requeue fails ("Job credential revoked"), which is why SLURM lets requeued jobs wait.
 HURRIED = "StartTime=now+3"
@@ -84,13 +85,14 @@ class SlurmCluster(Cluster):
         return self._largest
 
     def submit(self, batch: Batch, first: int, count: int) -> str:
+        if "\\" in str(batch.path):
+            raise Refused(BACKSLASH, final=True)
         script = batch.files.script(first, None if batch.pack is None else count)
         script.write_text(self.script(batch, first, count))
         try:
-            answer = call("sbatch", str(script), timeout=120)
+            return sbatch(script)
         except NoAnswer as error:
             raise self.refused(str(error), -(-count // batch.tasks_per_allocation)) from error
-        return ArrayExecutor._get_job_id_from_submission_command(answer)
 
     def script(self, batch: Batch, first: int, count: int) -> str:
         """Return the sbatch file for tasks first ... first + count - 1 of the batch."""
@@ -148,7 +150,7 @@ class SlurmCluster(Cluster):
             return None
 
     def anything_queued(self) -> bool:
-        return any(row.state in LIVE for row in queue())
+        return any(row.state not in ENDS for row in queue())
 
     def offers(self, said: str) -> str:
         """Tell what the cluster has of that which it refused."""
@@ -252,7 +254,7 @@ class SlurmCluster(Cluster):
             if step:
                 peak[job] = memory or peak.get(job, "")
             else:
-                by_id[job] = [state.split()[0] if state else "", node, elapsed]
+                by_id[job] = [state.split()[0].rstrip("+") if state.split() else "", node, elapsed]
         return {
             task: State(by_id[job][0], job, by_id[job][1], "", by_id[job][2], peak.get(job, ""))
             for task, job in tasks.items()

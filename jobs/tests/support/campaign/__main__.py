@@ -22,7 +22,14 @@ EVENTS_IN_A_SWEEP = 100
 
 
 def campaign(
-    cluster: Cluster, folder: Path, events: int, seed: int, jobs: int, pack: int = 1, pace: float = 1.0
+    cluster: Cluster,
+    folder: Path,
+    events: int,
+    seed: int,
+    jobs: int,
+    pack: int = 1,
+    pace: float = 1.0,
+    warm: bool = False,
 ) -> Tally:
     """Run sweeps in folders of `folder` until so many events have happened. Folders without findings go."""
     tally = Tally()
@@ -31,7 +38,7 @@ def campaign(
             begun, number = time.monotonic(), tally.sweeps + 1
             where = folder / f"sweep{number}"
             budget = min(EVENTS_IN_A_SWEEP, events - tally.events.total())
-            sweep = Round(cluster, where, random.Random(f"{seed}.{number}"), jobs, budget, pack, pace)
+            sweep = Round(cluster, where, random.Random(f"{seed}.{number}"), jobs, budget, pack, pace, warm)
             cases, findings = sweep.judged()
             tally.add(cases, sweep.stage.events, findings)
             took = time.monotonic() - begun
@@ -53,6 +60,7 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10**6))
     parser.add_argument("--jobs", type=int, default=80, help="in each sweep")
     parser.add_argument("--pack", type=int, default=1, help="so many jobs share an allocation")
+    parser.add_argument("--warm", action="store_true", help="packed jobs share warm processes")
     parser.add_argument("--pace", type=float, default=1.0, help="how much longer to pause between events")
     parser.add_argument("--folder", type=Path, help="where sweeps lie; those with findings stay")
     options = parser.parse_args()
@@ -69,7 +77,14 @@ def main() -> int:
         cluster.up()
         try:
             tally = campaign(
-                cluster, folder, options.events, options.seed, options.jobs, options.pack, options.pace
+                cluster,
+                folder,
+                options.events,
+                options.seed,
+                options.jobs,
+                options.pack,
+                options.pace,
+                options.warm,
             )
         finally:
             shutil.copytree(cluster.dir / "log", folder / "slurm-logs", dirs_exist_ok=True)

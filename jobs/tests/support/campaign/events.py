@@ -26,7 +26,10 @@ def kill_command(stage: Stage) -> bool:
     """The command dies of SIGKILL, as at the hands of the kernel: it has failed."""
     if (job := draw_job(stage)) is None:
         return False
-    stage.harm(job, "its command was killed", lasting=True)
+    kill(job.pid, signal.SIGSTOP)  # a warm process may have come to another one meanwhile
+    for one in stage.living():
+        if one.pid == job.pid:
+            stage.harm(one, "its command was killed", lasting=True)
     kill(job.pid)
     return True
 
@@ -38,12 +41,13 @@ def kill_task(stage: Stage) -> bool:
     wrapper = job.pid
     while (above := processes.parent(wrapper)) and b"slurmstepd" not in processes.arguments(above)[:1][0]:
         wrapper = above
+    everything = processes.descendants(wrapper)
+    for pid in everything:  # stopped first: nobody sees the others go, or goes on to another job
+        kill(pid, signal.SIGSTOP)
     for one in stage.sharers(job):
         stage.harm(one, "its task was killed", lasting=True)
-    everything = processes.descendants(wrapper)
-    for signum in (signal.SIGSTOP, signal.SIGKILL):  # stopped first: nobody sees the others go
-        for pid in everything:
-            kill(pid, signum)
+    for pid in everything:
+        kill(pid)
     return True
 
 

@@ -133,6 +133,7 @@ class Tally:
     sweeps: int = 0
     jobs: int = 0
     starts: int = 0
+    shared: int = 0  # processes that ran several jobs
     anew: int = 0
     told: int = 0  # failures that people were told of; those that nothing explains are findings
     events: Counter[str] = field(default_factory=Counter)
@@ -143,6 +144,8 @@ class Tally:
         self.sweeps += 1
         self.jobs += len(cases)
         self.starts += sum(r["word"] == "start" for case in cases for r in case.records)
+        of = Counter((r.get("node"), r.get("pid")) for c in cases for r in c.records if r["word"] == "start")
+        self.shared += sum(count > 1 for count in of.values())
         self.told += sum(len(case.told) for case in cases)
         self.anew += sum(map(submitted_anew, cases))
         self.events.update(events)
@@ -160,6 +163,7 @@ class Tally:
             f"{self.told} failures told",
             f"{self.anew} starts in another allocation than before, without a failure",
         ]
+        rows += [f"{self.shared} processes that ran several jobs"] if self.shared else []
         rows += [f"{self.events.total()} events"]
         rows += [f"  {count:5} {kind}" for kind, count in sorted(self.events.items())]
         rows += [f"{kind}: {count}" for kind, count in self.counts().items()]

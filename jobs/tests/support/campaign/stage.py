@@ -102,7 +102,8 @@ class Stage:
             records = workload.records(self.folder, name)
             if records and records[-1]["word"] == "start":
                 last = records[-1]
-                if f"job.py\0{name}\0".encode() in b"\0".join(processes.arguments(last["pid"])):
+                command = b"\0".join(processes.arguments(last["pid"]))
+                if any(f"job.py\0{word}\0".encode() in command for word in (name, "--lines")):
                     found.append(Living(name, last["pid"], last["task"], last["node"]))
         return found
 

@@ -39,12 +39,14 @@ class Round:
         budget: int,
         pack: int = 1,
         pace: float = 1.0,
+        warm: bool = False,
     ) -> None:
         self.pace = pace  # the pauses between events are so much longer, for a slow machine
         self.jobs = workload.make_jobs(draw, size)
-        workload.write(folder, self.jobs)
+        workload.write(folder, self.jobs, warm)
         self.folder, self.draw, self.budget = folder, draw, budget
         self.stage = Stage(cluster, folder, draw, self.jobs, pack)
+        self.rounds = 6 if warm else 2  # the longer its list, the more jobs has a warm process
         self.told: list[tuple[float, str]] = []
         self.findings: list[Finding] = []
         self._is_calm = False
@@ -110,7 +112,8 @@ class Round:
         if self.stage.pack == 1:
             return []
         return [
-            "--submitit-pack", str(self.stage.pack), "--submitit-pack-rounds", "2", "--submitit-pack-wait-s", "1",
+            "--submitit-pack", str(self.stage.pack), "--submitit-pack-rounds", str(self.rounds),
+            "--submitit-pack-wait-s", "1",
             "--submitit-array-parallelism", "3",
         ]  # fmt: skip
 

@@ -13,40 +13,51 @@ from typing import Any
 # Each result is a chain of digests over all steps: a step that was left out or done twice shows in it.
 JOB = """\
 import fcntl, hashlib, json, os, signal, sys, time
-name, steps, pause, out = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]
 told = []
 for number in (signal.SIGUSR2, signal.SIGTERM):
     signal.signal(number, lambda n, frame: told.append(signal.Signals(n).name))
-facts = os.open(f"facts/{name}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-def say(word, **more):
-    task = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
-    node = os.environ.get("SLURMD_NODENAME")
-    record = dict(word=word, time=time.time(), pid=os.getpid(), step=step, task=task, node=node, **more)
-    os.write(facts, (json.dumps(record) + "\\n").encode())
-step, value = 0, name
-lock = os.open(f"locks/{name}", os.O_RDWR | os.O_CREAT)
-try:
-    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-except BlockingIOError:
-    say("beside")  # another life of this job runs
-if os.path.exists(f"state/{name}"):
-    step, value = json.load(open(f"state/{name}"))
-say("start")
-while step < steps and not told:
-    time.sleep(pause)
-    step += 1
-    value = hashlib.sha256(f"{value}:{step}".encode()).hexdigest()
-    with open(f"state/{name}.new", "w") as file:
-        json.dump([step, value], file)
-    os.replace(f"state/{name}.new", f"state/{name}")
-if step < steps:
-    time.sleep(pause * 3)  # what saving takes
-    say("saved", told=told)
-    sys.exit(4)
-with open(out + ".new", "w") as file:
-    file.write(value)
-os.replace(out + ".new", out)
-say("done")
+def run(name, steps, pause, out):
+    step, value = 0, name
+    facts = os.open(f"facts/{name}", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+    def say(word, **more):
+        task = f"{os.environ.get('SLURM_ARRAY_JOB_ID')}_{os.environ.get('SLURM_ARRAY_TASK_ID')}"
+        node = os.environ.get("SLURMD_NODENAME")
+        record = dict(word=word, time=time.time(), pid=os.getpid(), step=step, task=task, node=node, **more)
+        os.write(facts, (json.dumps(record) + "\\n").encode())
+    lock = os.open(f"locks/{name}", os.O_RDWR | os.O_CREAT)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        say("beside")  # another life of this job runs
+    if os.path.exists(f"state/{name}"):
+        step, value = json.load(open(f"state/{name}"))
+    say("start")
+    while step < steps and not told:
+        time.sleep(pause)
+        step += 1
+        value = hashlib.sha256(f"{value}:{step}".encode()).hexdigest()
+        with open(f"state/{name}.new", "w") as file:
+            json.dump([step, value], file)
+        os.replace(f"state/{name}.new", f"state/{name}")
+    if step < steps:
+        time.sleep(pause * 3)  # what saving takes
+        say("saved", told=told)
+        return 4
+    with open(out + ".new", "w") as file:
+        file.write(value)
+    os.replace(out + ".new", out)
+    say("done")
+    os.close(lock)
+    return 0
+if sys.argv[1] != "--lines":
+    sys.exit(run(sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), sys.argv[4]))
+for line in open(sys.argv[2]):
+    if told:
+        break
+    code = run(**json.loads(line))
+    print(json.dumps({"exit_code": code}), flush=True)
+    if code:
+        sys.exit(code)
 """
 
 SNAKEFILE = """\
@@ -60,9 +71,14 @@ rule work:
     params: steps=lambda w: JOBS[w.name]["steps"], pause=lambda w: JOBS[w.name]["pause"]
     resources:
         slurm_partition=lambda w: JOBS[w.name]["partition"], job_label="{{name}}",
-        array_label="campaign", progress="state/{{name}}"
+        array_label="campaign", progress="state/{{name}}"{warm}
     shell: "{python} -I -S job.py {{wildcards.name}} {{params.steps}} {{params.pause}} {{output}}"
 """
+# What lets members of a pack share a process that runs them one after the other.
+WARM = """,
+        pack_command="{python} -I -S job.py --lines", pack_line=json.dumps(
+            dict(name="{{name}}", steps="{{params.steps}}", pause="{{params.pause}}", out="out/{{name}}")
+        ).replace('"{{params.steps}}"', "{{params.steps}}").replace('"{{params.pause}}"', "{{params.pause}}")"""
 PARTITIONS = {"low": 9, "cut": 8, "graced": 3}  # how likely each is
 
 
@@ -94,13 +110,14 @@ def result(name: str, job: Job) -> str:
     return value
 
 
-def write(folder: Path, jobs: dict[str, Job]) -> None:
-    """Write the workflow into an empty folder."""
+def write(folder: Path, jobs: dict[str, Job], warm: bool = False) -> None:
+    """Write the workflow into an empty folder. `warm` lets packed jobs share processes."""
     for name in ("facts", "locks", "state", "out"):
         (folder / name).mkdir(parents=True)
     (folder / "job.py").write_text(JOB)
     (folder / "jobs.json").write_text(json.dumps({name: asdict(job) for name, job in jobs.items()}))
-    (folder / "Snakefile").write_text(SNAKEFILE.format(python=sys.executable))
+    more = WARM.format(python=sys.executable) if warm else ""
+    (folder / "Snakefile").write_text(SNAKEFILE.format(python=sys.executable, warm=more))
 
 
 def records(folder: Path, name: str) -> list[dict[str, Any]]:
