@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from favit.identity.closure import ROOT
+from favit.sweeps import shipped
 
 spec = importlib.util.spec_from_file_location("dist", ROOT / ".ci" / "dist.py")
 assert spec and spec.loader
@@ -80,6 +81,14 @@ def test_every_workflow_and_template_is_readable() -> None:
         for job in content.get("jobs", {}).values():
             for step in job["steps"]:
                 assert ("run" in step) != ("uses" in step), step
+
+
+def test_the_wheel_has_what_commands_read_besides_the_code() -> None:
+    asked = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert asked["force-include"] == {
+        name: f"favit/_project/{name}" for name in (*shipped.NAMES, *shipped.TERMS)
+    }
+    assert all((shipped.folder() / name).exists() for name in (*shipped.NAMES, *shipped.TERMS))
 
 
 def test_the_licence_of_every_package_that_is_asked_for_is_told() -> None:

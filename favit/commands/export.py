@@ -17,9 +17,9 @@ from favit.commands.main import add_config, command_line
 from favit.commands.report import section
 from favit.disk.files import write_atomic
 from favit.exporting import bundle, lock
-from favit.identity.closure import ROOT
 from favit.results.state import Results
 from favit.results.tables import files
+from favit.sweeps import shipped
 from favit.sweeps.config import Config, ConfigError, SweepConfig, load
 
 _README = """# {names}
@@ -33,6 +33,7 @@ Exported from FaViT-ProbSparse by `favit export`. It has {runs} of {asked} runs.
 | `runs/<name>/` | `run.json` (settings, fingerprint), `metrics.json`, `history.csv`, `predictions.npz`, `train.log` |
 | `snapshots/` | the code that trained them, named by its digest in `metrics.json` |
 | `config.yaml` | the configuration; `requirements.txt`: the packages, with versions |
+| `CITATION.cff`, `LICENSE` | how to cite it; what may be done with the code in `snapshots/` |
 | `manifest.json` | the SHA-256 of every other file |
 
 ## Check it
@@ -76,7 +77,7 @@ def export(config: Config, file: Path, sweeps: Sequence[SweepConfig], target: Pa
                     shutil.copyfile(path, folder / "tables" / path.name)
             report.write([section(config, sweep, results) for sweep in sweeps], folder, config.data)
             shutil.rmtree(folder / "report")
-            for path in (file, ROOT / "CITATION.cff", ROOT / "LICENSE"):
+            for path in (file, *(shipped.folder() / name for name in shipped.TERMS)):
                 if path.is_file():
                     shutil.copyfile(path, folder / path.name)
             write_atomic(folder / bundle.LOCK, lock.lock())

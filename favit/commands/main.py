@@ -74,7 +74,7 @@ def run(verb: str, arguments: Sequence[str]) -> int:
 
 
 def failed(error: OSError) -> str:
-    """What a file or the system refused, for people: ``cannot use results/tables: Permission denied``."""
+    """Say which file failed, and why: ``cannot use results/tables: Permission denied``."""
     return (
         f"cannot use {error.filename}: {error.strerror}" if error.filename and error.strerror else str(error)
     )

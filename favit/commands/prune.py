@@ -58,7 +58,7 @@ class Asked:
     unknown: bool = False  # whether what nobody is known to have asked for is this configuration's, too
 
     def is_given_up(self, settings: object, stale: bool = False) -> bool:
-        """Whether what has these settings is this configuration's to discard."""
+        """True if results of these settings are this configuration's to discard."""
         if settings in self.others:
             return False
         if settings in self.today:

@@ -39,7 +39,7 @@ class Watched:
         self._runs = {s.name: [run for run in runs(config, s.name) if run.key in keys] for s, keys in asked}
 
     def look(self) -> dict[str, list[Progress]]:
-        """Where the runs of each sweep stand; without words, sweeps that nobody has begun are left out."""
+        """Return the progress of each run, by sweep."""
         every: list[Run] = unique(run for found in self._runs.values() for run in found)
         found = {s.run.key: progress(s, self._results) for s in self._results.states(every)}
         looked = {}

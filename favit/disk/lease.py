@@ -42,7 +42,7 @@ class Fenced(Exception):
 
 @dataclass(frozen=True)
 class Holder:
-    """Who holds a lease: which life of which allocation, which process of which machine."""
+    """The holder of a lease: a process of a machine, and the life of the SLURM allocation that it is."""
 
     token: str
     allocation: str
@@ -67,11 +67,11 @@ class Holder:
         )
 
     def fences(self, other: Holder) -> bool:
-        """Whether this is a later life of the other's allocation."""
+        """True if this is a later life of the other's allocation, which has then ended."""
         return bool(self.allocation) and self.allocation == other.allocation and self.life > other.life
 
     def is_gone(self) -> bool:
-        """Whether this holder is known to have ended: only its own machine can tell."""
+        """True if this holder is known to have ended; on another machine always false, since only its own can tell."""
         return self.machine == _machine() != "" and _started(self.pid) != self.started
 
 

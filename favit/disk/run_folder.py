@@ -38,7 +38,7 @@ class RunFolder:
 
     @property
     def history(self) -> Path:
-        """One row of scores for each epoch."""
+        """The history: a row of scores for each epoch."""
         return self.path / "history.csv"
 
     @property
@@ -59,7 +59,7 @@ class RunFolder:
 
     @property
     def loggers_log(self) -> Path:
-        """What the processes of its loggers printed, where they did."""
+        """The output of its loggers, which run in processes of their own; absent if they printed nothing."""
         return self.path / "loggers.log"
 
     def logged(self, logger: str) -> Path:
@@ -78,7 +78,7 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the result is there."""
+        """True if the run has its result."""
         return self.metrics.exists()
 
     def checkpoint(self, position: int) -> Path:

@@ -70,7 +70,7 @@ class LoadedRun:
 
     @property
     def history(self) -> pd.DataFrame:
-        """One row for each epoch: loss, learning rate, scores, seconds, examples a second, bytes of memory."""
+        """A row for each epoch: loss, learning rate, scores, seconds, examples a second, bytes of memory."""
         import pandas as pd
 
         file = RunFolder(self.folder).history

@@ -26,7 +26,7 @@ def record(note: Path, digest: str, files: Iterable[Path]) -> None:
 
 
 def is_current(note: Path, digest: str, files: Iterable[Path]) -> bool:
-    """Whether ``files`` are there, all of them as they were made, and from ``digest``."""
+    """True if all ``files`` are as they were made, and were made from ``digest``."""
     try:
         return bool(json.loads(note.read_text()) == {"digest": digest, "files": _digests(files)})
     except (OSError, ValueError):

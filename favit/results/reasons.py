@@ -53,7 +53,7 @@ def changed_settings(result: Result, run: Run) -> dict[str, tuple[Any, Any]]:
 
 
 def differences(result: Result, state: State, fingerprinter: Fingerprinter) -> Iterator[str]:
-    """What makes a result invalid today: settings, code, data, versions."""
+    """List what makes a result invalid today: settings, code, data, versions."""
     then, now = result.fingerprint, state.fingerprint
     changed = changed_settings(result, state.run) if then["settings"] != now.settings else {}
     if changed:
@@ -111,7 +111,7 @@ def line(state: State, fingerprinter: Fingerprinter) -> str:
 
 
 def summary(states: Iterable[State], fingerprinter: Fingerprinter) -> str:
-    """How many runs would be trained and why, a line for each reason."""
+    """Say how many runs would be trained, and why, a line for each reason."""
     states = list(states)
     counting = sum(s.counts for s in states)
     reasons = Counter(reason(s, fingerprinter) for s in states if not s.counts)

@@ -45,7 +45,7 @@ class State:
 
     @property
     def counts(self) -> bool:
-        """Whether there is a result that may enter a table."""
+        """True if the run has a result that may enter a table."""
         return self.result is not None
 
 
@@ -147,7 +147,7 @@ def _same_versions(then: Mapping[str, str], today: Fingerprint) -> bool:
 
 
 def same_input(result: Result, today: Fingerprint) -> bool:
-    """Whether a result has today's settings and data."""
+    """True if a result was made from today's settings and data."""
     then = result.fingerprint
     # Without the data on this machine there is nothing to compare with: what the result says is trusted.
     same_data = today.data is None or then.get("data") == dict(today.data)

@@ -40,7 +40,7 @@ def note(config: Config, name: str) -> Path:
 
 
 def table_is_current(config: Config, name: str, digest: str) -> bool:
-    """Whether the table on disk is the one that would be made now, in all formats."""
+    """True if the table on disk is the one that would be made now, in all formats."""
     return is_current(note(config, name), digest, files(config, name))
 
 

@@ -31,7 +31,7 @@ class Logger:
         return self.name if self.name in NAMES else ""
 
     def as_json(self) -> dict[str, Any]:
-        """As ``run.json`` has it."""
+        """Return the logger as ``run.json`` has it."""
         return {"name": self.name, "options": dict(self.options)}
 
 
@@ -47,7 +47,7 @@ def loggers_of(written: Sequence[Any], source: str) -> tuple[Logger, ...]:
 
 
 def is_installed(package: str) -> bool:
-    """Whether it can be imported here. A folder of its name alone, such as W&B leaves, is no package."""
+    """True if it can be imported here. A folder of its name alone, such as W&B leaves, is no package."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -10,6 +10,8 @@ _PACKAGE = Path(__file__).parents[1]
 
 # What ``favit init`` lays out, and pyproject.toml puts into the wheel.
 NAMES = ("Snakefile", "config.yaml", "workflow", "slurm", "workstation")
+# What an export has besides: how to cite, and what may be done with the code in it.
+TERMS = ("CITATION.cff", "LICENSE")
 
 LAST = "Snakefile"  # is laid out when all else is: a folder that has it has all
 

@@ -28,12 +28,12 @@ _LAST = 8192  # bytes of a log in which its last epoch is looked for
 
 @dataclass(frozen=True)
 class Progress:
-    """One run as it stands.
+    """The progress of one run.
 
-    epoch of epochs are behind it. scores: those of the last epoch, as its log has them (``top1 93.24 top5 100``).
-    speed: examples a second, with their unit. left: seconds, as the run expected after its last epoch, less the time
-    since; None if it has none behind it. seconds: what it took, where it is finished. said: the last line of its
-    log, where it stopped.
+    epoch: how many of its ``epochs`` are done. scores: those of the last epoch, as its log has them
+    (``top1 93.24 top5 100``). speed: examples a second, with their unit. left: seconds, as the run expected after its
+    last epoch, less the time since; None before the first. seconds: what it took, if it is finished. said: the last
+    line of its log, if it stopped.
     """
 
     run: Run
@@ -49,7 +49,7 @@ class Progress:
 
     @property
     def done(self) -> bool:
-        """Whether it has a result."""
+        """True if the run has a result."""
         return self.standing in ("finished", "diverged")
 
     @property

@@ -32,7 +32,10 @@ class Curve:
 
 @dataclass(frozen=True)
 class Card:
-    """One run for people. settings: name and value. again: the command that repeats it, empty where none is known."""
+    """A run as the report shows it.
+
+    settings: name and value. again: the command that repeats it, empty where none is known.
+    """
 
     name: str
     state: str

@@ -62,7 +62,7 @@ class Feeds:
         self._end = {"status": status, "metrics": dict(metrics)}
 
     def close(self) -> None:
-        """Let them finish, for a while, and end those that do not."""
+        """Wait for the loggers to finish, for ``WAIT_S`` or ``WAIT_STOPPED_S``, and end those that do not."""
         wait = WAIT_STOPPED_S if self._end["status"] == "stopped" else WAIT_S
         self._tell({"end": self._end})
         until = time.monotonic() + wait

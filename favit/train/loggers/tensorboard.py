@@ -20,7 +20,7 @@ from favit.train.loggers.about import About
 
 
 class Writer:
-    """One event file for each life, with all rows from the first; at the run's end those of earlier lives go."""
+    """Writes an event file for each life, with all rows from the first; at the run's end those of earlier lives go."""
 
     replays = True
 

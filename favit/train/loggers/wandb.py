@@ -27,7 +27,7 @@ _QUIET = {
 
 
 class Writer:
-    """One run of W&B: the same id in each life of ours.
+    """Writes one run of W&B, which has the same id in each life of ours.
 
     ``package`` is who is asked for ``init``; all other options are handed to it.
     """
