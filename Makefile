@@ -64,12 +64,12 @@ test-sweeps: $(READY)
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m 'slow and not slurm' -n $(CORES) --dist loadfile tests/workflow tests/identity \
 	  tests/imagenet tests/analysis tests/planning tests/train/test_resume.py tests/train/test_launch.py jobs/tests \
 	  --ignore tests/identity/test_mutants.py \
-	  --deselect tests/train/test_resume.py::test_killed_at_ten_random_points_at_length $(ONCE_MORE)
+	  --deselect tests/train/test_resume.py::test_killed_at_ten_random_points_at_length --durations 25 $(ONCE_MORE)
 
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile $(ONCE_MORE)
+	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile --durations 25 $(ONCE_MORE)
 
 test-slurm-long: $(READY)
 	$(BIN)/python -m pytest -m 'slurm and slow'
