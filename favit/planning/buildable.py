@@ -6,8 +6,6 @@ Asked in a process of its own, which imports timm and torch; whoever asks does n
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,9 +14,9 @@ from favit.components.facts import stated
 from favit.components.literals import family_of
 from favit.components.timm_names import KEPT, WRITTEN
 from favit.disk.cache import Cache
-from favit.identity.closure import ROOT
 from favit.identity.digests import short_digest
 from favit.identity.versions import installed
+from favit.planning._process import ask, last_words
 from favit.sweeps.config import ConfigError
 from favit.sweeps.runs import Run
 
@@ -66,17 +64,9 @@ def _key(asked: Mapping[str, Any]) -> str:
 def _answers(asked: list[dict[str, Any]]) -> list[Mapping[str, Any]]:
     if not asked:
         return []
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-    done = subprocess.run(
-        [sys.executable, "-m", "favit.planning.buildable"],
-        input=json.dumps(asked),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    done = ask("favit.planning.buildable", asked)
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or ["no output"])[-1]
-        raise ConfigError(f"cannot check timm's models here: {last}")
+        raise ConfigError(f"cannot check timm's models here: {last_words(done, 'no output')}")
     answers: list[Mapping[str, Any]] = json.loads(done.stdout.splitlines()[-1])
     return answers
 

@@ -6,8 +6,6 @@ In a process of its own, which imports torch; whoever asks does not. What was tr
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,8 +14,8 @@ from typing import Any
 from favit.components import declared, own, registry
 from favit.components.literals import literals, task_of
 from favit.disk.cache import Cache
-from favit.identity.closure import ROOT
 from favit.identity.digests import data_files, short_digest
+from favit.planning._process import ask, last_words
 from favit.results.state import State
 from favit.sweeps.config import ConfigError
 
@@ -76,21 +74,14 @@ def _asked(state: State, data: Path) -> dict[str, Any]:
 def _answers(asked: list[dict[str, Any]], data: Path) -> list[Mapping[str, Any]]:
     if not asked:
         return []
-    path = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
     question = {"components": [str(folder) for folder in own.folders()], "data": str(data), "asked": asked}
-    done = subprocess.run(
-        [sys.executable, "-m", "favit.planning.tried"],
-        input=json.dumps(question),
-        capture_output=True,
-        text=True,
-        env={**os.environ, "PYTHONPATH": path},
-    )
+    done = ask("favit.planning.tried", question)
     try:
         answers: list[Mapping[str, Any]] = json.loads(done.stdout.splitlines()[-1])
         return answers
     except (IndexError, ValueError):
-        last = (done.stderr.strip().splitlines() or [f"it ended with {done.returncode}"])[-1]
-        raise ConfigError(f"cannot try the components and data of your own here: {last}") from None
+        why = last_words(done, f"it ended with {done.returncode}")
+        raise ConfigError(f"cannot try the components and data of your own here: {why}") from None
 
 
 def answer(asked: Mapping[str, Any], data: Path) -> dict[str, str | None]:
