@@ -55,7 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     failed = checked = 0
     for subject in subjects:
         print(f"{own.shown(subject.room, subject.file)}: {subject.name}", flush=True)
-        for check in _checks(subject, config, options.slow, reader):
+        for place, check in enumerate(_checks(subject, config, options.slow, reader)):
             checked += 1
             problem = _problem(check)
             failed += problem is not None
@@ -63,7 +63,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"  {'ok    ' if problem is None else 'FAILED'}  {said}", flush=True)
             if problem is not None:
                 print(f"          {problem}", flush=True)
-            if problem is not None and check in _first:
+            if problem is not None and place == 0:
                 break  # the others would say the same
     held = "all passed" if not failed else f"{failed} failed"
     print(
@@ -129,9 +129,9 @@ def _checks(
 ) -> Iterator[Callable[[], None]]:
     """The checks of a component, ready to call; each docstring is the sentence to print.
 
-    Without the first one the others say nothing new: see ``_first``.
+    Where the first one fails the others say nothing new.
     """
-    yield _first_of(_declares(subject, reader))
+    yield _declares(subject, reader)
     contract = importlib.import_module(f"favit.contracts.{subject.room}")
     checks = (*contract.CHECKS, *(contract.SLOW if slow else ()))
     if subject.room != "data":
@@ -151,14 +151,6 @@ def _checks(
             yield loads
         else:
             yield from (_bound(check, subject.name, root, run.settings) for check in checks)
-
-
-_first: list[Callable[[], None]] = []
-
-
-def _first_of(check: Callable[[], None]) -> Callable[[], None]:
-    _first.append(check)
-    return check
 
 
 def _loads(subject: Subject, root: Path, run: Run) -> Callable[[], None]:
