@@ -164,6 +164,7 @@ def _loads(subject: Subject, root: Path, run: Run) -> Callable[[], None]:
 
 
 _DEFINES = {"models": "build", "data": "load"}
+_MODULES = {"aggregators": "Aggregator", "attention": "Attention"}
 
 
 def _declares(subject: Subject, reader: Reader) -> Callable[[], None]:
@@ -183,8 +184,19 @@ def _declares(subject: Subject, reader: Reader) -> Callable[[], None]:
         wanted = _DEFINES.get(subject.room)
         if wanted and not callable(getattr(module, wanted, None)):
             raise ValueError(f"{own.shown(subject.room, subject.file)} has no function {wanted}; define it")
+        _is_a_module(subject, getattr(module, _MODULES.get(subject.room, ""), None))
 
     return declares
+
+
+def _is_a_module(subject: Subject, kind: Any) -> None:
+    from torch import nn
+
+    if isinstance(kind, type) and not issubclass(kind, nn.Module):
+        where = own.shown(subject.room, subject.file)
+        raise ValueError(
+            f"{kind.__name__} in {where} is no torch module; write class {kind.__name__}(nn.Module)"
+        )
 
 
 def _bound(check: Callable[..., None], *arguments: Any) -> Callable[[], None]:

@@ -8,7 +8,7 @@ A text is a list of pieces, plain values that JSON can hold:
 * ``["l", modules]``: modules that an import inside a function loads;
 * ``["p", beginning]``: modules one of which a call imports by a name made at run time that begins so;
 * ``["o", kind, pieces]``: what counts only where some code of the closure reads it: ``doc``, ``annotation``,
-  ``text`` of an exception;
+  ``text`` of an exception or of what is only said;
 * ``["x", reference, pieces]``: the constant text given to a class of exceptions, which counts unless that is plain.
 
 Local variables are numbered in the order of their appearance, unless the definition can look at its own names.
@@ -24,7 +24,7 @@ from typing import Any
 from favit.identity import scopes
 from favit.identity.pieces import Pieces, PieceWriter
 from favit.identity.scopes import Scope
-from favit.identity.syntax import LOADS_COMPONENTS, PLAIN_ERRORS, loaded_by, may_load, plain_text
+from favit.identity.syntax import LOADS_COMPONENTS, LOGGED, PLAIN_ERRORS, loaded_by, may_load, plain_text
 
 
 class Writer(PieceWriter):
@@ -231,10 +231,15 @@ class Writer(PieceWriter):
         return None
 
     def _saying(self, node: ast.Call, scope: Scope | None) -> Any:
-        """Whether a call only tells people something: ``print`` to the screen."""
+        """Whether a call only tells people something: ``print`` to the screen, a logger's methods."""
         func = node.func
-        said = isinstance(func, ast.Name) and func.id == "print" and func.id not in self._bound
-        return "text" if said and not node.keywords and not (scope and scope.holder("print")) else None
+        owner = func.value if isinstance(func, ast.Attribute) and func.attr in LOGGED else func
+        if not isinstance(owner, ast.Name) or (scope and scope.holder(owner.id)):
+            return None
+        if owner is not func:
+            return "text" if owner.id in self._loggers else None
+        screen = all(k.arg == "flush" and isinstance(k.value, ast.Constant) for k in node.keywords)
+        return "text" if owner.id == "print" and owner.id not in self._bound and screen else None
 
     def _said(self, node: ast.expr, scope: Scope | None, condition: Any) -> None:
         """An argument whose constant text goes; what is put into it stays."""

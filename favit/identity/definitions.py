@@ -48,6 +48,7 @@ _ANALYSER = (
     "definitions",
     "facts",
     "expressions",
+    "handlers",
     "importing",
     "instances",
     "linking",

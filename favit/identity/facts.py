@@ -51,12 +51,14 @@ class _Analysis:
         classes = {s.name: s for s in self._body if isinstance(s, ast.ClassDef)}
         functions = [s.name for s in self._body if isinstance(s, ast.FunctionDef | ast.AsyncFunctionDef)]
         self._purity = Purity(self._imported, values, classes, functions, is_own, self._late)
+        self._loggers = {n for n in self._bound if times[n] == 1 and self._logs(n, values.get(n))}
 
     def facts(self) -> dict[str, Any]:
         statements = [self._statement(s) for s in self._body if not without_effect(s)]
         return {
             "whole": self._why_whole(),
             "late": self._late,
+            "loggers": sorted(self._loggers),
             "bases": [list(b) for b in self._purity.bases],
             "attributes": [list(a) for a in self._purity.attributes],
             "named": [list(n) for n in self._purity.named],
@@ -106,7 +108,7 @@ class _Analysis:
         names = [
             n for kind, n, _ in scopes.bindings([node], self._package) if kind not in ("global", "nonlocal")
         ]
-        needs, reads, words, freeze, foreign, stored = looks(node, self._imported, self._once)
+        needs, reads, words, freeze, foreign, stored, says = looks(node, self._imported, self._once)
         found: dict[str, Any] = {
             "kind": "import" if is_import else type(node).__name__,
             "label": _label(node),
@@ -117,6 +119,7 @@ class _Analysis:
             "words": sorted(words),
             "foreign": sorted(foreign),
             "stored": sorted(stored),
+            "says": sorted(says),
         }
         if is_import:
             every = list(scopes.imports(node, self._package))  # type: ignore[arg-type]
@@ -141,7 +144,7 @@ class _Analysis:
     def _pieces(self, node: ast.stmt, freeze: bool) -> Pieces:
         late = ["late annotations "] if self._late and _annotates(node) else []
         annotated = not self._late and any(not self._purity.annotation(a) for a in _annotations(node))
-        writer = Writer(self._module, self._package, self._bound, freeze, annotated)
+        writer = self._writer(freeze, annotated)
         target = (
             node.targets[0]
             if isinstance(node, ast.Assign) and len(node.targets) == 1
@@ -157,12 +160,21 @@ class _Analysis:
             return [*late, "value ", *writer.written(node.value), *writer.local_names()]
         return [*late, *writer.written(node), *writer.local_names()]
 
+    def _writer(self, freeze: bool, annotated: bool = False) -> Writer:
+        return Writer(self._module, self._package, self._bound, freeze, annotated, self._loggers)
+
+    def _logs(self, name: str, value: ast.expr | None) -> bool:
+        """Whether a name stands for ``logging`` or for one of its loggers."""
+        if isinstance(value, ast.Call):
+            return self._purity.meaning(value.func) == "logging.getLogger"
+        return self._once.get(name) == ("logging", None)
+
     def _of_class(self, node: ast.ClassDef, freeze: bool) -> dict[str, Any]:
         before = len(self._purity.bases)
         Purity.of_class(self._purity, node)
         bases = [list(b) for b in self._purity.bases[before:]]
         methods = {
-            f"{node.name}.{m.name}": Writer(self._module, self._package, self._bound, freeze).written(m)
+            f"{node.name}.{m.name}": self._writer(freeze).written(m)
             for m in node.body
             if isinstance(m, ast.FunctionDef | ast.AsyncFunctionDef)
         }

@@ -56,13 +56,18 @@ class Linker(Importing):
         self._words: set[str] = set()
         self._foreign: set[str] = set()  # attributes of other packages that are searched at run time
         self._stored: set[str] = set()  # attributes that are set
+        self._loggers: set[str] = set()  # names of loggers
         self._handed: set[str] = (
             set()
         )  # packages that are values somewhere: their modules are their attributes
         if like is not None:
             self._forced, self._escaped = dict(like._forced), set(like._escaped)
             self._reads, self._words, self._everything = set(like._reads), set(like._words), like._everything
-            self._foreign, self._stored = set(like._foreign), set(like._stored)
+            self._foreign, self._stored, self._loggers = (
+                set(like._foreign),
+                set(like._stored),
+                set(like._loggers),
+            )
             self._handed = set(like._handed)
         while self._learnt:
             self._learnt = False
@@ -219,6 +224,8 @@ class Linker(Importing):
     def _text_of(self, node: Node, whole: bool) -> str:
         statement = self._statement(node)
         self._learn(self._reads, set(statement["reads"]))
+        if not all(self._only_holds(name, node.module) for name in statement["says"]):
+            self._learn(self._reads, {"text"})
         if "everything" in statement["needs"] and not self._everything:
             self._everything = self._learnt = True
         if "module" in statement["needs"]:
@@ -226,6 +233,11 @@ class Linker(Importing):
         self._learn(self._words, set(statement["words"]))
         self._foreign |= set(statement["foreign"])
         self._stored |= set(statement["stored"])
+        facts = self._files.facts(node.module)
+        assert facts is not None
+        self._loggers |= set(facts["loggers"])
+        if self._loggers & self._stored:
+            self._learn(self._reads, {"text"})  # another object may have been put in a logger's place
         if self._foreign & self._stored and not self._everything:
             self._everything = self._learnt = True  # a module may have been put where names are searched
         epoch = f"e{self._epochs.get(node, -1)} "

@@ -12,10 +12,10 @@ import ast
 import re
 from typing import NamedTuple
 
+from favit.identity.handlers import handled
 from favit.identity.instances import Instances
 from favit.identity.purity import DECORATORS
 from favit.identity.scopes import Target
-from favit.identity.syntax import PLAIN_ERRORS
 
 # Reached anywhere, these let code see more than names tell: all files count whole.
 _EVERYTHING = {
@@ -87,12 +87,15 @@ _READS = {
                    "custom_op", "triton_op", "infer_schema"},
     "text": {"exc_info", "__exit__", "__aexit__", "__context__", "__cause__", "format_exc", "format_exception",
              "print_exc", "excepthook", "exception", "redirect_stdout", "redirect_stderr", "capture_output",
-             "add_note", "__traceback__", "TracebackException"},
+             "add_note", "__traceback__", "TracebackException",
+             "Handler", "StreamHandler", "FileHandler", "MemoryHandler", "QueueHandler", "addHandler", "addFilter",
+             "basicConfig", "dictConfig", "fileConfig", "setLogRecordFactory", "setLoggerClass", "getMessage"},
     "names": {"__dict__", "vars", "dir", "__dir__", "__getattribute__", "getattr_static", "Formatter"},
     "paths": {"__module__"},
 }  # fmt: skip
 
-
+# Set of anything, they catch what is printed.
+_SAYING = {"print", "stdout", "stderr", "__stdout__", "__stderr__", "write"}
 # Set of any class, they are told of every definition that follows.
 _HEARD_BY_ALL = {"__init_subclass__", "__set_name__"}
 # Set of another package, they have definitions do more than define.
@@ -103,7 +106,8 @@ class Looks(NamedTuple):
     """What a top-level statement looks at.
 
     ``words`` are attributes and texts, ``freeze`` says whether it looks at its own locals. ``foreign`` are attributes
-    of other packages that are searched for names made at run time, ``stored`` those that are set of anything.
+    of other packages that are searched for names made at run time, ``stored`` those that are set of anything. ``says``
+    are classes of errors into whose texts it puts those of others.
     """
 
     needs: set[str]
@@ -112,6 +116,7 @@ class Looks(NamedTuple):
     freeze: bool
     foreign: set[str]
     stored: set[str]
+    says: set[str]
 
 
 def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) -> Looks:
@@ -166,7 +171,8 @@ def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) 
     if words & _MODULE and _calls(node, _MODULE):
         needs |= {"module", "imports"}
     reads = {kind for kind, signs in _READS.items() if words & signs}
-    if _reads_exceptions(node):
+    said = handled(node)
+    if said.reads or stored & _SAYING:
         reads.add("text")
     if handed & _MODULE or _renames(node) or handed & _IMPORTERS:
         needs.add("everything")  # called elsewhere, they look at another module or function
@@ -175,7 +181,7 @@ def looks(node: ast.stmt, imported: dict[str, Target], once: dict[str, Target]) 
     if "module" in needs:
         reads.add("names")
     freeze = _calls(node, _LOCALS) or "everything" in needs
-    return Looks(needs, reads, attributes, freeze, foreign, stored)
+    return Looks(needs, reads, attributes, freeze, foreign, stored, said.into)
 
 
 def _named(text: str) -> set[str]:
@@ -276,38 +282,3 @@ def _is_value(node: ast.AST) -> bool:
 
 def _is_text(node: ast.AST) -> bool:
     return isinstance(node, ast.Constant) and isinstance(node.value, str)
-
-
-def _reads_exceptions(node: ast.AST) -> bool:
-    """Whether a handler looks at the exception that it caught, other than to say or raise it again."""
-    return any(
-        isinstance(handler, ast.ExceptHandler)
-        and handler.name
-        and any(_reads(s, handler.name) for s in handler.body)
-        for handler in ast.walk(node)
-    )
-
-
-def _reads(node: ast.AST, name: str) -> bool:
-    if isinstance(node, ast.Name):
-        return node.id == name
-    if isinstance(node, ast.Raise):
-        if isinstance(node.exc, ast.Call) and getattr(node.exc.func, "id", None) in PLAIN_ERRORS:
-            # put into another text, which is looked at where that one is
-            return any(_reads(a, name) for a in node.exc.args if not _says(a, name)) or any(
-                _reads(k, name) for k in node.exc.keywords
-            )
-        return not isinstance(node.exc, ast.Name) and node.exc is not None and _reads(node.exc, name)
-    return any(_reads(child, name) for child in ast.iter_child_nodes(node))
-
-
-def _says(node: ast.AST, name: str) -> bool:
-    """``f"... {error}"``, ``str(error)``: no more than the text."""
-    if isinstance(node, ast.JoinedStr):
-        return all(
-            isinstance(p, ast.Constant)
-            or (isinstance(p, ast.FormattedValue) and (isinstance(p.value, ast.Name) or not _reads(p, name)))
-            for p in node.values
-        )
-    call = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "str"
-    return call and all(isinstance(a, ast.Name) for a in node.args)  # type: ignore[attr-defined]

@@ -160,15 +160,16 @@ class Names:
         statement = self._statement(node)
         if statement["kind"] != "ClassDef" or not statement["plain"]:
             return False
-        facts = self._files.facts(node.module)
-        assert facts is not None
         names = statement["base_names"]
-        return bool(names) and all(
-            self._is_plain(["r", n, []], node.module)
-            if self._place(facts, n) is not None
-            else n in PLAIN_ERRORS
-            for n in names
-        )
+        return bool(names) and all(self._only_holds(n, node.module) for n in names)
+
+    def _only_holds(self, name: str, module: str) -> bool:
+        """Whether a name in a module is that of a class of exceptions that only holds the text that it is given."""
+        facts = self._files.facts(module)
+        assert facts is not None
+        if self._place(facts, name) is None:
+            return name in PLAIN_ERRORS
+        return self._is_plain(["r", name, []], module)
 
 
 def _rest(chain: list[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 from favit.identity.closure import without_effect
@@ -21,13 +21,19 @@ class PieceWriter:
     """Writes one top-level statement of a module.
 
     ``bound`` are the names that the module binds; ``freeze`` keeps local names as they are; with ``annotated`` all
-    annotations count.
+    annotations count. ``loggers`` are names of the module that stand for ``logging`` or for what ``getLogger`` gave.
     """
 
     def __init__(
-        self, module: str, package: str, bound: set[str], freeze: bool = False, annotated: bool = False
+        self,
+        module: str,
+        package: str,
+        bound: set[str],
+        freeze: bool = False,
+        annotated: bool = False,
+        loggers: Collection[str] = (),
     ) -> None:
-        self._module, self._package, self._bound = module, package, bound
+        self._module, self._package, self._bound, self._loggers = module, package, bound, loggers
         self._freeze, self._annotations_count = freeze, annotated
         self._numbered: list[str] = []
         self._class: list[str] = []

@@ -20,6 +20,8 @@ PLAIN_ERRORS = {
     if isinstance(kind, type) and issubclass(kind, Exception) and kind.__module__ == "builtins"
 } - {"StopIteration", "StopAsyncIteration", "ExceptionGroup", "BaseExceptionGroup"}
 
+# Methods of a logger that say something; `logger.exception` reads the one that is handled.
+LOGGED = {"debug", "info", "warning", "error", "critical", "log"}
 
 # Calls that import the module of the name that they are given, and by what that is called.
 _LOADING = {

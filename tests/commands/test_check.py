@@ -37,6 +37,8 @@ MODEL = 'VARIANTS = ("mine",)\nTASK = "classification"\nAGGREGATORS = "none"\n'
         ("aggregators/mine", "def Aggregator(:\n", "mine.py, line 1: invalid syntax"),
         ("aggregators/mine", "from favit.aggregators._more import x\n\n\nclass Aggregator: ...\n", "_more.py, line 1"),
         ("aggregators/mine", "", "has no class Aggregator; define it"),
+        ("aggregators/mine", "class Aggregator: ...\n", "mine.py is no torch module; write class Aggregator(nn.Mod"),
+        ("attention/mine", "class Attention: ...\n", "mine.py is no torch module; write class Attention(nn.Module)"),
         ("models/mine", MODEL, "has no function build; define it"),
         ("models/mine", MODEL.replace("TASK", "TASKS"), "TASK must be one of 'classification', 'forecasting'"),
         ("models/mine", MODEL.replace('"none"', '"some"'), "AGGREGATORS must be 'aggregators', 'attention' or 'none'"),

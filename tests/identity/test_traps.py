@@ -14,8 +14,9 @@ from tests.identity.traps import CASES as OF_ONE_ROOT
 from tests.identity.traps import Case
 from tests.identity.traps_of_definitions import TRAPS
 from tests.identity.traps_of_parts import PARTS
+from tests.identity.traps_of_texts import TEXTS
 
-CASES = [*OF_ONE_ROOT, *PARTS, *TRAPS]
+CASES = [*OF_ONE_ROOT, *PARTS, *TRAPS, *TEXTS]
 
 # Runs each folder's program in turn, and prints what it returned.
 _EXECUTE = """
