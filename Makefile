@@ -69,7 +69,7 @@ test-sweeps: $(READY)
 # Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
 test-slurm: $(READY)
-	$(BIN)/python -m pytest -m 'slurm and not slow' -n 2 --dist loadfile --durations 25 $(ONCE_MORE)
+	$(BIN)/python -m pytest -m 'slurm and not slow' -n 3 --dist loadfile --durations 25 $(ONCE_MORE)
 
 test-slurm-long: $(READY)
 	$(BIN)/python -m pytest -m 'slurm and slow'

@@ -12,12 +12,14 @@ import contextlib
 import os
 import time
 from pathlib import Path
-from typing import Any
 
 from . import processes
 from .files import create_once, patiently, read_json, write_json
 from .folder import BatchFolder
-from .record import dataclass
+from .record import TYPE_CHECKING, dataclass
+
+if TYPE_CHECKING:
+    from typing import Any
 
 TOMBSTONE = "tombstone"
 FIRST = {"number": 0, "stalled": 0, "progress": "", "waiting": False}  # what the first life notes

@@ -9,9 +9,14 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
 
-Written = TypeVar("Written")
+from .record import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from typing import Any, TypeVar
+
+    Written = TypeVar("Written")
+
 FULL_DISK_S = 600.0  # for a full disk to get room again, before hours of work count as lost
 
 

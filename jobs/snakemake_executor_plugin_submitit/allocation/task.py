@@ -8,7 +8,6 @@ import resource
 import sys
 import time
 from pathlib import Path
-from typing import Any
 
 from . import child
 from .claim import Life, claim, progress
@@ -17,9 +16,12 @@ from .files import patiently, read_intent, write_line
 from .folder import BatchFolder
 from .member import GIVEN_BACK, HIT_BY_NEIGHBOUR, Membership
 from .memory import oom_kills
-from .record import replace
+from .record import TYPE_CHECKING, replace
 from .requeue import LOCAL_REQUEUE, requeue, task_id, what_slurm_says
 from .verdict import Verdict, write_verdict
+
+if TYPE_CHECKING:
+    from typing import Any
 
 NEVER_STARTED = -1
 BUSY_PAUSE_S = 20

@@ -33,7 +33,7 @@ HURRIED = "StartTime=now+3"
 # shell remembers it, and `env` (of coreutils 8.31 or newer) keeps it pending until the allocation looks.
 REMEMBER = [f"trap 'export {TOLD_EARLY}={name}' {name}" for name in ("TERM", "USR2")]
 # It remembers between two commands, so what takes time is a command of its own.
-FIND_KEEPER = "keeper=$(env --block-signal=TERM true 2> /dev/null && echo env --block-signal=TERM,USR2)"
+FIND_KEEPER = "keeper=$(env --block-signal=TERM echo env --block-signal=TERM,USR2 2> /dev/null)"
 # One that comes within `exec` would be caught and forgotten, and a cancelled job would run on. For this moment, in
 # which nothing has begun, the shell dies of SIGTERM. The warning is only forgotten, since SLURM may send it at the
 # start of a job whose limit is short.
