@@ -66,7 +66,7 @@ test-sweeps: $(READY)
 	  --ignore tests/identity/test_mutants.py \
 	  --deselect tests/train/test_resume.py::test_killed_at_ten_random_points_at_length --durations 25 $(ONCE_MORE)
 
-# Two private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
+# Three private SLURMs beside each other, for the tests wait more than they work. What takes long has its long form in
 # test-slurm-long, and a short one here.
 test-slurm: $(READY)
 	$(BIN)/python -m pytest -m 'slurm and not slow' -n 3 --dist loadfile --durations 25 $(ONCE_MORE)

@@ -222,6 +222,13 @@ class Writer(PieceWriter):
                 return
         self._node(node, scope)
 
+    def _Assert(self, node: ast.Assert, scope: Scope | None) -> None:
+        self._text("(Assert ")
+        self._write(node.test, scope)
+        if node.msg is not None:
+            self._said(node.msg, scope, "text")
+        self._text(")")
+
     def _error_class(self, node: ast.expr, scope: Scope | None) -> Any:
         """What decides whether its text can go: ``text``, a reference to the class, or None where it cannot."""
         if isinstance(node, ast.Name) and (scope is None or scope.holder(node.id) is None):

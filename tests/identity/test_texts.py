@@ -12,6 +12,8 @@ ROOT = "from favit.a import f\ndef run():\n    return f(1)\n"
 SAYS = [
     "def f(x):\n    raise ValueError('one')\n",
     "class E(ValueError):\n    '''Refused.'''\ndef f(x):\n    raise E(f'one {x}')\n",
+    "def f(x):\n    assert x, 'one'\n",
+    "def f(x):\n    assert x, f'one {x}'\n",
     "def f(x):\n    print('one', x)\n",
     "def f(x):\n    print('one', x, flush=True)\n",
     "import logging\ndef f(x):\n    logging.info('one %s', x)\n",

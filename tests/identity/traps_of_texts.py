@@ -50,6 +50,13 @@ TEXTS: list[Case] = [
     case("a text put into another, which is read", "a", "'one'", "'two'", root=CALL,
          a="class E(ValueError):\n    pass\ndef g():\n    try:\n        raise KeyError('one')\n    except KeyError as e:\n"
            "        raise E(f'{e}') from None\ndef f(x):\n" + READING.format(kind="E", what="str(e)")),
+    case("the text of an assertion that is read", "a", "'one'", "'two'", root=CALL,
+         a="def g():\n    assert False, 'one'\ndef f(x):\n" + READING.format(kind="AssertionError", what="str(e)")),
+    case("what an assertion calls for its text", "a", "say(1)", "say(2)", root=CALL,
+         a="L = []\ndef say(n):\n    L.append(n)\n    return n\ndef f(x):\n    try:\n        assert not x, f'one {say(1)}'\n"
+           "    except AssertionError:\n        return list(L)\n"),
+    case("what is asserted", "a", "x > 0", "x > 1", root=CALL,
+         a="def f(x):\n    try:\n        assert x > 0, 'one'\n    except AssertionError:\n        return 2\n    return 3\n"),
     case("the width of a text comes of an error", "a", "'5'", "'6'", root=CALL,
          a="L = []\nclass V:\n    def __format__(self, spec):\n        L.append(spec)\n        return ''\n"
            "def g():\n    raise ValueError('5')\ndef f(x):\n    try:\n        try:\n            g()\n        except ValueError as e:\n"
