@@ -56,17 +56,17 @@ class Linker(Importing):
         self._words: set[str] = set()
         self._foreign: set[str] = set()  # attributes of other packages that are searched at run time
         self._stored: set[str] = set()  # attributes that are set
-        self._loggers: set[str] = set()  # names of loggers
+        self._told_texts: set[str] = set()  # names of loggers, and of classes of errors
         self._handed: set[str] = (
             set()
         )  # packages that are values somewhere: their modules are their attributes
         if like is not None:
             self._forced, self._escaped = dict(like._forced), set(like._escaped)
             self._reads, self._words, self._everything = set(like._reads), set(like._words), like._everything
-            self._foreign, self._stored, self._loggers = (
+            self._foreign, self._stored, self._told_texts = (
                 set(like._foreign),
                 set(like._stored),
-                set(like._loggers),
+                set(like._told_texts),
             )
             self._handed = set(like._handed)
         while self._learnt:
@@ -131,6 +131,10 @@ class Linker(Importing):
                 late = list(self._late)[len(lines) - 1 - done]
                 lines.append(self._loaded_late(late, main))
         self._loaded.update(dict.fromkeys(self._late))
+        if self._told_texts & self._stored:
+            self._learn(
+                self._reads, {"text"}
+            )  # another object may have been put in the place of one of these
         if self._everything:
             lines += list(self._loaded)
         self._text = "\n".join(lines)
@@ -235,9 +239,7 @@ class Linker(Importing):
         self._stored |= set(statement["stored"])
         facts = self._files.facts(node.module)
         assert facts is not None
-        self._loggers |= set(facts["loggers"])
-        if self._loggers & self._stored:
-            self._learn(self._reads, {"text"})  # another object may have been put in a logger's place
+        self._told_texts |= {*facts["loggers"], *statement["says"]}
         if self._foreign & self._stored and not self._everything:
             self._everything = self._learnt = True  # a module may have been put where names are searched
         epoch = f"e{self._epochs.get(node, -1)} "
@@ -291,8 +293,10 @@ class Linker(Importing):
             elif kind == "o":
                 if piece[1] in self._reads:
                     words.append(self._joined(piece[2], module, whole))
-            elif kind == "x" and ("text" in self._reads or not self._is_plain(piece[1], module)):
-                words.append(self._joined(piece[2], module, whole))
+            elif kind == "x":
+                self._told_texts.add(piece[1][1])
+                if "text" in self._reads or not self._is_plain(piece[1], module):
+                    words.append(self._joined(piece[2], module, whole))
         return "".join(words)
 
     def _hand(self, found: Found) -> None:

@@ -94,6 +94,15 @@ TEXTS: list[Case] = [
          root="import favit.a\nclass C:\n    def info(self, text):\n        return text\nfavit.a.log = C()\n"
               "def run():\n    return favit.a.f(1)\n",
          a="import logging\nlog = logging.getLogger('x')\ndef f(x):\n    return log.info('one')\n"),
+    case("a class of errors that another module puts in place", "a", "'one'", "'three'",
+         root="import favit.a\nN = []\nclass L(Exception):\n    def __init__(self, text):\n        N.append(len(text))\n"
+              "favit.a.E = L\ndef run():\n    favit.a.f(1)\n    return list(N)\n",
+         a="class E(Exception):\n    pass\ndef f(x):\n    try:\n        raise E('one')\n    except Exception:\n        return 1\n"),
+    case("a class of errors put in place, into which a text is put", "a", "'one'", "'three'",
+         root="import favit.a\nN = []\nclass L(Exception):\n    def __init__(self, text):\n        N.append(len(text))\n"
+              "favit.a.E = L\ndef run():\n    favit.a.f(1)\n    return list(N)\n",
+         a="class E(Exception):\n    pass\ndef g():\n    raise KeyError('one')\ndef h():\n    try:\n        g()\n"
+           "    except KeyError as e:\n        raise E(f'{e}')\ndef f(x):\n    try:\n        h()\n    except Exception:\n        return 1\n"),
     case("what is put into a log", "a", "say(1)", "say(2)", root=CALL,
          a="import logging\nL = []\nlog = logging.getLogger('x')\ndef say(n):\n    L.append(n)\n    return n\n"
            "def f(x):\n    log.info('one %s', say(1))\n    return list(L)\n"),
