@@ -49,7 +49,7 @@ def outside(lines: tuple[Lines, Lines]) -> Lines:
 def drawn(inside: Lines, around: Lines, number: int, seed: int) -> Iterator[tuple[str, Mutant]]:
     """(file, mutant) for so many changes of statements that some run executes, each file parsed once.
 
-    Every third is one outside of functions.
+    Every third is one outside of functions, as far as there are so many.
     """
     every = {file for of_kind in inside.values() for file in of_kind}
     sources = {file: (ROOT / file).read_text() for file in sorted(every)}
@@ -58,7 +58,11 @@ def drawn(inside: Lines, around: Lines, number: int, seed: int) -> Iterator[tupl
     def lines(of: Lines, file: str) -> set[int]:
         return set().union(*(of_kind.get(file, set()) for of_kind in of.values()))
 
-    for part, wanted in ((inside, number - number // 3), (around, number // 3)):
+    left = number
+    for part, wanted in (
+        (around, number // 3),
+        (inside, number),
+    ):  # where there are fewer outside, more inside
         found = [
             (file, place)
             for file, tree in trees.items()
@@ -69,10 +73,11 @@ def drawn(inside: Lines, around: Lines, number: int, seed: int) -> Iterator[tupl
             )
         ]
         random.Random(seed).shuffle(found)
+        wanted = min(wanted, left)
         for file, place in found:
             if wanted and (mutant := mutated(sources[file], trees[file], place)) is not None:
                 yield file, mutant
-                wanted -= 1
+                wanted, left = wanted - 1, left - 1
 
 
 def missed(lines: tuple[Lines, Lines], number: int, seed: int, anew: bool) -> list[str]:
@@ -91,7 +96,7 @@ def missed(lines: tuple[Lines, Lines], number: int, seed: int, anew: bool) -> li
                 if sources.linker(roots_of(kind), like).text() == before[kind].text():
                     found.append(f"{kind}: {file}, line {mutant.line}: {mutant.what}")
         sources.restore(module_of(file))
-    assert count == number, "too few statements were executed"
+    assert count == number, f"only {count} changes of what was executed; missed of them: {found}"
     return found
 
 
