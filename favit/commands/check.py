@@ -15,6 +15,7 @@ from typing import Any
 from favit.commands.main import add_config, command_line
 from favit.components import declared, own, registry
 from favit.components.literals import families, literals
+from favit.components.signature import CLASSES
 from favit.identity import outside
 from favit.identity.closure import Reader
 from favit.sweeps.config import Config, ConfigError, load
@@ -164,7 +165,7 @@ def _loads(subject: Subject, root: Path, run: Run) -> Callable[[], None]:
 
 
 _DEFINES = {"models": "build", "data": "load"}
-_MODULES = {"aggregators": "Aggregator", "attention": "Attention"}
+_MODULES = ("aggregators", "attention")  # an encoding need not be one
 
 
 def _declares(subject: Subject, reader: Reader) -> Callable[[], None]:
@@ -184,7 +185,8 @@ def _declares(subject: Subject, reader: Reader) -> Callable[[], None]:
         wanted = _DEFINES.get(subject.room)
         if wanted and not callable(getattr(module, wanted, None)):
             raise ValueError(f"{own.shown(subject.room, subject.file)} has no function {wanted}; define it")
-        _is_a_module(subject, getattr(module, _MODULES.get(subject.room, ""), None))
+        if subject.room in _MODULES:
+            _is_a_module(subject, getattr(module, CLASSES[subject.room]))
 
     return declares
 

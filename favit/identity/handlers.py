@@ -32,7 +32,7 @@ def _reads(node: ast.AST, name: str, into: set[str]) -> bool:
             said = [a for a in error.args if _says(a, name) and _names(a, name)]
             if said:
                 into.add(error.func.id)  # put into another text, which is looked at where that one is
-            rest = [*(a for a in error.args if a not in said), *error.keywords]
+            rest = [error.func, *(a for a in error.args if a not in said), *error.keywords]
             return any(_reads(a, name, into) for a in rest)
         return not isinstance(error, ast.Name) and error is not None and _reads(error, name, into)
     return any(_reads(child, name, into) for child in ast.iter_child_nodes(node))

@@ -89,7 +89,8 @@ _READS = {
              "print_exc", "excepthook", "exception", "redirect_stdout", "redirect_stderr", "capture_output",
              "add_note", "__traceback__", "TracebackException",
              "Handler", "StreamHandler", "FileHandler", "MemoryHandler", "QueueHandler", "addHandler", "addFilter",
-             "basicConfig", "dictConfig", "fileConfig", "setLogRecordFactory", "setLoggerClass", "getMessage"},
+             "basicConfig", "dictConfig", "fileConfig", "setLogRecordFactory", "setLoggerClass", "getMessage",
+             "handlers", "lastResort"},
     "names": {"__dict__", "vars", "dir", "__dir__", "__getattribute__", "getattr_static", "Formatter"},
     "paths": {"__module__"},
 }  # fmt: skip

@@ -18,6 +18,7 @@ from favit.identity.digests import text_digest
 from favit.identity.fingerprint import ENGINE, PROGRAM, named
 from favit.sweeps.runs import Run, resolve
 from favit.train import weights
+from tests.identity.traced import module_of
 from tests.workflow.conftest import TINY
 
 SERIES = {"dataset": "seattle_weather", "model": "informer", "seed": 0, **TINY["recipes"]["series"]}
@@ -152,7 +153,8 @@ def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(traine
 
     before = digests()
     effect = "\nglobals()['_MUTATED'] = True\n"
-    texts = {module_of(path): path.read_text() + effect for path in sorted((ROOT / "favit").rglob("*.py"))}
+    files = sorted((ROOT / "favit").rglob("*.py"))
+    texts = {module_of(str(file.relative_to(ROOT))): file.read_text() + effect for file in files}
     apart = [module for module in texts if not any(module in held for held in kept.values())]
     for module in apart:  # in no program: all at once
         sources.replace(module, texts[module])
@@ -183,10 +185,6 @@ def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(traine
     # Of models/ the life around a run calls one file, which prepares torchvision where that is imported.
     outside = {"favit.models._torchvision"}
     assert not {module for module in harmless if module.startswith(NUMBERS)} - outside, harmless
-
-
-def module_of(path: Path) -> str:
-    return ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
 
 
 # Rooms whose code decides numbers wherever a run imports it, and the files of train besides its life.

@@ -17,7 +17,7 @@ from favit.identity.closure import ROOT
 from favit.identity.definitions import Sources
 from favit.identity.linking import Linker
 from tests.identity.mutation import Mutant, mutated, places, used_outside
-from tests.identity.traced import FEW, MANY, Lines, executed, roots_of
+from tests.identity.traced import FEW, MANY, Lines, executed, module_of, roots_of
 
 
 @pytest.fixture
@@ -28,10 +28,6 @@ def seed() -> int:
 @pytest.fixture(scope="module")
 def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Lines, Lines]:
     return executed(list(MANY), tmp_path_factory.mktemp("many"))
-
-
-def module_of(file: str) -> str:
-    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
 
 
 def outside(lines: tuple[Lines, Lines]) -> Lines:

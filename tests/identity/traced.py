@@ -13,6 +13,12 @@ from favit.identity.fingerprint import ENGINE, named
 from favit.sweeps.runs import resolve
 from tests.workflow.conftest import TINY
 
+
+def module_of(file: str) -> str:
+    """The module of a file, by its path from the checkout's root."""
+    return file.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
 SERIES = {"dataset": "seattle_weather", "model": "informer", "seed": 0, **TINY["recipes"]["series"]}
 IMAGES = {"dataset": "digits", "model": "favit_b0", "seed": 0, **TINY["recipes"]["images"]}
 RECIPE = {

@@ -32,9 +32,8 @@ def metrics(project: Project) -> list[dict[str, Any]]:
 def test_the_demonstration_trains_through_submitit(project: Project, rows: str) -> None:
     """As shipped but for its size: what it reaches is measured elsewhere, where nothing else runs."""
     config = project.config()
-    expected = (
-        5 + 4 + 1 + 5
-    )  # aggregators, rows of Informer, and beside them a model of timm and five forecasters
+    # Aggregators, rows of Informer, and beside them a model of timm and five forecasters
+    expected = 5 + 4 + 1 + 5
     if rows == "some":
         config["sweeps"]["demo-digits"]["matrix"]["aggregator"] = ["max_pool", "probsparse"]
         config["sweeps"]["demo-weather"]["matrix"]["aggregator"] = ["full"]
@@ -56,19 +55,20 @@ def test_the_demonstration_trains_through_submitit(project: Project, rows: str) 
     assert "Nothing to be done" in project.on_cluster("demo").stderr
 
 
-def test_real_series_and_images_train_on_the_cluster(project: Project, real_data: Path) -> None:
+@pytest.mark.parametrize("rows", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_real_series_and_images_train_on_the_cluster(project: Project, real_data: Path, rows: int) -> None:
     data = project.root / "data"
     data.mkdir()
     shutil.copytree(real_data / "ett", data / "ett")
     subprocess.run([sys.executable, str(real_data / "unpack_cifar100"), str(data)], check=True, timeout=300)
     config = project.config()
     small = {"cpus": 1, "gpus": 0, "mem_mb": 2000, "runtime": 20}
-    rows = config["sweeps"]["etth1-delta-v"]["matrix"]
+    matrix = config["sweeps"]["etth1-delta-v"]["matrix"]
     narrow = {"epochs": 1, "model.d_model": 16, "model.n_heads": 2, "model.d_ff": 16, "batch_size": 256}
     config["sweeps"] = {
         "etth1": {
             **config["sweeps"]["etth1-delta-v"],
-            "matrix": {**rows, "mechanism": rows["mechanism"][:2], "seed": [0]},
+            "matrix": {**matrix, "mechanism": matrix["mechanism"][:rows], "seed": [0]},
             "settings": narrow,
             "beside": [],
             "resources": small,
@@ -101,7 +101,7 @@ def test_real_series_and_images_train_on_the_cluster(project: Project, real_data
     found = metrics(project)
     series = [m for m in found if m["run"]["dataset"] == "etth1"]
     images = [m for m in found if m["run"]["dataset"] == "cifar100"]
-    assert len(series) == 2 and len(images) == 2
+    assert len(series) == rows and len(images) == 2
     assert all(m["test_examples"] == 2857 and 0 < m["metrics"]["mse"] < 5 for m in series)
     assert all(m["test_examples"] == 64 and 0 <= m["metrics"]["top1"] <= 100 for m in images)
     assert all(m["fingerprint"]["data"] for m in found)
