@@ -13,11 +13,12 @@ ONCE_MORE := $(if $(AGAIN),--last-failed --last-failed-no-failures none -n 0)
 # Compiled tests are kept between runs whatever the shell says: each worker would compile all of them anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: setup demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference \
+.PHONY: setup kernels demo test test-slow test-sweeps test-slurm test-slurm-long test-slurm-campaign lint format docs reference \
   dist bench gpu-check report help
 
 help:
 	@echo "make setup       create $(VENV) with everything pinned in constraints.txt"
+	@echo "make kernels     add Triton, with which kernels are tested where torch is built for CPUs; 0.7 GB"
 	@echo "make demo        train a small ablation on this machine and print its tables"
 	@echo "make test        the fast tests; also test-slow, test-sweeps (a part of those),"
 	@echo "                 test-slurm (starts a private SLURM), test-slurm-long (its long forms),"
@@ -44,6 +45,10 @@ $(READY): pyproject.toml jobs/pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt \
 	  --editable '.[demo,dev,imagenet]' --editable ./jobs
 	touch $@
+
+# On a machine with a GPU torch brings it; tests of kernels are skipped without it.
+kernels: $(READY)
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt triton
 
 # Without Snakemake's lock, which a killed demonstration would leave behind: each run is held by the process that
 # trains it, and every file is written in one step.

@@ -12,7 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks import made_up
+from benchmarks.gpu_speed import seconds
 from benchmarks.gpu_training import Steps
+from favit.aggregators import _probsparse_gpu as gpu
+from favit.aggregators.probsparse import evenly_spread
 from favit.components import registry
 from favit.components.flags import flag
 from favit.train import build, numerics
@@ -41,6 +44,8 @@ def checks(bench: Any) -> Checks:
     for name in ("max_pool", "probsparse"):
         run = made_up.images(aggregator=name, image_size=SIDE, drop_path=0.0)
         yield f"CUDA = CPU in float32 without TF32: {name}", partial(in_single, bench, run), 8.0
+    for dtype in (torch.float32, torch.bfloat16):
+        yield f"kernels of probsparse = torch's operations: {dtype}", partial(kernels, bench, dtype), 20.0
     for name, recipe in RECIPES.items():
         yield f"augmentation on both devices: {name}", partial(augmentation, bench, recipe), 8.0
     for name, run in families(bench).items():
@@ -109,6 +114,40 @@ def differences(bench: Any, run: dict[str, Any], dtype: torch.dtype) -> tuple[fl
     }
     worst = max(far, key=lambda name: far[name])
     return relative(outputs[1], outputs[0]), far[worst], worst
+
+
+def kernels(bench: Any, dtype: torch.dtype) -> tuple[bool, str]:
+    """Both of a selection's kernels at FaViT-B0's first stage, which must have been made, and how long they take."""
+    images, length, channels, columns = 2 if bench.quick else 128, 3136, 14, 8
+    generator = torch.Generator().manual_seed(0)
+    drawn = [torch.randn(images, length, 1, channels, generator=generator).to(dtype) for _ in range(2)]
+    samples, queries = (x.to(bench.device) for x in drawn)
+    queries, sample = queries.transpose(1, 2), evenly_spread(length).to(bench.device)
+    key = [torch.randn(channels, channels), torch.randn(channels)]
+    weight, bias = (x.to(bench.device) / channels for x in key)
+    farthest, notes = 0.0, []
+    for scale in (1e-3, 1.0, 30.0):
+        arguments = ((queries * scale).to(dtype), samples, sample, columns, weight)
+        ours, plain = gpu.divergence(*arguments), gpu._plain_divergence(*arguments)
+        # Relative to each divergence, for near uniform attention all of them are small
+        farthest = max(farthest, float(((ours - plain).abs() / plain.abs().clamp(min=1e-12)).max()))
+    voters = plain.topk(9, dim=2).indices
+    far = {}
+    for pool in ("mean", "max"):
+        given = (queries, voters, samples, weight, bias, pool)
+        far[pool] = relative(gpu.scores(*given[:3], (weight, bias), pool), gpu._plain_scores(*given))
+    for name, call in (
+        ("divergence", lambda: gpu.divergence(*arguments)),
+        ("in torch's operations", lambda: gpu._plain_divergence(*arguments)),
+        ("scores", lambda: gpu.scores(queries, voters, samples, (weight, bias), "mean")),
+        ("in torch's operations", lambda: gpu._plain_scores(queries, voters, samples, weight, bias, "mean")),
+    ):
+        milliseconds = 1e3 * seconds(call, 1 if bench.quick else 20, bench.device)
+        notes.append(f"{name} {milliseconds:.3f} ms")
+    made = not gpu._broken
+    close = farthest < 1e-2 and max(far.values()) < 1e-5
+    note = f"divergence within {farthest:.1e}, scores within {far}; {', '.join(notes)}"
+    return made and close, note if made else f"not made: {sorted(gpu._broken)}; {note}"
 
 
 def image_input() -> list[Tensor]:

@@ -69,7 +69,7 @@ ENTRANCES = {
 PACKAGES: dict[str, set[str] | None] = {
     "disk": {"filelock"},
     "components": set(),
-    "aggregators": {"torch", "einops"},
+    "aggregators": {"torch", "einops", "triton"},
     "attention": {"torch", "einops"},
     "encodings": {"torch", "einops"},
     "sweeps": {"yaml", "jsonschema"},

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from favit.aggregators._selection import by_map, in_windows
-from favit.aggregators.probsparse import Aggregator, evenly_spread, kl_attention_uniform, sample_size
+from favit.aggregators._voting import kl_attention_uniform
+from favit.aggregators.probsparse import Aggregator, evenly_spread, sample_size
 from favit.components import registry
 from favit.models.favit import FaViT, Shape
 

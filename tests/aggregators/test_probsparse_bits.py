@@ -6,13 +6,8 @@ from contextlib import nullcontext
 import pytest
 import torch
 
-from favit.aggregators.probsparse import (
-    Aggregator,
-    evenly_spread,
-    kl_attention_uniform,
-    kl_attention_uniform_in_few_launches,
-    sample_size,
-)
+from favit.aggregators._voting import kl_attention_uniform, kl_attention_uniform_in_few_launches
+from favit.aggregators.probsparse import Aggregator, evenly_spread, sample_size
 
 HEADS, QUERIES = 2, 1100  # more than are measured at once
 GRIDS = [(2, 2), (2, 3), (1, 2), (4, 4)]

@@ -108,6 +108,10 @@ def test_compiled_code_is_shared_on_a_machine(tmp_path: Path, monkeypatch: pytes
     other = {"XDG_CACHE_HOME": str(tmp_path)}
     machine.share_compiled_code(other)
     assert other["TORCHINDUCTOR_CACHE_DIR"] != environment["TORCHINDUCTOR_CACHE_DIR"]
+    assert Path(environment["TRITON_CACHE_DIR"]).parent == folder
+    mine = {"XDG_CACHE_HOME": str(tmp_path), "TRITON_CACHE_DIR": "/mine"}
+    machine.share_compiled_code(mine)
+    assert mine["TRITON_CACHE_DIR"] == "/mine" and "TORCHINDUCTOR_CACHE_DIR" in mine
 
 
 def test_a_folder_that_was_chosen_or_cannot_be_made_stays(tmp_path: Path) -> None:

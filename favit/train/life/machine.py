@@ -50,10 +50,11 @@ def prepare(threads: int, device: torch.device) -> None:
 
 
 def share_compiled_code(environment: MutableMapping[str, str] = os.environ) -> None:
-    """Have torch.compile keep what it makes where all runs of this user on this machine find it.
+    """Have torch.compile and kernels keep what they compile where all runs of this user on this machine find it.
 
-    torch's own choice is the machine's folder for temporary files, which may be a job's own. Processes that compile
-    the same at once both do it; each file is renamed into its place. A folder that is chosen already stays.
+    torch's own choice is the machine's folder for temporary files, which may be a job's own; Triton's is the home
+    folder's, which several machines may share. Processes that compile the same at once both do it; each file is
+    renamed into its place. Folders that are chosen already stay.
     """
     if "TORCHINDUCTOR_CACHE_DIR" in environment:
         return
@@ -65,6 +66,7 @@ def share_compiled_code(environment: MutableMapping[str, str] = os.environ) -> N
         return  # torch's own choice, then
     if os.access(folder, os.W_OK):
         environment["TORCHINDUCTOR_CACHE_DIR"] = str(folder)
+        environment.setdefault("TRITON_CACHE_DIR", str(folder / "triton"))
 
 
 def peak_memory(device: torch.device) -> int:

@@ -113,7 +113,7 @@ def _train(
     world = distributed.join(device.type)
     device = machine.own(device, world)
     machine.prepare(machine.at_most_its_own(options.threads, device), device)
-    if wanted.run["compile"]:
+    if wanted.run["compile"] or device.type == "cuda":
         machine.share_compiled_code()
     lease = hold(options.out, options.wait, world, stop, stack)
     # Whoever held the lease until now may have finished.

@@ -1,0 +1,114 @@
+"""Two operations that ProbSparse fusion takes on a GPU, one launch each, in place of fifteen of torch's.
+
+They are registered with torch as ``favit::kl_attention_uniform`` and ``favit::scores_of_voters``, so that compiled
+code and whoever counts operations sees them as such. On CUDA they are kernels (``_probsparse_triton.py``); where these
+cannot be made, which one warning says, and on other devices they are torch's operations, equal up to rounding. What
+they return is contiguous either way, which compiled code relies on. Neither has a gradient.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from favit.aggregators._selection import full, in_windows
+from favit.aggregators._voting import kl_attention_uniform_in_few_launches, pooled_scores, queries_at
+
+MOST_KEYS = 128  # that one program of a kernel compares with
+MOST_CHANNELS = 128  # of a head
+
+_library = torch.library.Library("favit", "FRAGMENT")
+_broken: set[str] = set()  # operations that go without kernels in this process
+
+
+def serve(queries_bhnc: Tensor, sampled: int) -> bool:
+    """Whether the operations are for these queries and that many sampled keys."""
+    few = sampled <= MOST_KEYS and queries_bhnc.shape[3] <= MOST_CHANNELS
+    return queries_bhnc.is_cuda and queries_bhnc.dtype != torch.float64 and few
+
+
+def divergence(
+    queries_bhnc: Tensor, samples_blhc: Tensor, sample: Tensor, columns: int, weight: Tensor
+) -> Tensor:
+    """``kl_attention_uniform`` of queries (B, heads, N, c) over keys of sampled places: (B, heads, N).
+
+    ``sample`` (S,) counts samples by row, then column of the map, which has 7 x ``columns`` columns; ``samples_blhc``
+    (B, L, heads, c) has them by window. ``weight`` (c, c) maps a sample to its key; in any precision.
+    """
+    found: Tensor = torch.ops.favit.kl_attention_uniform(queries_bhnc, samples_blhc, sample, columns, weight)
+    return found
+
+
+def scores(
+    queries_bhnc: Tensor, voters_bhu: Tensor, samples_blhc: Tensor, key_map: tuple[Tensor, Tensor], pool: str
+) -> Tensor:
+    """``pooled_scores`` of all samples, counted by window, for the queries at ``voters_bhu``: (B, heads, L)."""
+    found: Tensor = torch.ops.favit.scores_of_voters(queries_bhnc, voters_bhu, samples_blhc, *key_map, pool)
+    return found
+
+
+def _plain_divergence(
+    queries_bhnc: Tensor, samples_blhc: Tensor, sample: Tensor, columns: int, weight: Tensor
+) -> Tensor:
+    grid = (samples_blhc.shape[1] // (49 * columns), columns)
+    sampled_blhc = full(samples_blhc.index_select(1, in_windows(sample, grid)))
+    keys_bhlc = (sampled_blhc @ weight.T).transpose(1, 2)
+    return kl_attention_uniform_in_few_launches(full(queries_bhnc), keys_bhlc).contiguous()
+
+
+def _plain_scores(
+    queries_bhnc: Tensor, voters_bhu: Tensor, samples_blhc: Tensor, weight: Tensor, bias: Tensor, pool: str
+) -> Tensor:
+    voters_bhuc = full(queries_at(queries_bhnc, voters_bhu))
+    return pooled_scores(full(samples_blhc), voters_bhuc, weight, bias, pool).contiguous()
+
+
+def _with_kernels(name: str, plain: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """The kernel of that name, and torch's operations from the first time on that it cannot be made or started."""
+
+    def run(*arguments: Any) -> Tensor:
+        if name not in _broken:
+            try:
+                from favit.aggregators import _probsparse_triton
+
+                with torch.cuda.device_of(arguments[0]):  # Triton starts kernels on the current one
+                    found: Tensor = getattr(_probsparse_triton, name)(*arguments)
+                return found
+            except torch.OutOfMemoryError:
+                raise
+            except (
+                Exception
+            ) as error:  # no compiler, no Triton, a folder that cannot be written, an unknown GPU ...
+                _broken.add(name)
+                warnings.warn(
+                    f"probsparse goes without its kernel '{name}', which is slower and gives the same numbers up to "
+                    f"rounding: {type(error).__name__}: {error}",
+                    stacklevel=2,
+                )
+        return plain(*arguments)
+
+    return run
+
+
+def _register(operation: str, arguments: str, kernel: str, plain: Callable[..., Tensor]) -> None:
+    _library.define(f"{operation}({arguments}) -> Tensor")
+    _library.impl(operation, plain, "CompositeExplicitAutograd")
+    _library.impl(operation, _with_kernels(kernel, plain), "CUDA")
+
+
+_register(
+    "kl_attention_uniform",
+    "Tensor queries, Tensor samples, Tensor sample, int columns, Tensor weight",
+    "divergence",
+    _plain_divergence,
+)
+_register(
+    "scores_of_voters",
+    "Tensor queries, Tensor voters, Tensor samples, Tensor weight, Tensor bias, str pool",
+    "scores",
+    _plain_scores,
+)

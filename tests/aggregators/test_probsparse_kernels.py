@@ -1,0 +1,256 @@
+"""The Triton kernels of ProbSparse fusion: interpreted on the CPU against the definitions, and compiled for GPUs."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import math
+import multiprocessing
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+from unittest import mock
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from favit.aggregators import _probsparse_gpu as gpu
+from favit.aggregators._selection import by_window
+from favit.aggregators.probsparse import Aggregator, evenly_spread
+
+if importlib.util.find_spec("triton") is None:
+    missing = "triton is not installed: make kernels"
+    if os.environ.get("CI"):
+        pytest.fail(missing, pytrace=False)
+    pytest.skip(missing, allow_module_level=True)
+
+
+def load(name: str) -> ModuleType:
+    """The kernels as a module of their own."""
+    file = Path(gpu.__file__).with_name("_probsparse_triton.py")
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class Interpreted:
+    """The kernels in a process of their own, where Triton interprets them, itself included, and any tensor will do."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def divergence(self, *arguments: Any) -> torch.Tensor:
+        return self._call("divergence", arguments)
+
+    def scores(self, *arguments: Any) -> torch.Tensor:
+        return self._call("scores", arguments)
+
+    def _call(self, name: str, arguments: tuple[Any, ...]) -> torch.Tensor:
+        file = io.BytesIO()
+        torch.save(arguments, file)  # which keeps strides, as pickling would not
+        self._connection.send((name, file.getvalue()))
+        found: torch.Tensor = torch.load(io.BytesIO(self._connection.recv_bytes()))
+        return found
+
+
+def interpret(connection: Connection) -> None:
+    """The other process: one answer for each call, until the connection is closed."""
+    torch.set_num_threads(1)
+    module = load("interpreted_kernels")
+    with contextlib.suppress(EOFError):
+        while True:
+            name, arguments = connection.recv()
+            file = io.BytesIO()
+            torch.save(getattr(module, name)(*torch.load(io.BytesIO(arguments))), file)
+            connection.send_bytes(file.getvalue())
+
+
+@pytest.fixture(scope="module")
+def kernels() -> Iterator[Interpreted]:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=interpret, args=(theirs,), daemon=True)
+    with mock.patch.dict(os.environ, {"TRITON_INTERPRET": "1"}):
+        process.start()
+    theirs.close()
+    yield Interpreted(ours)
+    ours.close()
+    process.join(60)
+
+
+# Grids, channels, queries, precision: none of them a kernel's own size, and one of each that is
+SHAPES = [
+    ((2, 2), 5, 9, torch.float32),
+    ((1, 3), 14, 67, torch.bfloat16),
+    ((2, 1), 16, 64, torch.float16),
+]
+
+
+def inputs(grid: tuple[int, int], channels: int, queries: int, dtype: torch.dtype) -> list[Any]:
+    """Samples and queries as FaSA hands them out, views with gaps between what belongs to one head; a key map."""
+    samples = torch.randn(2, 2, 49, grid[0] * grid[1], channels).to(dtype)
+    samples[:, :, :, -1] = samples[:, :, :, 0]  # as padding makes them
+    wide = torch.randn(2, queries, 2, 2, channels).to(dtype)
+    weight = torch.randn(2 * channels, channels)[:channels].t() / math.sqrt(channels)  # a view as well
+    return [by_window(samples), wide[:, :, :, 1].transpose(1, 2), weight, torch.randn(channels)]
+
+
+def place(index: int, columns: int) -> int:
+    """By window, then position: where what is counted by row, then column of the map stands."""
+    row, column = divmod(index, 7 * columns)
+    return ((row // 7) * columns + column // 7) * 49 + (row % 7) * 7 + column % 7
+
+
+@pytest.mark.parametrize(("grid", "channels", "queries", "dtype"), SHAPES)
+@pytest.mark.parametrize("spread", [1e-3, 30.0])
+def test_divergence_is_that_of_softmax_in_double_precision(
+    kernels: Interpreted,
+    grid: tuple[int, int],
+    channels: int,
+    queries: int,
+    dtype: torch.dtype,
+    spread: float,
+) -> None:
+    samples_blhc, queries_bhnc, weight, _ = inputs(grid, channels, queries, dtype)
+    queries_bhnc = (spread * queries_bhnc.float()).to(dtype)
+    sample = torch.randperm(samples_blhc.shape[1])[: len(evenly_spread(samples_blhc.shape[1]))]
+    found = kernels.divergence(queries_bhnc, samples_blhc, sample, grid[1], weight)
+    assert found.is_contiguous() and found.dtype == torch.float32
+    places = [place(i, grid[1]) for i in sample.tolist()]
+    keys_bhlc = torch.stack([samples_blhc[:, p].double() @ weight.double().T for p in places], dim=2)
+    log_p = (queries_bhnc.double() @ keys_bhlc.mT / math.sqrt(channels)).log_softmax(3)
+    expected = (log_p.exp() * (log_p + math.log(len(places)))).sum(3)
+    # Nearly uniform attention diverges by 1e-7, of scores that single precision has to 1e-8
+    rtol = 1e-3 if spread < 1 else 2e-5
+    torch.testing.assert_close(found.double(), expected, rtol=rtol, atol=0)
+
+
+@pytest.mark.parametrize(("grid", "channels", "queries", "dtype"), SHAPES)
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_scores_are_those_of_each_voter_and_sample(
+    kernels: Interpreted, grid: tuple[int, int], channels: int, queries: int, dtype: torch.dtype, pool: str
+) -> None:
+    samples_blhc, queries_bhnc, weight, bias = inputs(grid, channels, queries, dtype)
+    voters_bhu = torch.rand(2, 2, queries).topk(4, dim=2).indices
+    found = kernels.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, pool)
+    assert found.is_contiguous() and found.dtype == torch.float32
+    keys_blhc = samples_blhc.double() @ weight.double().T + bias.double()
+    for image in range(2):
+        for head in range(2):
+            chosen = queries_bhnc[image, head, voters_bhu[image, head]].double()
+            each = chosen @ keys_blhc[image, :, head].T
+            # Pooled by their mean, the bias of keys is left out: it shifts all scores alike
+            expected = each.amax(0) if pool == "max" else each.mean(0) - chosen.mean(0) @ bias.double()
+            torch.testing.assert_close(found[image, head].double(), expected, rtol=1e-5, atol=1e-5)
+    last = 49 * (grid[0] * grid[1] - 1)
+    assert torch.equal(found[:, :, last:], found[:, :, :49]), "equal samples score equal to the bit"
+
+
+def test_not_a_number_stays_in_its_image_and_head(kernels: Interpreted) -> None:
+    samples_blhc, queries_bhnc, weight, bias = inputs((2, 2), 5, 9, torch.float32)
+    samples_blhc, queries_bhnc = samples_blhc.clone(), queries_bhnc.clone()
+    samples_blhc[0, 3, 1] = queries_bhnc[1, 0, 4] = float("nan")
+    sample, voters_bhu = torch.arange(196), torch.arange(9).expand(2, 2, 9).contiguous()
+    found = kernels.divergence(queries_bhnc, samples_blhc, sample[:100], 2, weight).isnan()
+    assert found.sum() == 9 + 1 and found[0, 1].all() and found[1, 0, 4]
+    for pool in ("mean", "max"):
+        scores = kernels.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, pool).isnan()
+        assert scores.sum() == 1 + 196 and scores[0, 1, 3] and scores[1, 0].all()
+
+
+class Operations(TorchDispatchMode):
+    """What is asked of torch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: list[str] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        self.names.append(func._schema.name)
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.parametrize("name", ["divergence", "scores"])
+def test_each_is_one_launch(name: str) -> None:
+    """Of a kernel, and nothing of torch's but memory."""
+    module, launched = load("counted_kernels"), []
+    for kernel in ("_divergence", "_scores"):
+        started = mock.MagicMock()
+        started.__getitem__.side_effect = lambda grid, kernel=kernel: lambda *_, **__: launched.append(kernel)
+        setattr(module, kernel, started)
+    samples_blhc, queries_bhnc, weight, bias = inputs((2, 2), 5, 9, torch.float32)
+    voters_bhu = torch.zeros(2, 2, 1, dtype=torch.int64)
+    sample = torch.arange(30)
+    with Operations() as asked:
+        if name == "divergence":
+            module.divergence(queries_bhnc, samples_blhc, sample, 2, weight)
+        else:
+            module.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, "mean")
+    assert launched == [f"_{name}"]
+    assert set(asked.names) == {"aten::empty"}
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_a_selection_with_kernels_takes_what_one_without_takes(
+    kernels: Interpreted, monkeypatch: pytest.MonkeyPatch, pool: str
+) -> None:
+    """The whole aggregator as on a GPU, the kernels in their operations' place."""
+    fuse = Aggregator(14, 2, 6, pool=pool)
+    fuse.resample(torch.Generator().manual_seed(5))
+    samples_blhc, queries_bhnc, weight, bias = inputs((3, 2), 14, 70, torch.float32)
+    expected = fuse.select(samples_blhc, queries_bhnc, lambda: (weight, bias), (3, 2))
+    monkeypatch.setattr(gpu, "serve", lambda *_: True)
+    monkeypatch.setattr(gpu, "divergence", kernels.divergence)
+    monkeypatch.setattr(gpu, "scores", lambda q, top, x, key, pool: kernels.scores(q, top, x, *key, pool))
+    claims = mock.PropertyMock(return_value=True)
+    with mock.patch.object(torch.Tensor, "is_cuda", claims):
+        found = fuse.select(samples_blhc, queries_bhnc, lambda: (weight, bias), (3, 2))
+    assert claims.called
+    assert torch.equal(found, expected)
+
+
+KERNELS = {
+    "_divergence": {"block_n": 32, "block_s": 64},
+    "_scores": {"block_l": 64, "pool_is_mean": True},
+}
+POINTERS = {"sample": "*i64", "voters": "*i64", "weight": "*fp32", "bias": "*fp32", "found": "*fp32"}
+
+
+@pytest.mark.parametrize("capability", [80, 90])
+@pytest.mark.parametrize("name", KERNELS)
+def test_kernels_compile_for_gpus(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, capability: int
+) -> None:
+    """To machine code of A100 and H100, by the assembler that Triton brings, in single precision, without spilling."""
+    from triton.backends import nvidia
+    from triton.backends.compiler import GPUTarget
+    from triton.compiler import ASTSource, compile
+
+    monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
+    kernel = getattr(load("compiled_kernels"), name)
+    constants = {**KERNELS[name], "channels": 14, "block_c": 16}
+    signature = {}
+    for argument in kernel.arg_names:
+        pointer = "*bf16" if argument in ("queries", "samples") else POINTERS.get(argument)
+        plain = "fp32" if argument == "scale" else "i32"
+        signature[argument] = "constexpr" if argument in constants else pointer or plain
+    places = {(kernel.arg_names.index(key),): value for key, value in constants.items()}
+    made = compile(ASTSource(kernel, signature, places, {}), target=GPUTarget("cuda", capability, 32))
+    assert made.asm["cubin"]
+    assert "tf32" not in made.asm["ptx"]
+    (tmp_path / "kernel.ptx").write_text(made.asm["ptx"])
+    architecture = f"sm_{capability}a" if capability >= 90 else f"sm_{capability}"
+    assembler = shutil.which(Path(nvidia.__file__).with_name("bin") / "ptxas")
+    assert assembler is not None
+    command = [assembler, "-v", f"--gpu-name={architecture}", tmp_path / "kernel.ptx", "-o", os.devnull]
+    said = subprocess.run(command, capture_output=True, text=True, check=True).stderr
+    assert " 0 bytes spill stores" in said
