@@ -8,6 +8,7 @@ import io
 import math
 import multiprocessing
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -181,11 +182,11 @@ class Operations(TorchDispatchMode):
 
 @pytest.mark.parametrize("name", ["divergence", "scores"])
 def test_each_is_one_launch(name: str) -> None:
-    """Of a kernel, and nothing of torch's but memory."""
+    """Of a kernel, in no other way than it is compiled in below, and nothing of torch's but memory."""
     module, launched = load("counted_kernels"), []
     for kernel in ("_divergence", "_scores"):
         started = mock.MagicMock()
-        started.__getitem__.side_effect = lambda grid, kernel=kernel: lambda *_, **__: launched.append(kernel)
+        started.__getitem__.side_effect = lambda grid, kernel=kernel: lambda *_, **given: launched.append((kernel, given))
         setattr(module, kernel, started)
     samples_blhc, queries_bhnc, weight, bias = inputs((2, 2), 5, 9, torch.float32)
     voters_bhu = torch.zeros(2, 2, 1, dtype=torch.int64)
@@ -195,7 +196,8 @@ def test_each_is_one_launch(name: str) -> None:
             module.divergence(queries_bhnc, samples_blhc, sample, 2, weight)
         else:
             module.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, "mean")
-    assert launched == [f"_{name}"]
+    assert [kernel for kernel, _ in launched] == [f"_{name}"]
+    assert module._OPTIONS.items() <= launched[0][1].items()
     assert set(asked.names) == {"aten::empty"}
 
 
@@ -236,7 +238,8 @@ def test_kernels_compile_for_gpus(
     from triton.compiler import ASTSource, compile
 
     monkeypatch.setenv("TRITON_CACHE_DIR", str(tmp_path / "cache"))
-    kernel = getattr(load("compiled_kernels"), name)
+    module = load("compiled_kernels")
+    kernel = getattr(module, name)
     constants = {**KERNELS[name], "channels": 14, "block_c": 16}
     signature = {}
     for argument in kernel.arg_names:
@@ -244,9 +247,15 @@ def test_kernels_compile_for_gpus(
         plain = "fp32" if argument == "scale" else "i32"
         signature[argument] = "constexpr" if argument in constants else pointer or plain
     places = {(kernel.arg_names.index(key),): value for key, value in constants.items()}
-    made = compile(ASTSource(kernel, signature, places, {}), target=GPUTarget("cuda", capability, 32))
+    made = compile(
+        ASTSource(kernel, signature, places, {}),
+        target=GPUTarget("cuda", capability, 32),
+        options=module._OPTIONS,
+    )
     assert made.asm["cubin"]
     assert "tf32" not in made.asm["ptx"]
+    may_be_fused = re.findall(r"\b(?:add|sub|mul)\.f32", made.asm["ptx"])
+    assert not may_be_fused, "lanes would round sums of the same two products differently"
     (tmp_path / "kernel.ptx").write_text(made.asm["ptx"])
     architecture = f"sm_{capability}a" if capability >= 90 else f"sm_{capability}"
     assembler = shutil.which(Path(nvidia.__file__).with_name("bin") / "ptxas")
