@@ -34,7 +34,7 @@ def divergence(
     _divergence[(batch * heads, triton.cdiv(length, block_n))](
         queries_bhnc,
         samples_blhc,
-        sample,
+        sample.contiguous(),
         weight,
         found_bhn,
         heads,
@@ -62,10 +62,10 @@ def scores(
     found_bhl = torch.empty(batch, heads, length, dtype=torch.float32, device=samples_blhc.device)
     _scores[(batch * heads, triton.cdiv(length, _SAMPLES))](
         queries_bhnc,
-        voters_bhu,
+        voters_bhu.contiguous(),
         samples_blhc,
         weight,
-        bias,
+        bias.contiguous(),
         found_bhl,
         heads,
         length,
