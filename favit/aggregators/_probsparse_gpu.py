@@ -95,6 +95,8 @@ def _with_kernels(name: str, plain: Callable[..., Tensor]) -> Callable[..., Tens
 
 
 def _register(operation: str, arguments: str, kernel: str, plain: Callable[..., Tensor]) -> None:
+    if hasattr(torch.ops.favit, operation):
+        return  # by this module, imported before and forgotten: torch takes a name once in a process
     _library.define(f"{operation}({arguments}) -> Tensor")
     _library.impl(operation, plain, "CompositeExplicitAutograd")
     _library.impl(operation, _with_kernels(kernel, plain), "CUDA")

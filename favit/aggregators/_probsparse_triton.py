@@ -17,6 +17,9 @@ from torch import Tensor
 _LARGEST = tl.constexpr(40.0)  # see kl_attention_uniform
 _SCORES = 2048  # of one program: of so many queries as that makes with all sampled keys
 _SAMPLES = 64  # of one program
+# Lanes that add a product of their own to one of another's, rounded, would come to different sums of the same two, and
+# equal samples to different scores, and to whichever of them is written last.
+_OPTIONS = {"enable_fp_fusion": False}
 
 
 def divergence(
@@ -46,6 +49,7 @@ def divergence(
         block_n=block_n,
         block_s=block_s,
         block_c=triton.next_power_of_2(channels),
+        **_OPTIONS,
     )
     return found_bhn
 
@@ -73,6 +77,7 @@ def scores(
         channels=channels,
         block_l=_SAMPLES,
         block_c=triton.next_power_of_2(channels),
+        **_OPTIONS,
     )
     return found_bhl
 

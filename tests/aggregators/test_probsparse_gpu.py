@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import sys
 import warnings
 from types import SimpleNamespace
@@ -106,3 +107,16 @@ def test_compiled_code_takes_the_operations_as_they_are(dynamic: bool) -> None:
         found = compiled(*given)
         assert torch.equal(found, call(*given))
         assert found.is_contiguous(), "as the kernels' results are"
+
+
+def test_the_module_can_be_imported_anew_and_again() -> None:
+    """Each copy works, whichever has registered the operations."""
+    importlib.reload(gpu)
+    spec = importlib.util.spec_from_file_location("another_copy", gpu.__file__)
+    assert spec is not None and spec.loader is not None
+    copy = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(copy)
+    samples, queries = torch.randn(1, 2, 49, 4, 5), torch.randn(1, 2, 9, 5)
+    arguments = (queries, by_window(samples), torch.arange(30), 2, torch.randn(5, 5))
+    for module in (gpu, copy):
+        assert torch.equal(module.divergence(*arguments), gpu._plain_divergence(*arguments))
