@@ -209,13 +209,13 @@ def _scores(
 @triton.jit
 def _expm1(x):
     """exp(x) - 1: near 0 by its Taylor series, to 2e-8 of the value."""
-    series = 1.0 + x / 8
-    series = 1.0 + x / 7 * series
-    series = 1.0 + x / 6 * series
-    series = 1.0 + x / 5 * series
-    series = 1.0 + x / 4 * series
-    series = 1.0 + x / 3 * series
-    series = 1.0 + x / 2 * series
+    series = 1.0 + x * (1.0 / 8)
+    series = 1.0 + x * (1.0 / 7) * series
+    series = 1.0 + x * (1.0 / 6) * series
+    series = 1.0 + x * (1.0 / 5) * series
+    series = 1.0 + x * (1.0 / 4) * series
+    series = 1.0 + x * (1.0 / 3) * series
+    series = 1.0 + x * (1.0 / 2) * series
     return tl.where(tl.abs(x) < 0.5, x * series, tl.exp(x) - 1.0)
 
 
