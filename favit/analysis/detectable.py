@@ -5,7 +5,9 @@ of freedom; a difference d is found with probability
 
     P(|T| > t(level)),    T ~ noncentral t, 2 (n - 1) degrees of freedom, noncentrality d / (s sqrt(2 / n))
 
-(Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2). ``level`` is 5 % shared out over
+(Cohen 1988, "Statistical Power Analysis for the Behavioral Sciences", chapter 2). Where their seeds will be paired
+(``favit.analysis.comparisons``) the test has n - 1 degrees of freedom and the same noncentrality: how far the scores of
+a pair correlate is not known before, and correlation only finds more. ``level`` is 5 % shared out over
 the comparisons of a block (Holm's first step), or that of the last look where rows are looked at after each seed.
 What test examples add is left out: more seeds do not change it.
 """
@@ -21,6 +23,7 @@ from typing import Any
 import numpy as np
 from scipy import optimize, special
 
+from favit.analysis.comparisons import pairs
 from favit.analysis.results import METRICS, Metric
 from favit.analysis.sequential import ALPHA
 from favit.analysis.statistics import quantile
@@ -59,9 +62,10 @@ def spread_of(results: Iterable[Mapping[str, Any]], dataset: str, model: str, ta
     return Spread(math.sqrt(squares / sum(len(of) - 1 for of in several)), sum(map(len, several)))
 
 
-def probability(difference: float, deviation: float, seeds: int, level: float) -> float:
+def probability(difference: float, deviation: float, seeds: int, level: float, paired: bool = False) -> float:
     """With which a difference is found at ``level`` by ``seeds`` of either row."""
-    df, away = 2 * (seeds - 1), difference / (deviation * math.sqrt(2 / seeds))
+    df = seeds - 1 if paired else 2 * (seeds - 1)
+    away = difference / (deviation * math.sqrt(2 / seeds))
     # Averaged over the spread that the seeds may show; the noncentral t of scipy.special is NaN far out.
     edge = float(quantile(level, df)) * np.sqrt(2 * special.gammaincinv(df / 2, _LEVELS) / df)
     return float(np.mean(special.ndtr(away - edge) + special.ndtr(-away - edge)))
@@ -71,32 +75,46 @@ _LEVELS = (np.arange(4096) + 0.5) / 4096
 """Where the distribution of a spread is looked at."""
 
 
-def detectable(deviation: float, seeds: int, level: float) -> float:
-    """The difference that is found with probability `POWER`; ``inf`` for one seed."""
+def detectable(deviation: float, seeds: int, level: float, pairing: str = "unpaired") -> float:
+    """The difference that is found with probability `POWER`; ``inf`` for one seed. pairing: of the table."""
     if seeds < 2:
         return math.inf
     if deviation == 0:
         return 0.0
-    most = float(quantile(level, 2 * (seeds - 1))) + 10
+    paired = pairs(pairing, seeds, 2 * seeds)
+    most = 2 * float(quantile(level, seeds - 1)) + 10
 
     def excess(units: float) -> float:
-        return probability(units * math.sqrt(2 / seeds), 1.0, seeds, level) - POWER
+        return probability(units * math.sqrt(2 / seeds), 1.0, seeds, level, paired) - POWER
 
     return float(optimize.brentq(excess, 0.0, most, xtol=1e-6)) * math.sqrt(2 / seeds) * deviation
 
 
-def seeds_for(difference: float, deviation: float, level: float) -> int | None:
+def seeds_for(difference: float, deviation: float, level: float, pairing: str = "unpaired") -> int | None:
     """The least seeds of a row that find a difference with probability `POWER`; None above `MOST_SEEDS`."""
-    if detectable(deviation, MOST_SEEDS, level) > difference:
+
+    def found(seeds: int) -> bool:
+        paired = pairs(pairing, seeds, 2 * seeds)
+        return not deviation or probability(difference, deviation, seeds, level, paired) >= POWER
+
+    # One after another where a seed more may find less, as it makes pairs of them
+    for seeds in range(2, _FEW):
+        if found(seeds):
+            return seeds
+    if not found(MOST_SEEDS):
         return None
-    too_few, enough = 1, MOST_SEEDS
+    too_few, enough = _FEW - 1, MOST_SEEDS
     while enough - too_few > 1:
         middle = (too_few + enough) // 2
-        if detectable(deviation, middle, level) <= difference:
+        if found(middle):
             enough = middle
         else:
             too_few = middle
     return enough
+
+
+_FEW = 10
+"""Seeds from which on more of them find more, whatever the pairing."""
 
 
 def level_of(comparisons: int) -> float:
@@ -118,10 +136,11 @@ def sentences(
     level: float,
     hours: float | None,
     stated: bool,
+    pairing: str = "unpaired",
 ) -> Iterator[str]:
     """The lines of a plan: what a block of ``rows`` rows can detect, the cost of half of it, the limits of few seeds.
 
-    hours: of a run's devices, None where nobody knows. stated: the spread is a person's.
+    hours: of a run's devices, None where nobody knows. stated: the spread is a person's. pairing: of the table.
     """
     unit = f" {metric.difference_unit}" if metric.difference_unit else ""
     known = (
@@ -132,15 +151,18 @@ def sentences(
         else "a guess; set another with --deviation"
     )
     given = f"if the standard deviation between seeds is {spread.deviation:.2g}{unit} ({known})"
-    found = detectable(spread.deviation, seeds, level)
+    found = detectable(spread.deviation, seeds, level, pairing)
+    pairs_of_seeds = (
+        ", paired: less where scores of a pair correlate" if pairs(pairing, seeds, 2 * seeds) else ""
+    )
     if math.isinf(found):
         yield f"  detects: nothing beyond the seed trained, as rows have only one ({where})"
     else:
         yield (
             f"  detects: a difference in {metric.label} of {found:.2g}{unit} with {POWER:.0%} probability, {given}; "
-            f"{seeds} seeds per row, {where}"
+            f"{seeds} seeds per row{pairs_of_seeds}, {where}"
         )
-        more = seeds_for(found / 2, spread.deviation, level) if found else None
+        more = seeds_for(found / 2, spread.deviation, level, pairing) if found else None
         if more is not None:
             runs = (more - seeds) * rows
             cost = "" if hours is None else f", {runs * hours:,.1f} device hours"

@@ -14,10 +14,6 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
     """What the configuration says about a sweep's table."""
     rows = {c.row: Row(c.row, c.label, c.reference or None, dict(c.values)) for c in in_sweep}
     groups = {cell.group: dict(cell.group) for cell in in_sweep}
-    pairing = sweep.table.pairing
-    if sweep.rounds and pairing == "auto":
-        # One choice for all looks, made before any; where most are at few seeds pairing seldom pays.
-        pairing = "unpaired"
     return TableSpec(
         name=sweep.name,
         caption=sweep.table.caption or sweep.name,
@@ -27,13 +23,21 @@ def table_spec(sweep: SweepConfig, in_sweep: list[Cell]) -> TableSpec:
         baseline=sweep.table.baseline or None,
         group_by=tuple(name for name, _ in in_sweep[0].group),
         groups=tuple(groups.values()),
-        pairing=pairing,
+        pairing=pairing_of(sweep),
         head=head(sweep.table.rows),
         recipe=_recipe(sweep),
         against_published=sweep.recipe.published,
         rounds=(sweep.rounds.first, sweep.rounds.last) if sweep.rounds else None,
         margin=sweep.table.equivalence_margin,
     )
+
+
+def pairing_of(sweep: SweepConfig) -> str:
+    """Which seeds of two rows are paired: ``auto``, ``paired`` or ``unpaired`` (``favit.analysis.comparisons``)."""
+    if sweep.rounds and sweep.table.pairing == "auto":
+        # One choice for all looks, made before any; where most are at few seeds pairing seldom pays.
+        return "unpaired"
+    return sweep.table.pairing
 
 
 def _recipe(sweep: SweepConfig) -> str:

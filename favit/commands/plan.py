@@ -9,6 +9,7 @@ from favit.analysis.asked import of_sweep
 from favit.analysis.detectable import GUESSED, Spread, level_of, sentences, spread_of
 from favit.analysis.results import METRICS
 from favit.analysis.sequential import Design
+from favit.analysis.spec import pairing_of
 from favit.commands.main import add_config, command_line
 from favit.components.literals import trained
 from favit.planning import costs, render
@@ -92,6 +93,7 @@ def _detects(
             level or level_of(comparisons),
             hours,
             deviation is not None,
+            pairing_of(sweep),
         ):
             told[line] = None
     yield from told

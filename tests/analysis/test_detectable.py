@@ -29,15 +29,33 @@ def test_the_probability_is_that_of_drawn_t_tests() -> None:
     assert probability(2.0, 1.5, 4, 0.0125) == pytest.approx(drawn, abs=0.012)
 
 
+def test_the_probability_of_pairs_is_that_of_drawn_t_tests_where_scores_do_not_correlate() -> None:
+    rng = np.random.default_rng(0)
+    pairs = rng.normal(2.0, 1.5, (20_000, 7)) - rng.normal(0.0, 1.5, (20_000, 7))
+    drawn = np.mean(stats.ttest_1samp(pairs, 0.0, axis=1).pvalue < 0.0125)
+    assert probability(2.0, 1.5, 7, 0.0125, paired=True) == pytest.approx(drawn, abs=0.012)
+
+
 @pytest.mark.parametrize("seeds", [2, 3, 5, 20])
+@pytest.mark.parametrize("pairing", ["auto", "paired", "unpaired"])
 def test_what_is_detectable_is_found_with_the_power_promised_and_half_takes_the_seeds_said(
-    seeds: int,
+    seeds: int, pairing: str
 ) -> None:
-    found = detectable(0.3, seeds, 0.0125)
-    assert probability(found, 0.3, seeds, 0.0125) == pytest.approx(POWER, abs=1e-4)
-    more = seeds_for(found / 2, 0.3, 0.0125)
+    def chance(difference: float, seeds: int) -> float:
+        is_paired = pairing == "paired" or (pairing == "auto" and seeds >= 6)
+        return probability(difference, 0.3, seeds, 0.0125, is_paired)
+
+    found = detectable(0.3, seeds, 0.0125, pairing)
+    assert chance(found, seeds) == pytest.approx(POWER, abs=1e-4)
+    more = seeds_for(found / 2, 0.3, 0.0125, pairing)
     assert more is not None and more > seeds
-    assert probability(found / 2, 0.3, more, 0.0125) >= POWER > probability(found / 2, 0.3, more - 1, 0.0125)
+    assert chance(found / 2, more) >= POWER > max(chance(found / 2, n) for n in range(2, more))
+
+
+def test_pairs_find_less_at_first_and_five_seeds_may_find_what_six_do_not() -> None:
+    five, six = (detectable(0.3, seeds, 0.001, "auto") for seeds in (5, 6))
+    assert five < six == detectable(0.3, 6, 0.001, "paired")
+    assert seeds_for(1.001 * five, 0.3, 0.001, "auto") == 5
 
 
 def test_the_ends() -> None:
@@ -71,5 +89,8 @@ def test_what_is_said() -> None:
     assert "3 can rarely" not in said and "3 seeds can rarely settle anything" in said and "p >= 0.25" in said
     one = "\n".join(sentences(metric, "Digits", 1, 5, Spread(0.3, 4), 0.0125, None, False))
     assert "detects: nothing" in one and "1 seed can" in one
+    assert "paired" not in said
+    pairs = "\n".join(sentences(metric, "Digits", 6, 2, Spread(0.3), 0.05, None, True, "auto"))
+    assert f"of {detectable(0.3, 6, 0.05, 'paired'):.2g} points" in pairs and "paired: less where" in pairs
     many = "\n".join(sentences(metric, "Digits", 6, 2, Spread(0.3), 0.05, None, True))
     assert "rarely" not in many and "as given" in many
