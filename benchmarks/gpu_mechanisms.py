@@ -147,22 +147,20 @@ def compared(bench: Any, dtype: torch.dtype, channels: int) -> tuple[bool, str]:
         farthest = float(((ours - plain).abs() / plain.abs().clamp(min=1e-12)).max())
         found.append(f"divergence {farthest:.1e}")
         close, same = close and farthest < bound, same and torch.equal(ours, gpu.divergence(*arguments))
-    voters = plain.topk(9, dim=2).indices
     for pool in ("mean", "max"):
-        given = (queries, voters, samples)
-        ours = gpu.scores(*given, (weight, bias), pool)
-        far = relative(ours, gpu._plain_scores(*given, weight, bias, pool))
-        found.append(f"scores by {pool} {far:.1e}")
-        close, same = (
-            close and far < 1e-5,
-            same and torch.equal(ours, gpu.scores(*given, (weight, bias), pool)),
-        )
-        same = same and bool((ours[:, :, -1000:] == ours[:, :, :1]).all())
+        given = (queries, plain, samples, (weight, bias), (length // (49 * columns), columns), 9, pool)
+        ours, theirs = gpu.choice(*given), gpu._plain_choice(*given[:3], weight, bias, columns, 9, pool)
+        share = float((ours[0] == theirs[0]).float().mean())
+        found.append(f"{share:.4%} of places as torch chooses by {pool}")
+        again = gpu.choice(*given)
+        close, same = close and share > 0.99, same and all(map(torch.equal, ours, again))
+        equal = gpu.choice(queries, plain, samples[:, :1].expand_as(samples), *given[3:])[0]
+        same = same and bool((equal == torch.arange(49, device=equal.device)).all())
     for name, call in (
         ("divergence", lambda: gpu.divergence(*arguments)),
         ("in torch's operations", lambda: gpu._plain_divergence(*arguments)),
-        ("scores", lambda: gpu.scores(*given, (weight, bias), "mean")),
-        ("in torch's operations", lambda: gpu._plain_scores(*given, weight, bias, "mean")),
+        ("choice", lambda: gpu.choice(*given)),
+        ("in torch's operations", lambda: gpu._plain_choice(*given[:3], weight, bias, columns, 9, pool)),
     ):
         milliseconds = 1e3 * seconds(call, 1 if bench.quick else 20, bench.device)
         found.append(f"{name} {milliseconds:.3f} ms")

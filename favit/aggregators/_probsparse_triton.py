@@ -16,9 +16,8 @@ from torch import Tensor
 
 _LARGEST = tl.constexpr(40.0)  # see kl_attention_uniform
 _SCORES = 2048  # of one program: of so many queries as that makes with all sampled keys
-_SAMPLES = 64  # of one program
-# Lanes that add a product of their own to one of another's, rounded, would come to different sums of the same two, and
-# equal samples to different scores, and to whichever of them is written last.
+_CHOSEN = tl.constexpr(49)
+# Lanes that add a product of their own to one of another's, rounded, would come to different sums of the same two.
 _OPTIONS = {"enable_fp_fusion": False}
 
 
@@ -54,32 +53,54 @@ def divergence(
     return found_bhn
 
 
-def scores(
-    queries_bhnc: Tensor, voters_bhu: Tensor, samples_blhc: Tensor, weight: Tensor, bias: Tensor, pool: str
-) -> Tensor:
+def choice(
+    queries_bhnc: Tensor,
+    divergence_bhn: Tensor,
+    samples_blhc: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    columns: int,
+    voters: int,
+    pool: str,
+) -> tuple[Tensor, Tensor]:
     """One launch; see the operation."""
-    batch, length, heads, channels = samples_blhc.shape
-    found_bhl = torch.empty(batch, heads, length, dtype=torch.float32, device=samples_blhc.device)
-    _scores[(batch * heads, triton.cdiv(length, _SAMPLES))](
+    batch, keys, heads, channels = samples_blhc.shape
+    by_map, by_window = (
+        torch.empty(batch, heads, _CHOSEN.value, dtype=torch.int64, device=samples_blhc.device)
+        for _ in range(2)
+    )
+    length = queries_bhnc.shape[2]
+    block_n, block_l = triton.next_power_of_2(length), triton.next_power_of_2(keys)
+    _choice[(batch * heads,)](
         queries_bhnc,
-        voters_bhu.contiguous(),
+        divergence_bhn.contiguous(),
         samples_blhc,
         weight,
         bias.contiguous(),
-        found_bhl,
+        by_map,
+        by_window,
         heads,
         length,
-        voters_bhu.shape[2],
+        keys,
+        voters,
+        7 * columns,
         *queries_bhnc.stride(),
         *samples_blhc.stride(),
         *weight.stride(),
         pool_is_mean=pool == "mean",
         channels=channels,
-        block_l=_SAMPLES,
+        block_n=block_n,
+        block_l=block_l,
         block_c=triton.next_power_of_2(channels),
+        num_warps=warps(block_n, block_l),
         **_OPTIONS,
     )
-    return found_bhl
+    return by_map, by_window
+
+
+def warps(block_n: int, block_l: int, *_: object) -> int:
+    """Of a program that holds so many queries and samples: up to 4,096 no register is spilled."""
+    return min(16, max(4, block_n // 512, block_l // 512))
 
 
 @triton.jit
@@ -118,9 +139,7 @@ def _divergence(
 
     # Keys of the sampled places, counted by row, then column of the map there and by window here
     by_map = tl.load(sample + s, mask=is_key, other=0)
-    row, column = by_map // row_length, by_map % row_length
-    window = (row // 7) * (row_length // 7) + column // 7
-    place = window * 49 + (row % 7) * 7 + column % 7
+    place = _by_window(by_map, row_length)
     x_sc = tl.load(
         samples + b * x_b + h * x_h + place[:, None] * x_l + c[None, :] * x_c,
         mask=is_key[:, None] & is_channel[None, :],
@@ -145,16 +164,19 @@ def _divergence(
 
 
 @triton.jit
-def _scores(
+def _choice(
     queries,
-    voters,
+    divergence,
     samples,
     weight,
     bias,
-    found,
+    by_map,
+    by_window,
     heads,
     length,
+    keys,
     count,
+    row_length,
     q_b,
     q_h,
     q_n,
@@ -167,43 +189,80 @@ def _scores(
     w_i,
     pool_is_mean: tl.constexpr,
     channels: tl.constexpr,
+    block_n: tl.constexpr,
     block_l: tl.constexpr,
     block_c: tl.constexpr,
 ):
-    """Of one image and head, for a block of its samples."""
+    """Of one image and head: all its queries, all its samples."""
     pair = tl.program_id(0).to(tl.int64)
     b, h = pair // heads, pair % heads
-    place, c = tl.program_id(1) * block_l + tl.arange(0, block_l), tl.arange(0, block_c)
-    is_sample, is_channel = place < length, c < channels
-    w_oi = tl.load(
-        weight + c[:, None] * w_o + c[None, :] * w_i,
-        mask=is_channel[:, None] & is_channel[None, :],
-        other=0.0,
-    ).to(tl.float32)
-    x_lc = tl.load(
-        samples + b * x_b + h * x_h + place[:, None].to(tl.int64) * x_l + c[None, :] * x_c,
-        mask=is_sample[:, None] & is_channel[None, :],
-        other=0.0,
-    ).to(tl.float32)
+    n, m, c = tl.arange(0, block_n), tl.arange(0, block_l), tl.arange(0, block_c)
+    is_query, is_sample, is_channel = n < length, m < keys, c < channels
+    place = _by_window(m, row_length)
     q_start = queries + b * q_b + h * q_h + c * q_c
-    # Equal samples score equal to the bit: the same operations in the same order, whichever their row
+    x_start = samples + b * x_b + h * x_h + place.to(tl.int64) * x_l
+
+    # The queries that vote, one after another, of equal ones the first
+    left_n = _ordered(tl.load(divergence + pair * length + n, mask=is_query, other=0.0))
+    left_n = tl.where(is_query, left_n, 0)
+    voter_c = tl.zeros((block_c,), tl.float32)
+    scores_m = tl.full((block_l,), -float("inf"), tl.float32)
+    for _ in range(count):
+        largest = tl.max(left_n, axis=0)
+        voter = tl.min(tl.where(left_n == largest, n, block_n), axis=0)
+        left_n = tl.where(n == voter, 0, left_n)
+        query_c = tl.load(q_start + voter.to(tl.int64) * q_n, mask=is_channel, other=0.0).to(tl.float32)
+        if pool_is_mean:
+            voter_c += query_c
+        else:
+            bias_c = tl.load(bias + c, mask=is_channel, other=0.0).to(tl.float32)
+            score_m = _products(x_start, x_c, is_sample, query_c, weight, w_o, w_i, channels, block_c)
+            score_m += tl.sum(query_c * bias_c, axis=0)
+            scores_m = tl.maximum(scores_m, score_m, propagate_nan=tl.PropagateNan.ALL)
     if pool_is_mean:
-        voter_c = tl.zeros((block_c,), tl.float32)
-        for u in range(count):
-            n = tl.load(voters + pair * count + u)
-            voter_c += tl.load(q_start + n * q_n, mask=is_channel, other=0.0).to(tl.float32)
-        folded_c = tl.sum((voter_c / count)[:, None] * w_oi, axis=0)
-        scores_l = tl.sum(x_lc * folded_c[None, :], axis=1)
-    else:
-        bias_c = tl.load(bias + c, mask=is_channel, other=0.0).to(tl.float32)
-        scores_l = tl.full((block_l,), -float("inf"), tl.float32)
-        for u in range(count):
-            n = tl.load(voters + pair * count + u)
-            voter_c = tl.load(q_start + n * q_n, mask=is_channel, other=0.0).to(tl.float32)
-            folded_c = tl.sum(voter_c[:, None] * w_oi, axis=0)
-            score_l = tl.sum(x_lc * folded_c[None, :], axis=1) + tl.sum(voter_c * bias_c, axis=0)
-            scores_l = tl.maximum(scores_l, score_l, propagate_nan=tl.PropagateNan.ALL)
-    tl.store(found + pair * length + place, scores_l, mask=is_sample)
+        scores_m = _products(x_start, x_c, is_sample, voter_c / count, weight, w_o, w_i, channels, block_c)
+
+    # The 49th score from above, bit by bit; above it all are taken, and of its equals the first by map
+    scores_m = tl.where(is_sample, _ordered(scores_m), 0)
+    edge = tl.full((), 0, tl.uint32)
+    for bit in range(32):
+        higher = edge | (1 << (31 - bit))
+        enough = tl.sum((scores_m >= higher).to(tl.int32), axis=0) >= _CHOSEN
+        edge = tl.where(enough, higher, edge).to(tl.uint32)
+    above, equal = scores_m > edge, scores_m == edge
+    wanted = _CHOSEN - tl.sum(above.to(tl.int32), axis=0)
+    chosen = above | (equal & (tl.cumsum(equal.to(tl.int32), axis=0) <= wanted))
+    order = tl.cumsum(chosen.to(tl.int32), axis=0) - 1
+    tl.store(by_map + pair * _CHOSEN + order, m.to(tl.int64), mask=chosen)
+    tl.store(by_window + pair * _CHOSEN + order, place.to(tl.int64), mask=chosen)
+
+
+@triton.jit
+def _products(start, stride, mask, query_c, weight, w_o, w_i, channels: tl.constexpr, block_c: tl.constexpr):
+    """Of a query, folded with the key map, and each sample. Equal samples have equal ones to the bit."""
+    c = tl.arange(0, block_c)
+    found = tl.zeros(mask.shape, tl.float32)
+    for i in range(channels):
+        w_c = tl.load(weight + c * w_o + i * w_i, mask=c < channels, other=0.0).to(tl.float32)
+        x = tl.load(start + i * stride, mask=mask, other=0.0).to(tl.float32)
+        found += x * tl.sum(query_c * w_c, axis=0)
+    return found
+
+
+@triton.jit
+def _by_window(by_map, row_length):
+    """Counted by window, then position: what is counted by row, then column of the map."""
+    row, column = by_map // row_length, by_map % row_length
+    window = (row // 7) * (row_length // 7) + column // 7
+    return window * 49 + (row % 7) * 7 + column % 7
+
+
+@triton.jit
+def _ordered(x):
+    """Unsigned integers above 0 in the order of numbers, those that are none above all, 0 as -0."""
+    bits = tl.where(x == 0, 0.0, x).to(tl.uint32, bitcast=True)
+    ordered = tl.where(bits >> 31 == 0, bits | 0x80000000, bits ^ 0xFFFFFFFF)
+    return tl.where(x == x, ordered, 0xFFFFFFFF).to(tl.uint32)
 
 
 @triton.jit

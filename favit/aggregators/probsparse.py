@@ -80,8 +80,8 @@ class Aggregator(nn.Module):
             return samples.squeeze(3)
         samples_blhc = by_window(samples)
         with torch.no_grad(), without_autocast(samples.device):
-            chosen_bht = self.select(samples_blhc, queries, key_map, grid)
-        return at(samples_blhc, self._in_windows(chosen_bht, grid))
+            _, places_bht = self._chosen(samples_blhc, queries, key_map, grid)
+        return at(samples_blhc, places_bht)
 
     def elementwise_macs(self, samples: Tensor, queries: Tensor, key_map: KeyMap, grid: Grid) -> int:
         """Multiply-accumulates of ``forward`` that are written as elementwise products or a matrix times a vector."""
@@ -104,6 +104,12 @@ class Aggregator(nn.Module):
 
         ``samples_blhc`` (B, windows x 49, heads, channels) counts windows, then positions within a window.
         """
+        return self._chosen(samples_blhc, queries_bhnc, key_map, grid)[0]
+
+    def _chosen(
+        self, samples_blhc: Tensor, queries_bhnc: Tensor, key_map: KeyMap, grid: Grid
+    ) -> tuple[Tensor, Tensor]:
+        """What ``select`` returns, and the same places counted by window."""
         samples_blhc, queries_bhnc = samples_blhc.detach(), queries_bhnc.detach()
         weight, bias = (full(x) for x in key_map())
         sample = None if self.measure == "exact" else self._sample(samples_blhc.shape[1])
@@ -111,17 +117,18 @@ class Aggregator(nn.Module):
         if sample is not None and queries_bhnc.is_cuda:
             from favit.aggregators import _probsparse_gpu as gpu
 
-            if gpu.serve(queries_bhnc, sample.shape[0]):
+            if gpu.serve(queries_bhnc, samples_blhc, sample.shape[0]):
                 measure_bhn = gpu.divergence(queries_bhnc, samples_blhc, sample, grid[1], weight)
-                top_bhu = measure_bhn.topk(count, dim=2).indices
-                return top(gpu.scores(queries_bhnc, top_bhu, samples_blhc, (weight, bias), self.pool), grid)
+                key = (weight, bias)
+                return gpu.choice(queries_bhnc, measure_bhn, samples_blhc, key, grid, count, self.pool)
         samples_blhc, queries_bhnc = full(samples_blhc), full(queries_bhnc)
         sampled_blhc = (
             samples_blhc if sample is None else samples_blhc.index_select(1, self._in_windows(sample, grid))
         )
         keys_bhlc = (sampled_blhc @ weight.T).transpose(1, 2)  # the bias shifts all of a query's scores alike
         voters_bhuc = queries_at(queries_bhnc, sparsest(queries_bhnc, keys_bhlc, count))
-        return top(pooled_scores(samples_blhc, voters_bhuc, weight, bias, self.pool), grid)
+        chosen_bht = top(pooled_scores(samples_blhc, voters_bhuc, weight, bias, self.pool), grid)
+        return chosen_bht, self._in_windows(chosen_bht, grid)
 
     def _sample(self, count: int) -> Tensor:
         if count != self.keys:

@@ -49,17 +49,18 @@ class Interpreted:
         self._connection = connection
 
     def divergence(self, *arguments: Any) -> torch.Tensor:
-        return self._call("divergence", arguments)
+        found: torch.Tensor = self._call("divergence", arguments)
+        return found
 
-    def scores(self, *arguments: Any) -> torch.Tensor:
-        return self._call("scores", arguments)
+    def choice(self, *arguments: Any) -> tuple[torch.Tensor, torch.Tensor]:
+        found: tuple[torch.Tensor, torch.Tensor] = self._call("choice", arguments)
+        return found
 
-    def _call(self, name: str, arguments: tuple[Any, ...]) -> torch.Tensor:
+    def _call(self, name: str, arguments: tuple[Any, ...]) -> Any:
         file = io.BytesIO()
         torch.save(arguments, file)  # which keeps strides, as pickling would not
         self._connection.send((name, file.getvalue()))
-        found: torch.Tensor = torch.load(io.BytesIO(self._connection.recv_bytes()))
-        return found
+        return torch.load(io.BytesIO(self._connection.recv_bytes()))
 
 
 def interpret(connection: Connection) -> None:
@@ -156,37 +157,96 @@ def test_what_all_keys_have_in_common_does_not_show(kernels: Interpreted) -> Non
     torch.testing.assert_close(found, defined_divergence(*arguments), rtol=1e-3, atol=0)
 
 
-@pytest.mark.parametrize(("grid", "channels", "queries", "dtype"), SHAPES)
-@pytest.mark.parametrize("pool", ["mean", "max"])
-def test_scores_are_those_of_each_voter_and_sample(
-    kernels: Interpreted, grid: tuple[int, int], channels: int, queries: int, dtype: torch.dtype, pool: str
-) -> None:
-    samples_blhc, queries_bhnc, weight, bias = inputs(grid, channels, queries, dtype)
-    voters_bhu = torch.rand(2, 2, queries).topk(8, dim=2).indices[:, :, ::2]
-    found = kernels.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, pool)
-    assert found.is_contiguous() and found.dtype == torch.float32
+def defined_choice(
+    queries_bhnc: torch.Tensor,
+    divergence_bhn: torch.Tensor,
+    samples_blhc: torch.Tensor,
+    weight: torch.Tensor,
+    bias: torch.Tensor,
+    columns: int,
+    count: int,
+    pool: str,
+) -> torch.Tensor:
+    """The places by map of each image and head, one after another."""
     keys_blhc = samples_blhc.double() @ weight.double().T + bias.double()
+    found = []
     for image in range(2):
         for head in range(2):
-            chosen = queries_bhnc[image, head, voters_bhu[image, head]].double()
-            each = chosen @ keys_blhc[image, :, head].T
-            # Pooled by their mean, the bias of keys is left out: it shifts all scores alike
-            expected = each.amax(0) if pool == "max" else each.mean(0) - chosen.mean(0) @ bias.double()
-            torch.testing.assert_close(found[image, head].double(), expected, rtol=1e-5, atol=1e-5)
-    last = 49 * (grid[0] * grid[1] - 1)
-    assert torch.equal(found[:, :, last:], found[:, :, :49]), "equal samples score equal to the bit"
+            of_queries = divergence_bhn[image, head].tolist()
+            voters = sorted(range(len(of_queries)), key=lambda n: (-of_queries[n], n))[:count]
+            each = queries_bhnc[image, head, voters].double() @ keys_blhc[image, :, head].T
+            scores = each.amax(0) if pool == "max" else each.mean(0)
+            by_map = [round(float(scores[place(m, columns)]), 6) for m in range(len(scores))]
+            found.append(sorted(sorted(range(len(scores)), key=lambda m: (-by_map[m], m))[:49]))
+    return torch.tensor(found).view(2, 2, 49)
+
+
+@pytest.mark.parametrize(("grid", "channels", "queries", "dtype"), SHAPES)
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_the_choice_is_that_of_all_scores_sorted(
+    kernels: Interpreted, grid: tuple[int, int], channels: int, queries: int, dtype: torch.dtype, pool: str
+) -> None:
+    """The last window is the first once more, so that many of the places are decided by their order."""
+    samples_blhc, queries_bhnc, weight, bias = inputs(grid, channels, queries, dtype)
+    samples_blhc[:, -49:] = samples_blhc[:, :49]
+    divergence_bhn = torch.rand(2, 2, 2 * queries)[:, :, ::2]  # with gaps as well
+    arguments = (queries_bhnc, divergence_bhn, samples_blhc, weight, bias, grid[1], 4, pool)
+    by_map, by_window = kernels.choice(*arguments)
+    assert torch.equal(by_map, defined_choice(*arguments))
+    places = torch.tensor([place(m, grid[1]) for m in range(samples_blhc.shape[1])])
+    assert torch.equal(by_window, places[by_map])
+    assert by_map.is_contiguous() and by_window.is_contiguous()
+
+
+@pytest.mark.parametrize("pool", ["mean", "max"])
+def test_equal_scores_go_to_the_first_places_and_equal_queries_vote_in_their_order(
+    kernels: Interpreted, pool: str
+) -> None:
+    samples_blhc, queries_bhnc, weight, bias = inputs((2, 3), 5, 9, torch.float32)
+    same = samples_blhc[:, :1].expand_as(samples_blhc)
+    even = torch.full((2, 2, 9), 0.5)
+    by_map, _ = kernels.choice(queries_bhnc, even, same, weight, bias, 3, 2, pool)
+    assert torch.equal(by_map, torch.arange(49).expand(2, 2, 49))
+    nothing = torch.zeros_like(samples_blhc)
+    nothing[:, 1::2] = -0.0  # equal to 0
+    by_map, _ = kernels.choice(queries_bhnc, even, nothing, weight, 0 * bias, 3, 2, pool)
+    assert torch.equal(by_map, torch.arange(49).expand(2, 2, 49))
+    first = torch.zeros(2, 2, 9)
+    first[:, :, :2] = 1.0
+    given = (queries_bhnc, samples_blhc, weight, bias, 3, 2, pool)
+    of_equals, of_first = (kernels.choice(given[0], d, *given[1:])[0] for d in (even, first))
+    assert torch.equal(of_equals, of_first)
+
+
+def test_what_is_negative_infinite_or_no_number_has_its_place(kernels: Interpreted) -> None:
+    """As torch sorts: no number is above infinity. It stays in its image and head."""
+    samples_blhc, queries_bhnc, _, bias = inputs((2, 2), 5, 9, torch.float32)
+    weight = torch.eye(5)
+    queries_bhnc, samples_blhc = torch.ones_like(queries_bhnc), -samples_blhc.abs() - 1.0
+    samples_blhc[0, place(150, 2), 1] = float("nan")
+    samples_blhc[0, place(160, 2), 1] = torch.tensor([float("inf"), 0.0, 0.0, 0.0, 0.0])
+    samples_blhc[0, :, 0, 0] = -float("inf")
+    samples_blhc[0, place(170, 2), 0] = -1e30
+    even = torch.full((2, 2, 9), 0.5)
+    for pool in ("mean", "max"):
+        by_map, _ = kernels.choice(queries_bhnc, even, samples_blhc, weight, 0 * bias, 2, 3, pool)
+        assert {150, 160} <= set(by_map[0, 1].tolist())
+        assert by_map[0, 0].tolist() == [*range(48), 170]
+        arguments = (queries_bhnc[1:], even[1:], samples_blhc[1:], weight, 0 * bias, 2, 3, pool)
+        assert torch.equal(by_map[1:], kernels.choice(*arguments)[0])
+    divergence_bhn = even.clone()
+    divergence_bhn[1, 0, 4] = float("nan")  # is largest, and its query votes
+    queries_bhnc[1, 0, 4] = float("nan")
+    by_map, _ = kernels.choice(queries_bhnc, divergence_bhn, samples_blhc, weight, bias, 2, 1, "mean")
+    assert by_map[1, 0].tolist() == list(range(49))
 
 
 def test_not_a_number_stays_in_its_image_and_head(kernels: Interpreted) -> None:
-    samples_blhc, queries_bhnc, weight, bias = inputs((2, 2), 5, 9, torch.float32)
+    samples_blhc, queries_bhnc, weight, _ = inputs((2, 2), 5, 9, torch.float32)
     samples_blhc, queries_bhnc = samples_blhc.clone(), queries_bhnc.clone()
     samples_blhc[0, 3, 1] = queries_bhnc[1, 0, 4] = float("nan")
-    sample, voters_bhu = torch.arange(196), torch.arange(9).expand(2, 2, 9).contiguous()
-    found = kernels.divergence(queries_bhnc, samples_blhc, sample[:100], 2, weight).isnan()
+    found = kernels.divergence(queries_bhnc, samples_blhc, torch.arange(100), 2, weight).isnan()
     assert found.sum() == 9 + 1 and found[0, 1].all() and found[1, 0, 4]
-    for pool in ("mean", "max"):
-        scores = kernels.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, pool).isnan()
-        assert scores.sum() == 1 + 196 and scores[0, 1, 3] and scores[1, 0].all()
 
 
 class Operations(TorchDispatchMode):
@@ -201,24 +261,24 @@ class Operations(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-@pytest.mark.parametrize("name", ["divergence", "scores"])
+@pytest.mark.parametrize("name", ["divergence", "choice"])
 def test_each_is_one_launch(name: str) -> None:
     """Of a kernel, in no other way than it is compiled in below, and nothing of torch's but memory."""
     module, launched = load("counted_kernels"), []
-    for kernel in ("_divergence", "_scores"):
+    for kernel in ("_divergence", "_choice"):
         started = mock.MagicMock()
         started.__getitem__.side_effect = lambda grid, kernel=kernel: (
             lambda *_, **given: launched.append((kernel, given))
         )
         setattr(module, kernel, started)
     samples_blhc, queries_bhnc, weight, bias = inputs((2, 2), 5, 9, torch.float32)
-    voters_bhu = torch.zeros(2, 2, 1, dtype=torch.int64)
+    divergence_bhn = torch.zeros(2, 2, 9)
     sample, bias = torch.arange(30), bias.contiguous()
     with Operations() as asked:
         if name == "divergence":
             module.divergence(queries_bhnc, samples_blhc, sample, 2, weight)
         else:
-            module.scores(queries_bhnc, voters_bhu, samples_blhc, weight, bias, "mean")
+            module.choice(queries_bhnc, divergence_bhn, samples_blhc, weight, bias, 2, 3, "mean")
     assert [kernel for kernel, _ in launched] == [f"_{name}"]
     assert module._OPTIONS.items() <= launched[0][1].items()
     assert set(asked.names) == {"aten::empty"}
@@ -235,7 +295,11 @@ def test_a_selection_with_kernels_takes_what_one_without_takes(
     expected = fuse.select(samples_blhc, queries_bhnc, lambda: (weight, bias), (3, 2))
     monkeypatch.setattr(gpu, "serve", lambda *_: True)
     monkeypatch.setattr(gpu, "divergence", kernels.divergence)
-    monkeypatch.setattr(gpu, "scores", lambda q, top, x, key, pool: kernels.scores(q, top, x, *key, pool))
+
+    def choice(q: Any, d: Any, x: Any, key: Any, grid: Any, count: int, pool: str) -> Any:
+        return kernels.choice(q, d, x, *key, grid[1], count, pool)
+
+    monkeypatch.setattr(gpu, "choice", choice)
     claims = mock.PropertyMock(return_value=True)
     with mock.patch.object(torch.Tensor, "is_cuda", claims):
         found = fuse.select(samples_blhc, queries_bhnc, lambda: (weight, bias), (3, 2))
@@ -245,10 +309,12 @@ def test_a_selection_with_kernels_takes_what_one_without_takes(
 
 KERNELS = {
     "divergence": {"block_n": 32, "block_s": 64},
-    "scores by mean": {"block_l": 64, "pool_is_mean": True},
-    "scores by max": {"block_l": 64, "pool_is_mean": False},
+    "choice by mean": {"block_n": 4096, "block_l": 4096, "pool_is_mean": True},  # 224 pixels, the first stage
+    "choice by max": {"block_n": 4096, "block_l": 4096, "pool_is_mean": False},
+    "choice of few": {"block_n": 256, "block_l": 256, "pool_is_mean": True},  # the third
 }
-POINTERS = {"sample": "*i64", "voters": "*i64", "weight": "*fp32", "bias": "*fp32", "found": "*fp32"}
+NUMBERS = ("weight", "bias", "found", "divergence")
+POINTERS = {"sample": "*i64", "by_map": "*i64", "by_window": "*i64", **dict.fromkeys(NUMBERS, "*fp32")}
 
 
 @pytest.mark.parametrize("capability", [80, 90])
@@ -274,13 +340,13 @@ def test_kernels_compile_for_gpus(
     made = compile(
         ASTSource(kernel, signature, places, {}),
         target=GPUTarget("cuda", capability, 32),
-        options=module._OPTIONS,
+        options={**module._OPTIONS, "num_warps": module.warps(*KERNELS[name].values())},
     )
     assert made.asm["cubin"]
     assert "tf32" not in made.asm["ptx"]
     may_be_fused = re.findall(r"\b(?:add|sub|mul)\.f32", made.asm["ptx"])
     assert not may_be_fused, "lanes would round sums of the same two products differently"
-    assert ("max.NaN.f32" in made.asm["ptx"]) == (name == "scores by max"), (
+    assert ("max.NaN.f32" in made.asm["ptx"]) == (name == "choice by max"), (
         "as the interpreter's maximum is anyway"
     )
     (tmp_path / "kernel.cubin").write_bytes(made.asm["cubin"])
