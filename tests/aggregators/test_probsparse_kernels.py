@@ -189,7 +189,8 @@ def test_the_choice_is_that_of_all_scores_sorted(
     """The last window is the first once more, so that many of the places are decided by their order."""
     samples_blhc, queries_bhnc, weight, bias = inputs(grid, channels, queries, dtype)
     samples_blhc[:, -49:] = samples_blhc[:, :49]
-    divergence_bhn = torch.rand(2, 2, 2 * queries)[:, :, ::2]  # with gaps as well
+    # With gaps as well; below 0, which what fills up a block must not be above: rounding makes them so
+    divergence_bhn = -torch.rand(2, 2, 2 * queries)[:, :, ::2]
     arguments = (queries_bhnc, divergence_bhn, samples_blhc, weight, bias, grid[1], 4, pool)
     by_map, by_window = kernels.choice(*arguments)
     assert torch.equal(by_map, defined_choice(*arguments))
@@ -309,9 +310,9 @@ def test_a_selection_with_kernels_takes_what_one_without_takes(
 
 KERNELS = {
     "divergence": {"block_n": 32, "block_s": 64},
-    "choice by mean": {"block_n": 4096, "block_l": 4096, "pool_is_mean": True},  # 224 pixels, the first stage
+    # 224 pixels, the first stage; by max, which holds what the mean does and the scores so far besides
     "choice by max": {"block_n": 4096, "block_l": 4096, "pool_is_mean": False},
-    "choice of few": {"block_n": 256, "block_l": 256, "pool_is_mean": True},  # the third
+    "choice by mean": {"block_n": 256, "block_l": 256, "pool_is_mean": True},  # the third stage
 }
 NUMBERS = ("weight", "bias", "found", "divergence")
 POINTERS = {"sample": "*i64", "by_map": "*i64", "by_window": "*i64", **dict.fromkeys(NUMBERS, "*fp32")}
