@@ -205,11 +205,12 @@ def test_equal_scores_go_to_the_first_places_and_equal_queries_vote_in_their_ord
 ) -> None:
     samples_blhc, queries_bhnc, weight, bias = inputs((2, 3), 5, 9, torch.float32)
     same = samples_blhc[:, :1].expand_as(samples_blhc)
-    even = torch.full((2, 2, 9), 0.5)
+    even = torch.zeros(2, 2, 9)
+    even[:, :, 0] = -0.0  # equal to 0
     by_map, _ = kernels.choice(queries_bhnc, even, same, weight, bias, 3, 2, pool)
     assert torch.equal(by_map, torch.arange(49).expand(2, 2, 49))
     nothing = torch.zeros_like(samples_blhc)
-    nothing[:, 1::2] = -0.0  # equal to 0
+    nothing[:, 1::2] = -0.0
     by_map, _ = kernels.choice(queries_bhnc, even, nothing, weight, 0 * bias, 3, 2, pool)
     assert torch.equal(by_map, torch.arange(49).expand(2, 2, 49))
     first = torch.zeros(2, 2, 9)
