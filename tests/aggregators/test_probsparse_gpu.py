@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from favit.aggregators import _probsparse_gpu as gpu
 from favit.aggregators._selection import by_window
@@ -67,6 +68,28 @@ def test_a_full_gpu_is_no_reason_to_do_without(monkeypatch: pytest.MonkeyPatch) 
     with pytest.raises(torch.OutOfMemoryError):
         gpu._with_kernels("divergence", lambda x: x)(torch.zeros(1))
     assert not gpu._broken
+
+
+@pytest.mark.parametrize(
+    ("changed", "serves"),
+    [
+        ({}, True),
+        ({"device": "cpu"}, False),
+        ({"dtype": torch.float64}, False),
+        ({"sampled": 129}, False),
+        ({"channels": 129}, False),
+        ({"queries": 16385}, False),
+        ({"samples": 16385}, False),
+    ],
+)
+def test_the_operations_are_for_what_one_program_holds(changed: dict[str, Any], serves: bool) -> None:
+    most = {"queries": 16384, "samples": 16384, "sampled": 128, "channels": 128}
+    asked: dict[str, Any] = {**most, "device": "cuda", "dtype": torch.bfloat16, **changed}
+    placed = {"device": asked["device"], "dtype": asked["dtype"]}
+    with FakeTensorMode():
+        queries_bhnc = torch.empty(1, 1, asked["queries"], asked["channels"], **placed)
+        samples_blhc = torch.empty(1, asked["samples"], 1, asked["channels"], **placed)
+        assert gpu.serve(queries_bhnc, samples_blhc, asked["sampled"]) == serves
 
 
 @pytest.mark.parametrize("grid", [(4, 4), (2, 3)])
