@@ -220,6 +220,18 @@ def test_equal_scores_go_to_the_first_places_and_equal_queries_vote_in_their_ord
     assert torch.equal(of_equals, of_first)
 
 
+def test_scores_are_not_rounded_to_less_than_single_precision(kernels: Interpreted) -> None:
+    """2049 x - 2048 x, exact in single precision: of queries or samples in half precision much is equal."""
+    samples_blhc, queries_bhnc, _, bias = inputs((2, 2), 5, 9, torch.float32)
+    queries_bhnc = torch.tensor([2049.0, -2048.0, 0.0, 0.0, 0.0]).expand_as(queries_bhnc)
+    ranks = torch.randperm(196)
+    samples_blhc = (5001.0 + ranks)[:, None, None].expand_as(samples_blhc)
+    expected = [m for m in range(196) if ranks[place(m, 2)] >= 196 - 49]
+    for pool in ("mean", "max"):
+        given = (queries_bhnc, torch.zeros(2, 2, 9), samples_blhc, torch.eye(5), 0 * bias, 2, 4, pool)
+        assert (kernels.choice(*given)[0] == torch.tensor(expected)).all()
+
+
 def test_what_is_negative_infinite_or_no_number_has_its_place(kernels: Interpreted) -> None:
     """As torch sorts: no number is above infinity. It stays in its image and head."""
     samples_blhc, queries_bhnc, _, bias = inputs((2, 2), 5, 9, torch.float32)
