@@ -57,7 +57,8 @@ def choice(
 ) -> tuple[Tensor, Tensor]:
     """The 49 samples (B, heads, 49) that score highest with the ``voters`` queries of largest divergence.
 
-    Ascending by map, as ``top`` has them, counted by map first and by window second.
+    Ascending by map, as ``top`` has them, counted by map first and by window second. Of queries that diverge the same
+    the kernel takes the first, torch's operations any.
     """
     asked = (queries_bhnc, divergence_bhn, samples_blhc, *key_map, grid[1], voters, pool)
     found: tuple[Tensor, Tensor] = torch.ops.favit.highest_scores(*asked)
