@@ -179,6 +179,9 @@ def test_a_change_in_a_file_invalidates_the_runs_whose_numbers_it_decides(traine
     assert len(apart) < len(texts) - len(harmless) and len(texts) > 300
     # Every program holds it, for models of one's own that import timm, and models/_timm.py could import it.
     too_many.pop("favit.models._torchvision_cpu", None)
+    # Numbers that only a GPU computes; these runs were traced on a CPU.
+    for module in ("favit.aggregators._probsparse_gpu", "favit.aggregators._probsparse_triton"):
+        assert too_many.pop(module) == {"favit probsparse"}
     assert (too_few, too_many) == ({}, {})
     rooms = {".".join(module.split(".")[:3]) for module in harmless}
     assert {"favit.train.life"} <= rooms, "the run's life was not traced"
