@@ -39,6 +39,12 @@ def apart(points_btc: Tensor) -> float:
     return float(distances.sum((-1, -2)).mean() / (count * (count - 1)))
 
 
+def kept(aggregator: ProbSparse, inputs: tuple[Any, ...]) -> Tensor | None:
+    """What it keeps of what it is called with, see its ``select``; None of a single window, which it keeps whole."""
+    samples, queries, key_map, grid = inputs
+    return None if samples.shape[3] == 1 else aggregator.select(by_window(samples), queries, key_map, grid)
+
+
 class Layer:
     """The samples that one layer's ProbSparse keeps, recorded while the model runs."""
 
@@ -49,14 +55,14 @@ class Layer:
 
     def note(self, aggregator: ProbSparse, inputs: tuple[Any, ...]) -> None:
         """A hook before the aggregator's forward pass."""
-        samples, queries, key_map, grid = inputs
-        if samples.shape[3] == 1:
+        samples, _, key_map, grid = inputs
+        kept_bht = kept(aggregator, inputs)
+        if kept_bht is None:
             return
         samples_blhc = full(by_window(samples))
         weight, bias = (full(x) for x in key_map())
         keys_bhcl = by_map((samples_blhc @ weight.T + bias).permute(0, 2, 3, 1).flatten(1, 2), grid)
         keys_bhlc = keys_bhcl.unflatten(1, samples_blhc.shape[2:]).transpose(2, 3)
-        kept_bht = aggregator.select(samples_blhc, full(queries), key_map, grid)
         drawn = torch.rand(*kept_bht.shape[:2], keys_bhlc.shape[2], generator=self._generator)
         drawn_bht = drawn.topk(POSITIONS, dim=2).indices.to(kept_bht.device)
         places_l2 = self._places(grid).to(kept_bht.device)

@@ -108,14 +108,14 @@ def _selections(model: Any, images_bchw: Any) -> list[tuple[int, np.ndarray]]:
 
 def _record(aggregator: Any, windows: Any, choices: list[tuple[Any, Any]]) -> None:
     """Have an aggregator note what it selects; the model is thrown away afterwards."""
-    select = aggregator.select
+    from favit.analysis.kept_keys import kept
 
-    def noting(*inputs: Any) -> Any:
-        chosen = select(*inputs)
-        choices.append((windows, chosen))
-        return chosen
+    def note(_: Any, inputs: tuple[Any, ...]) -> None:
+        chosen_bht = kept(aggregator, inputs)
+        if chosen_bht is not None:
+            choices.append((windows, chosen_bht))
 
-    aggregator.select = noting
+    aggregator.register_forward_pre_hook(note)
 
 
 def _shares(choices: list[tuple[Any, Any]], size: int, stride: int) -> np.ndarray:
