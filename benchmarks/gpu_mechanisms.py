@@ -122,11 +122,10 @@ def kernels(bench: Any, dtype: torch.dtype) -> tuple[bool, str]:
     Equal samples must score equal to the bit, and the same call give the same bits; how long they take is noted.
     """
     outcomes = [compared(bench, dtype, channels) for channels in (14, 32)]
-    made = not gpu._broken
-    note = "; ".join(note for _, note in outcomes)
-    return made and all(
-        ok for ok, _ in outcomes
-    ), note if made else f"not made: {sorted(gpu._broken)}; {note}"
+    notes = [note for _, note in outcomes]
+    if gpu._broken:
+        notes.insert(0, f"not made: {sorted(gpu._broken)}")
+    return not gpu._broken and all(ok for ok, _ in outcomes), "; ".join(notes)
 
 
 def compared(bench: Any, dtype: torch.dtype, channels: int) -> tuple[bool, str]:

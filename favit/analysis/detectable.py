@@ -71,6 +71,11 @@ def probability(difference: float, deviation: float, seeds: int, level: float, p
     return float(np.mean(special.ndtr(away - edge) + special.ndtr(-away - edge)))
 
 
+def _are_paired(pairing: str, seeds: int) -> bool:
+    """Whether two rows of the same ``seeds`` seeds are."""
+    return pairs(pairing, seeds, 2 * seeds)
+
+
 _LEVELS = (np.arange(4096) + 0.5) / 4096
 """Where the distribution of a spread is looked at."""
 
@@ -81,7 +86,7 @@ def detectable(deviation: float, seeds: int, level: float, pairing: str = "unpai
         return math.inf
     if deviation == 0:
         return 0.0
-    paired = pairs(pairing, seeds, 2 * seeds)
+    paired = _are_paired(pairing, seeds)
     most = 2 * float(quantile(level, seeds - 1)) + 10
 
     def excess(units: float) -> float:
@@ -94,7 +99,7 @@ def seeds_for(difference: float, deviation: float, level: float, pairing: str = 
     """The least seeds of a row that find a difference with probability `POWER`; None above `MOST_SEEDS`."""
 
     def found(seeds: int) -> bool:
-        paired = pairs(pairing, seeds, 2 * seeds)
+        paired = _are_paired(pairing, seeds)
         return not deviation or probability(difference, deviation, seeds, level, paired) >= POWER
 
     # One after another where a seed more may find less, as it makes pairs of them
@@ -152,9 +157,7 @@ def sentences(
     )
     given = f"if the standard deviation between seeds is {spread.deviation:.2g}{unit} ({known})"
     found = detectable(spread.deviation, seeds, level, pairing)
-    pairs_of_seeds = (
-        ", paired: less where scores of a pair correlate" if pairs(pairing, seeds, 2 * seeds) else ""
-    )
+    pairs_of_seeds = ", paired: less where scores of a pair correlate" if _are_paired(pairing, seeds) else ""
     if math.isinf(found):
         yield f"  detects: nothing beyond the seed trained, as rows have only one ({where})"
     else:

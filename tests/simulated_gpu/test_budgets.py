@@ -59,7 +59,7 @@ def test_the_size_of_a_batch_does_not_show_in_the_launches() -> None:
 
 
 # Launches and bytes beside max_pool's, of forward and backward at 224 pixels
-SELECTIONS = {"probsparse": (1.15, 1.1), "top_norm": (1.21, 1.04), "random": (1.03, 1.0)}
+SELECTIONS = {"probsparse": (1.15, 1.1), "top_norm": (1.21, 1.03), "random": (1.03, 1.0)}
 
 
 def test_probsparse_asks_for_little_more_than_a_pool() -> None:
@@ -67,12 +67,14 @@ def test_probsparse_asks_for_little_more_than_a_pool() -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("model", "precision"),
-    [("favit_b0", torch.float32), ("favit_b0", torch.bfloat16), ("favit_b2", torch.float32)],
-)
-def test_a_selection_asks_for_little_more_than_a_pool(model: str, precision: torch.dtype) -> None:
-    beside_a_pool(model, list(SELECTIONS), precision)
+def test_a_selection_asks_for_little_more_than_a_pool() -> None:
+    beside_a_pool("favit_b0", list(SELECTIONS))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "precision"), [("favit_b0", torch.bfloat16), ("favit_b2", torch.float32)])
+def test_so_does_probsparse_in_half_precision_and_a_larger_model(model: str, precision: torch.dtype) -> None:
+    beside_a_pool(model, ["probsparse"], precision)
 
 
 def beside_a_pool(model: str, aggregators: list[str], precision: torch.dtype = torch.float32) -> None:
